@@ -1,0 +1,168 @@
+/**
+ * What BERT's basic tokenizer does with one character, and the words that follow from it.
+ *
+ * The order is Hugging Face's (Rust, normalizers/bert.rs and pre_tokenizers/bert.rs): clean up,
+ * put spaces around CJK, decompose canonically and strip nonspacing marks, lower-case, then split at
+ * white space and around punctuation. All but the canonical order of marks is a map of characters.
+ */
+import {
+  boundaryMarkRanges,
+  droppedRanges,
+  lowercaseMap,
+  markRankMap,
+  punctuationRanges,
+  strippedMap,
+  whitespaceRanges,
+} from './unicode-tables.ts';
+
+export interface CharacterRules {
+  readonly lowercase: boolean;
+  readonly stripAccents: boolean;
+  /** CJK ideographs are words of their own. */
+  readonly tokenizeChinese: boolean;
+}
+
+export type CharacterAction =
+  | { readonly kind: 'space' }
+  /** Vanishes. `isBoundary`: marks before and after it are not put in order together. */
+  | { readonly kind: 'dropped'; readonly isBoundary: boolean }
+  /** Part of a word, as `targets` (code points). */
+  | { readonly kind: 'word'; readonly targets: readonly number[] }
+  /** A word of its own: punctuation, CJK. */
+  | { readonly kind: 'isolated'; readonly targets: readonly number[] };
+
+/** The blocks that BERT calls Chinese, first and last code point (normalizers/bert.rs). */
+const chineseRanges: readonly (readonly [number, number])[] = [
+  [0x4e00, 0x9fff],
+  [0x3400, 0x4dbf],
+  [0x20000, 0x2a6df],
+  [0x2a700, 0x2b73f],
+  [0x2b740, 0x2b81f],
+  [0x2b920, 0x2ceaf],
+  [0xf900, 0xfaff],
+  [0x2f800, 0x2fa1f],
+];
+
+const isDropped = rangeTest(droppedRanges);
+const isWhitespace = rangeTest(whitespaceRanges);
+const isPunctuation = rangeTest(punctuationRanges);
+const isBoundaryMark = rangeTest(boundaryMarkRanges);
+const stripped = parseMap(strippedMap);
+const lowered = parseMap(lowercaseMap);
+const markRanks = parseMap(markRankMap);
+
+export function characterAction(codePoint: number, rules: CharacterRules): CharacterAction {
+  if (isDropped(codePoint)) return { kind: 'dropped', isBoundary: false };
+  if (isWhitespace(codePoint)) return { kind: 'space' };
+  const bases = rules.stripAccents ? stripAccents(codePoint) : [codePoint];
+  if (bases.length === 0) return { kind: 'dropped', isBoundary: isBoundaryMark(codePoint) };
+  const targets = rules.lowercase ? bases.flatMap((base) => lowered.get(base) ?? base) : bases;
+  const isAlone = (rules.tokenizeChinese && isChinese(codePoint)) || targets.some(isPunctuation);
+  return { kind: isAlone ? 'isolated' : 'word', targets };
+}
+
+/** Marks that are kept are sorted by this rank within a run of marks; 0: not such a mark. */
+export function markRank(codePoint: number): number {
+  return markRanks.get(codePoint)?.[0] ?? 0;
+}
+
+/** The words of `text` as lists of code points, in order. Lone surrogates count as U+FFFD. */
+export function splitWords(text: string, actionOf: (codePoint: number) => CharacterAction) {
+  const words: number[][] = [];
+  let word: number[] = [];
+  let runStart = 0;
+  const endWord = () => {
+    if (word.length > 0) words.push(word);
+    word = [];
+    runStart = 0;
+  };
+  for (const char of text) {
+    const action = actionOf(char.codePointAt(0)!);
+    if (action.kind === 'dropped') {
+      if (action.isBoundary) runStart = word.length;
+      continue;
+    }
+    if (action.kind !== 'word') endWord();
+    if (action.kind === 'space') continue;
+    for (const target of action.targets) runStart = append(word, target, runStart);
+    if (action.kind === 'isolated') endWord();
+  }
+  endWord();
+  return words;
+}
+
+/** Appends in canonical order (Unicode D109) and returns where the run of marks now starts. */
+function append(word: number[], codePoint: number, runStart: number): number {
+  const rank = markRank(codePoint);
+  if (rank === 0) {
+    word.push(codePoint);
+    return word.length;
+  }
+  let at = word.length;
+  while (at > runStart && markRank(word[at - 1]!) > rank) at--;
+  word.splice(at, 0, codePoint);
+  return runStart;
+}
+
+/** Hangul syllables decompose by arithmetic (Unicode 3.12); the constants are the standard's. */
+const hangul = {
+  sBase: 0xac00,
+  lBase: 0x1100,
+  vBase: 0x1161,
+  tBase: 0x11a7,
+  vCount: 21,
+  tCount: 28,
+};
+const hangulSyllables = 11172;
+
+function stripAccents(codePoint: number): readonly number[] {
+  const syllable = codePoint - hangul.sBase;
+  if (syllable < 0 || syllable >= hangulSyllables) return stripped.get(codePoint) ?? [codePoint];
+  const trailing = syllable % hangul.tCount;
+  const leadingVowel = Math.floor(syllable / hangul.tCount);
+  const jamo = [
+    hangul.lBase + Math.floor(leadingVowel / hangul.vCount),
+    hangul.vBase + (leadingVowel % hangul.vCount),
+  ];
+  return trailing === 0 ? jamo : [...jamo, hangul.tBase + trailing];
+}
+
+function isChinese(codePoint: number): boolean {
+  return chineseRanges.some(([first, last]) => codePoint >= first && codePoint <= last);
+}
+
+function rangeTest(text: string): (codePoint: number) => boolean {
+  const edges: number[] = [];
+  let end = 0;
+  for (const pair of text.trim().split(/\s/)) {
+    const [gap, length] = pair.split('+').map((digits) => Number.parseInt(digits, 36));
+    edges.push(end + gap!, end + gap! + length!);
+    end += gap! + length!;
+  }
+  // An odd number of edges at or below the code point: inside a range.
+  return (codePoint) => {
+    let low = 0;
+    let high = edges.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (edges[middle]! <= codePoint) low = middle + 1;
+      else high = middle;
+    }
+    return low % 2 === 1;
+  };
+}
+
+function parseMap(text: string): ReadonlyMap<number, readonly number[]> {
+  const map = new Map<number, readonly number[]>();
+  let codePoint = 0;
+  for (const entry of text.trim().split(/\s/)) {
+    const [gap, values] = entry.split(':');
+    codePoint += Number.parseInt(gap!, 36);
+    const digits = values === '' ? [] : values!.split(',');
+    map.set(
+      codePoint,
+      digits.map((value) => Number.parseInt(value, 36)),
+    );
+  }
+  return map;
+}
