@@ -1,0 +1,205 @@
+/** Multi-head scaled dot-product attention over all tokens, in its unnormalised integer form. */
+import type { Affine, Matrix } from '../ir/graph.ts';
+import {
+  clamp,
+  divideRequant,
+  type Requant,
+  requantize,
+  toRequant,
+} from '../quantize/fixed-point.ts';
+import type { EvalContext, OpDef, QuantizeArgs, Quantized } from './op.ts';
+
+export interface AttentionAttrs {
+  readonly heads: number;
+  /** Factor on q·k before the softmax, 1/√headWidth. */
+  readonly scale: number;
+  /** Row r sees keys 0 … r only. */
+  readonly causal: boolean;
+}
+
+/**
+ * For one query row and head, over the keys it sees:
+ *
+ *   s_j = clamp8(requantize(Σ_c q_c·k_jc, score))        int8, zero point 0
+ *   e_j = expTable[max(s) − s_j]                         0 … 127, round(127·exp(−difference))
+ *   L   = Σ_j e_j                                        127 … 127·keys
+ *   y_c = clamp8(requantize(Σ_j e_j·v_jc, mix ÷ L) + zeroPoint)
+ *
+ * `score` and `expTable` belong to a head (256 entries each), for heads differ in temperature.
+ */
+export interface AttentionInteger {
+  readonly scoreMultipliers: Int32Array;
+  readonly scoreShifts: Int8Array;
+  /** (heads, 256) */
+  readonly expTables: Uint8Array;
+  /** scale(v) / scale(y). */
+  readonly mix: Requant;
+  readonly zeroPoint: number;
+}
+
+export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
+  doc: 'y = softmax(scale·q·kᵀ)·v for each head; heads are column ranges',
+  operands: [
+    { name: 'q', reads: 'row', symmetric: true },
+    { name: 'k', reads: 'all', symmetric: true },
+    { name: 'v', reads: 'all', symmetric: true },
+  ],
+  infer: ([q, , v]) => [q![0], v![1]],
+  evalFloat: ([q, k, v], attrs, out, context) => attentionFloat(q!, k!, v!, attrs, out, context),
+  observe: ([q, k], attrs, context) => largestScores(q!, k!, attrs, context),
+  quantize: quantizeAttention,
+  evalInteger: ([q, k, v], attrs, integer, out, context) =>
+    attentionInteger(q!, k!, v!, attrs, integer, out, context),
+  macsPerRow: ([q, , v], _attrs, tokens) => tokens * (q![1] + v![1]),
+  scratchBytesPerRow: (_inputs, _attrs, tokens) => tokens,
+  kernel: 'attention',
+};
+
+function attentionFloat(
+  q: Matrix,
+  k: Matrix,
+  v: Matrix,
+  { heads, scale, causal }: AttentionAttrs,
+  out: Matrix,
+  { rowStart }: EvalContext,
+): void {
+  const width = q.columns / heads;
+  const valueWidth = v.columns / heads;
+  const weights = new Float64Array(k.rows);
+  for (let head = 0; head < heads; head++) {
+    for (let row = 0; row < q.rows; row++) {
+      const keys = causal ? Math.min(k.rows, rowStart + row + 1) : k.rows;
+      const qStart = q.offset + row * q.stride + head * width;
+      let largest = Number.NEGATIVE_INFINITY;
+      for (let key = 0; key < keys; key++) {
+        const kStart = k.offset + key * k.stride + head * width;
+        let sum = 0;
+        for (let c = 0; c < width; c++) sum += q.data[qStart + c]! * k.data[kStart + c]!;
+        weights[key] = sum * scale;
+        largest = Math.max(largest, sum * scale);
+      }
+      let total = 0;
+      for (let key = 0; key < keys; key++) {
+        const weight = Math.exp(weights[key]! - largest);
+        weights[key] = weight;
+        total += weight;
+      }
+      const to = out.offset + row * out.stride + head * valueWidth;
+      for (let c = 0; c < valueWidth; c++) {
+        let sum = 0;
+        for (let key = 0; key < keys; key++) {
+          sum += weights[key]! * v.data[v.offset + key * v.stride + head * valueWidth + c]!;
+        }
+        out.data[to + c] = sum / total;
+      }
+    }
+  }
+}
+
+/** The largest |scale·q·k| of each head. */
+function largestScores(
+  q: Matrix,
+  k: Matrix,
+  { heads, scale, causal }: AttentionAttrs,
+  { rowStart }: EvalContext,
+): number[] {
+  const width = q.columns / heads;
+  const largest = new Array<number>(heads).fill(0);
+  for (let head = 0; head < heads; head++) {
+    for (let row = 0; row < q.rows; row++) {
+      const keys = causal ? Math.min(k.rows, rowStart + row + 1) : k.rows;
+      const qStart = q.offset + row * q.stride + head * width;
+      for (let key = 0; key < keys; key++) {
+        const kStart = k.offset + key * k.stride + head * width;
+        let sum = 0;
+        for (let c = 0; c < width; c++) sum += q.data[qStart + c]! * k.data[kStart + c]!;
+        largest[head] = Math.max(largest[head]!, Math.abs(sum * scale));
+      }
+    }
+  }
+  return largest;
+}
+
+function quantizeAttention({
+  attrs,
+  quants,
+  output,
+  observed,
+}: QuantizeArgs<AttentionAttrs>): Quantized<AttentionInteger> {
+  const [q, k, v] = quants as readonly [Affine, Affine, Affine];
+  const scoreMultipliers = new Int32Array(attrs.heads);
+  const scoreShifts = new Int8Array(attrs.heads);
+  const expTables = new Uint8Array(attrs.heads * 256);
+  for (let head = 0; head < attrs.heads; head++) {
+    const range = observed?.[head] ?? 127 * 127 * q.scale * k.scale * attrs.scale;
+    const scoreScale = Math.max(range, 1e-6) / 127;
+    const requant = toRequant((q.scale * k.scale * attrs.scale) / scoreScale);
+    scoreMultipliers[head] = requant.multiplier;
+    scoreShifts[head] = requant.shift;
+    for (let difference = 0; difference < 256; difference++) {
+      expTables[head * 256 + difference] = Math.round(127 * Math.exp(-difference * scoreScale));
+    }
+  }
+  return {
+    integer: {
+      scoreMultipliers,
+      scoreShifts,
+      expTables,
+      mix: toRequant(v.scale / output.quant.scale),
+      zeroPoint: output.quant.zeroPoint,
+    },
+    constants: {},
+  };
+}
+
+function attentionInteger(
+  q: Matrix,
+  k: Matrix,
+  v: Matrix,
+  { heads, causal }: AttentionAttrs,
+  integer: AttentionInteger,
+  out: Matrix,
+  { rowStart }: EvalContext,
+): void {
+  const width = q.columns / heads;
+  const valueWidth = v.columns / heads;
+  const scores = new Int8Array(k.rows);
+  const weights = new Uint8Array(k.rows);
+  const sums = new Int32Array(valueWidth);
+  for (let head = 0; head < heads; head++) {
+    const multiplier = integer.scoreMultipliers[head]!;
+    const shift = integer.scoreShifts[head]!;
+    for (let row = 0; row < q.rows; row++) {
+      const keys = causal ? Math.min(k.rows, rowStart + row + 1) : k.rows;
+      const qStart = q.offset + row * q.stride + head * width;
+      let largest = -128;
+      for (let key = 0; key < keys; key++) {
+        const kStart = k.offset + key * k.stride + head * width;
+        let sum = 0;
+        for (let c = 0; c < width; c++) sum = (sum + q.data[qStart + c]! * k.data[kStart + c]!) | 0;
+        const score = clamp(requantize(sum, multiplier, shift), -128, 127);
+        scores[key] = score;
+        if (score > largest) largest = score;
+      }
+      let total = 0;
+      for (let key = 0; key < keys; key++) {
+        const weight = integer.expTables[head * 256 + largest - scores[key]!]!;
+        weights[key] = weight;
+        total += weight;
+      }
+      sums.fill(0);
+      for (let key = 0; key < keys; key++) {
+        const weight = weights[key]!;
+        if (weight === 0) continue;
+        const vStart = v.offset + key * v.stride + head * valueWidth;
+        for (let c = 0; c < valueWidth; c++) sums[c]! += weight * v.data[vStart + c]!;
+      }
+      const mix = divideRequant(integer.mix, total);
+      const to = out.offset + row * out.stride + head * valueWidth;
+      for (let c = 0; c < valueWidth; c++) {
+        const value = requantize(sums[c]!, mix.multiplier, mix.shift) + integer.zeroPoint;
+        out.data[to + c] = clamp(value, -128, 127);
+      }
+    }
+  }
+}

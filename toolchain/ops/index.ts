@@ -1,0 +1,41 @@
+/** THE op table: one row an operation. Importers, passes, quantizer, scheduler and emitters read it. */
+import { attention } from './attention.ts';
+import { add, addLayerNorm, embed, embedLayerNorm, layerNorm } from './layer-norm.ts';
+import { activation, linear } from './linear.ts';
+import type { OpDef } from './op.ts';
+import { concat, meanRows, selectRow } from './rows.ts';
+
+export const ops = {
+  embed,
+  embedLayerNorm,
+  linear,
+  activation,
+  attention,
+  add,
+  layerNorm,
+  addLayerNorm,
+  selectRow,
+  meanRows,
+  concat,
+} as const;
+
+export type OpName = keyof typeof ops;
+export type AttrsOf<N extends OpName> =
+  (typeof ops)[N] extends OpDef<infer A, infer _I> ? A : never;
+export type IntegerOf<N extends OpName> =
+  (typeof ops)[N] extends OpDef<infer _A, infer I> ? I : never;
+
+/** A row of the table without its attribute types, for code that treats all ops alike. */
+export type AnyOp = OpDef<unknown, unknown>;
+
+export function opOf(name: OpName): AnyOp {
+  return ops[name] as unknown as AnyOp;
+}
+
+/** The operand description of input `index`, the last one repeated for a variadic op. */
+export function operandOf(name: OpName, index: number): AnyOp['operands'][number] {
+  const { operands } = opOf(name);
+  const operand = operands[Math.min(index, operands.length - 1)];
+  if (operand === undefined) throw new Error(`op '${name}' has no operand ${index}`);
+  return operand;
+}

@@ -1,0 +1,71 @@
+/** What the toolchain knows about one operation; a row of the table in `index.ts`. */
+import type { DType } from '../ir/dtypes.ts';
+import type { Affine, Matrix, Shape, Tensor } from '../ir/graph.ts';
+
+/**
+ * Which rows of an operand one output row needs: the row of the same index (`row`), every row
+ * (`all`), or none because it is a constant (`constant`), or a scalar input (`scalar`).
+ */
+export type Reads = 'row' | 'all' | 'constant' | 'scalar';
+
+export interface Operand {
+  readonly name: string;
+  readonly reads: Reads;
+  /** The operand's quantization must have zero point 0. */
+  readonly symmetric?: boolean;
+}
+
+/** Where an evaluation stands: a row tile of an inference over `tokens` tokens. */
+export interface EvalContext {
+  readonly tokens: number;
+  /** Index, among the tokens, of the first row of the output; causal masks and positions need it. */
+  readonly rowStart: number;
+}
+
+/** What the quantization rule of an op is given. `quants` has an entry an operand, null if constant. */
+export interface QuantizeArgs<A> {
+  readonly attrs: A;
+  readonly inputs: readonly Tensor[];
+  readonly quants: readonly (Affine | null)[];
+  readonly output: { readonly dtype: DType; readonly quant: Affine; readonly shape: Shape };
+  /** What `observe` of the op returned over the calibration data (attention: |score| a head). */
+  readonly observed: readonly number[] | null;
+}
+
+/** The node's integer meaning and, for each constant operand, the constant that replaces it. */
+export interface Quantized<I> {
+  readonly integer: I;
+  readonly constants: Readonly<Record<number, Pick<Tensor, 'dtype' | 'shape' | 'data' | 'quant'>>>;
+}
+
+export interface OpDef<A, I> {
+  readonly doc: string;
+  readonly operands: readonly Operand[];
+  /** The last operand may be repeated (`concat`). */
+  readonly variadic?: boolean;
+  /** Only another way to look at the operand's elements: no kernel, no instruction. */
+  readonly isView?: boolean;
+  /** The output has the quantization of its operands. */
+  readonly sameQuantAsInputs?: boolean;
+  /** Real values of the operand outside this range change the output by less than a step. */
+  usefulRange?(attrs: A): readonly [min: number, max: number];
+  infer(inputs: readonly Shape[], attrs: A): Shape;
+  evalFloat(inputs: readonly Matrix[], attrs: A, out: Matrix, context: EvalContext): void;
+  /** Values inside the op that its quantization rule needs: the largest seen of each is kept. */
+  observe?(inputs: readonly Matrix[], attrs: A, context: EvalContext): readonly number[];
+  /** Null: the op has no integer form and must be rewritten before quantization. */
+  readonly quantize: ((args: QuantizeArgs<A>) => Quantized<I>) | null;
+  evalInteger(
+    inputs: readonly Matrix[],
+    attrs: A,
+    integer: I,
+    out: Matrix,
+    context: EvalContext,
+  ): void;
+  /** Multiply-accumulates of one output row. */
+  macsPerRow(inputs: readonly Shape[], attrs: A, tokens: number): number;
+  /** Scratch bytes a row of a tile needs. */
+  scratchBytesPerRow?(inputs: readonly Shape[], attrs: A, tokens: number): number;
+  /** Kernel family in `kernels/kernels.json`; null for views and for ops without an integer form. */
+  readonly kernel: string | null;
+}
