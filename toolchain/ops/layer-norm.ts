@@ -65,10 +65,7 @@ export const addLayerNorm: OpDef<NormAttrs, AddNormInteger> = {
       (row, column) => at(a!, row, column) + at(b!, row, column),
     ),
   quantize: ({ attrs, inputs, quants, output }) => {
-    const [a, b] = quants as readonly [
-      { scale: number; zeroPoint: number },
-      { scale: number; zeroPoint: number },
-    ];
+    const [a, b] = quants as readonly [Affine, Affine];
     const width = output.shape[1];
     const span = 255; // |stored − zeroPoint| of an int8
     const unit = (span * (a.scale + b.scale)) / (alignedLimit(width) - span);

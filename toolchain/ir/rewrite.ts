@@ -1,0 +1,39 @@
+/** Building a changed copy of a graph: the few moves that passes are made of. */
+import { opOf } from '../ops/index.ts';
+import { type Graph, type Node, readersOf, type Shape, type Stage, tensorOf } from './graph.ts';
+
+export interface Pass<S extends Stage> {
+  readonly name: string;
+  run(graph: Graph<S>): Graph<S>;
+}
+
+/** The node that makes a tensor, or undefined for inputs and constants. */
+export function producersOf<S extends Stage>(graph: Graph<S>): ReadonlyMap<string, Node<S>> {
+  return new Map(graph.nodes.map((node) => [node.output, node]));
+}
+
+/** True if exactly one operand in the whole graph reads the tensor and it is no graph output. */
+export function isReadOnce(graph: Graph<Stage>, name: string): boolean {
+  return (readersOf(graph).get(name)?.length ?? 0) === 1 && !graph.outputs.includes(name);
+}
+
+/** Nodes that no output needs, and tensors that no node reads, are gone. */
+export function dropDead<S extends Stage>(graph: Graph<S>): Graph<S> {
+  const needed = new Set([...graph.outputs, ...graph.inputs]);
+  const nodes: Node<S>[] = [];
+  for (const node of graph.nodes.toReversed()) {
+    if (!needed.has(node.output)) continue;
+    for (const name of node.inputs) needed.add(name);
+    nodes.push(node);
+  }
+  const tensors = Object.fromEntries(
+    Object.entries(graph.tensors).filter(([name]) => needed.has(name)),
+  );
+  return { ...graph, nodes: nodes.toReversed(), tensors };
+}
+
+/** The shape the op table infers for a node from the shapes of its operands. */
+export function inferredShape(graph: Pick<Graph<Stage>, 'tensors'>, node: Node): Shape {
+  const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);
+  return opOf(node.op).infer(shapes, node.attrs);
+}

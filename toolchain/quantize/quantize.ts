@@ -1,0 +1,147 @@
+/**
+ * Gives every tensor its integer type and every node its integer meaning.
+ *
+ * The op table holds each op's rule; here only what concerns several nodes is decided: which tensors
+ * share a quantization (views), which have zero point 0 (their readers say so), and the range.
+ */
+import { internalError } from '../errors.ts';
+import type { DType } from '../ir/dtypes.ts';
+import {
+  type Affine,
+  type Graph,
+  type Node,
+  readersOf,
+  type Tensor,
+  tensorOf,
+} from '../ir/graph.ts';
+import { operandOf, opOf } from '../ops/index.ts';
+import { bestRange, type Calibration, type Observed } from './calibrate.ts';
+
+export function quantize(graph: Graph<'float'>, calibration: Calibration): Graph<'quantized'> {
+  const quants = chooseQuants(graph, calibration);
+  const tensors: Record<string, Tensor> = {};
+  for (const name of graph.inputs) tensors[name] = tensorOf(graph, name);
+  for (const [name, { dtype, quant }] of quants) {
+    tensors[name] = { ...tensorOf(graph, name), dtype, quant };
+  }
+  const nodes = graph.nodes.map((node) => quantizeNode(graph, node, calibration, quants, tensors));
+  return { ...graph, stage: 'quantized', nodes, tensors };
+}
+
+interface TensorQuant {
+  readonly dtype: DType;
+  readonly quant: Affine;
+}
+
+function quantizeNode(
+  graph: Graph<'float'>,
+  node: Node<'float'>,
+  calibration: Calibration,
+  quants: ReadonlyMap<string, TensorQuant>,
+  tensors: Record<string, Tensor>,
+): Node<'quantized'> {
+  const op = opOf(node.op);
+  if (op.quantize === null) {
+    throw internalError(`op '${node.op}' has no integer form`, node.name);
+  }
+  const output = quants.get(node.output)!;
+  const { integer, constants } = op.quantize({
+    attrs: node.attrs,
+    inputs: node.inputs.map((name) => tensorOf(graph, name)),
+    quants: node.inputs.map((name) => quants.get(name)?.quant ?? null),
+    output: { ...output, shape: tensorOf(graph, node.output).shape },
+    observed: calibration.internals.get(node.output) ?? null,
+  });
+  const inputs = node.inputs.map((name, index) => {
+    const constant = constants[index];
+    if (constant === undefined) return name;
+    // A constant read by two nodes gets a quantization for each of them.
+    const own = tensors[name] === undefined ? name : `${node.output}/${name}`;
+    tensors[own] = { ...constant, name: own, role: 'constant' };
+    return own;
+  });
+  return { ...node, inputs, integer } as Node<'quantized'>;
+}
+
+function chooseQuants(
+  graph: Graph<'float'>,
+  calibration: Calibration,
+): ReadonlyMap<string, TensorQuant> {
+  const readers = readersOf(graph);
+  const quants = new Map<string, TensorQuant>();
+  for (const group of sharingGroups(graph)) {
+    const isOutput = group.some((name) => graph.outputs.includes(name));
+    const reads = group.flatMap((name) =>
+      (readers.get(name) ?? []).map((index) => ({ node: graph.nodes[index]!, name })),
+    );
+    const symmetric = reads.some(({ node, name }) =>
+      node.inputs.some((input, index) => input === name && operandOf(node.op, index).symmetric),
+    );
+    const useful = reads.map(({ node }) => opOf(node.op).usefulRange?.(node.attrs));
+    const range: readonly [number, number] =
+      useful.length > 0 && useful.every((one) => one !== undefined)
+        ? [Math.min(...useful.map((one) => one[0])), Math.max(...useful.map((one) => one[1]))]
+        : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    const seen = mergeObserved(group.map((name) => calibration.tensors.get(name)!));
+    const dtype = isOutput ? 'int16' : 'int8';
+    const quant = isOutput ? outputQuant(seen) : activationQuant(seen, symmetric, range);
+    for (const name of group) quants.set(name, { dtype, quant });
+  }
+  return quants;
+}
+
+function activationQuant(
+  seen: Observed,
+  symmetric: boolean,
+  useful: readonly [number, number],
+): Affine {
+  const levels = symmetric ? 254 : 255;
+  const [min, max] = bestRange(seen, levels, symmetric, useful);
+  const scale = Math.max((max - min) / levels, smallestScale);
+  const zeroPoint = symmetric ? 0 : Math.min(127, Math.max(-128, Math.round(-128 - min / scale)));
+  return { kind: 'affine', scale, zeroPoint };
+}
+
+/** Keeps a tensor that is always zero from dividing by zero. */
+const smallestScale = 1e-9;
+
+/** int16, zero point 0, with room for twice the largest value of the calibration data. */
+function outputQuant({ min, max }: Observed): Affine {
+  const scale = Math.max((2 * Math.max(-min, max)) / 32767, smallestScale);
+  return { kind: 'affine', scale, zeroPoint: 0 };
+}
+
+/** Activation tensors in sets that share one quantization: views share with their operands. */
+function sharingGroups(graph: Graph<'float'>): readonly (readonly string[])[] {
+  const groupOf = new Map<string, string[]>();
+  for (const node of graph.nodes) groupOf.set(node.output, [node.output]);
+  for (const node of graph.nodes) {
+    if (opOf(node.op).sameQuantAsInputs !== true) continue;
+    for (const name of node.inputs) {
+      const mine = groupOf.get(node.output)!;
+      const other = groupOf.get(name);
+      if (other === undefined || other === mine) continue;
+      mine.push(...other);
+      for (const member of other) groupOf.set(member, mine);
+    }
+  }
+  return [...new Set(groupOf.values())];
+}
+
+function mergeObserved(list: readonly Observed[]): Observed {
+  const limit = Math.max(...list.map((one) => one.limit));
+  const counts = new Float64Array(list[0]!.counts.length);
+  for (const one of list) {
+    const ratio = one.limit / limit; // a power of two
+    for (const [bin, count] of one.counts.entries()) {
+      const offset = (bin + 0.5 - counts.length / 2) * ratio;
+      counts[Math.floor(offset + counts.length / 2)]! += count;
+    }
+  }
+  return {
+    min: Math.min(...list.map((one) => one.min)),
+    max: Math.max(...list.map((one) => one.max)),
+    limit,
+    counts,
+  };
+}
