@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The kernels of lm2mcu: no heap, no globals, no floating point. The caller owns all memory.
+ *
+ * What an op computes, to the bit, is `evalInteger` of its row in toolchain/ops. Names say
+ * lm_<family>_<input>_<output>[_<isa>]; variants of a kernel have the same signature and the same
+ * bits, and kernels.json says which core may call which and how much scratch it needs.
+ *
+ * Strides count elements from a row to the next, so a matrix may be a range of columns of a wider
+ * one. No pointer needs more alignment than its type. Inputs and outputs must not overlap, except
+ * where an output "may be" an input: then base and stride are equal. */
+#ifndef LM_KERNELS_H
+#define LM_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fixed_point.h"
+
+/* A matrix of int8 activations, or a column range of one. */
+typedef struct {
+  const int8_t *data; /* (rows, columns) */
+  int32_t stride;
+} lm_rows;
+
+/* y = table[clamp(requantize(bias + sum x * w) + zero_point)]; the sum must stay in int32:
+ * |bias| <= 2^30 and inputs <= 32,768. */
+typedef struct {
+  int32_t inputs;
+  int32_t outputs;
+  const int8_t *weights;      /* (outputs, inputs), packed as kernels.json says */
+  const int32_t *bias;        /* (outputs), holds -zero_point(x) * sum w */
+  const int32_t *multipliers; /* (outputs), 0 or 2^30 ... 2^31 - 1 */
+  const int8_t *shifts;       /* (outputs), -31 ... 30 */
+  int32_t zero_point;
+  int32_t min; /* within the output type; -128 ... 127 with a table */
+  int32_t max;
+  const int8_t *table; /* (256), by value + 128; NULL: none */
+} lm_linear;
+
+/* x: (rows, inputs), y: (rows, outputs) */
+void lm_linear_s8_s8(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
+                     void *scratch);
+void lm_linear_s8_s16(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y, int32_t y_stride,
+                      void *scratch);
+
+/* Unnormalised attention of a group of heads: column ranges, side by side. */
+typedef struct {
+  int32_t heads;
+  int32_t head_width;  /* columns of q and k a head has */
+  int32_t value_width; /* columns of v and y a head has */
+  bool causal;         /* the query at token t sees keys 0 ... t */
+  const int32_t *score_multipliers; /* (heads) */
+  const int8_t *score_shifts;       /* (heads) */
+  const uint8_t *exp_tables;        /* (heads, 256), 0 ... 127, entry 0 at least 1 */
+  lm_requant mix;                   /* scale(v) / scale(y) */
+  int32_t zero_point;
+} lm_attention;
+
+/* A row tile of queries and the keys and values of all tokens (at most 2^17). */
+typedef struct {
+  int32_t rows;
+  int32_t row_start; /* the token of the first query */
+  int32_t tokens;
+  lm_rows q; /* (rows, heads * head_width) */
+  lm_rows k; /* (tokens, heads * head_width) */
+  lm_rows v; /* (tokens, heads * value_width) */
+  uint8_t *scratch;
+} lm_attention_tile;
+
+/* y: (rows, heads * value_width); may be q if value_width = head_width. */
+void lm_attention_s8_s8(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                        int32_t y_stride);
+
+/* What follows the sum of every layer normalization. */
+typedef struct {
+  int32_t width;
+  int64_t epsilon;      /* in squared units, below 2^53 */
+  int32_t fraction;     /* bits of the normalized value below the point */
+  int32_t out_shift;    /* 1 ... 30 */
+  int32_t min;          /* within the output type */
+  int32_t max;
+  const int16_t *gamma; /* (width) */
+  const int32_t *beta;  /* (width), |beta| <= 2^30; holds the rounding half and the zero point */
+} lm_norm;
+
+/* y = LayerNorm((a - zero_point_a) * multiplier_a + (b - zero_point_b) * multiplier_b);
+ * the sum is at most 2^min(20, 29 - ceil(log2 width)) in magnitude. */
+typedef struct {
+  lm_norm norm;
+  int32_t multiplier_a;
+  int32_t multiplier_b;
+  int32_t zero_point_a;
+  int32_t zero_point_b;
+} lm_add_layernorm;
+
+/* a, b, y: (rows, width); an int8 y may be a or b. */
+void lm_add_layernorm_s8_s8(const lm_add_layernorm *p, lm_rows a, lm_rows b, int32_t rows,
+                            int8_t *y, int32_t y_stride);
+void lm_add_layernorm_s8_s16(const lm_add_layernorm *p, lm_rows a, lm_rows b, int32_t rows,
+                             int16_t *y, int32_t y_stride);
+
+/* y = LayerNorm(word[id] + position[token] + segment[token >= segment_start]), bounded likewise. */
+typedef struct {
+  lm_norm norm;
+  const int8_t *word;     /* (vocabulary, width) */
+  const int8_t *position; /* (tokens, width) */
+  const int8_t *segment;  /* (segments, width); the first row, then the last */
+  int32_t segments;
+  int32_t multiplier_word;
+  int32_t multiplier_position;
+  int32_t multiplier_segment;
+} lm_embed_layernorm;
+
+/* A row tile of token ids. */
+typedef struct {
+  const uint16_t *ids; /* (rows) */
+  int32_t rows;
+  int32_t row_start;     /* the token of the first id */
+  int32_t segment_start; /* the first token of the last segment */
+} lm_token_tile;
+
+/* y: (rows, width) */
+void lm_embed_layernorm_s8_s8(const lm_embed_layernorm *p, const lm_token_tile *tile, int8_t *y,
+                              int32_t y_stride);
+void lm_embed_layernorm_s8_s16(const lm_embed_layernorm *p, const lm_token_tile *tile, int16_t *y,
+                               int32_t y_stride);
+
+/* y = clamp(requantize(sum over rows (x - zero_point), mean / rows)) */
+typedef struct {
+  int32_t width;
+  int32_t zero_point;
+  lm_requant mean; /* scale(x) / scale(y) */
+  int32_t min;     /* within the output type */
+  int32_t max;
+} lm_mean_rows;
+
+/* x: (rows, width), 1 <= rows < 2^23; y: (width) */
+void lm_mean_rows_s8_s8(const lm_mean_rows *p, lm_rows x, int32_t rows, int8_t *y);
+void lm_mean_rows_s8_s16(const lm_mean_rows *p, lm_rows x, int32_t rows, int16_t *y);
+
+#endif
