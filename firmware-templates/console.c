@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The console: a line of UTF-8 text in, one line of JSON out. Any serial terminal will do.
+ *
+ *   some text            classify (tag, embed) it; a TAB separates a text from its pair
+ *   #text some text      the same, for text that looks like one of the commands
+ *   #ids 3 17 | 42 8     compact token ids, special tokens included; | begins the second segment
+ *   ?                    the model card
+ *
+ * A line ends with LF, CR or CR LF. It is read straight into the model's arena, behind text_offset,
+ * so that no other memory is needed; ids are converted while they arrive. What does not fit is
+ * swallowed up to the line's end and answered with an error.
+ */
+#include "lm2mcu.h"
+#include "lm2mcu_model.h"
+#include "platform.h"
+
+static uint8_t arena[LM2MCU_ARENA_BYTES]
+    __attribute__((aligned(16), section(".lm2mcu.arena")));
+
+typedef enum { LINE_TEXT, LINE_IDS, LINE_CARD, LINE_TOO_LONG, LINE_BAD_IDS } line_kind;
+
+typedef struct {
+  line_kind kind;
+  const char *text; /* (bytes), in the arena */
+  size_t bytes;
+  const int32_t *ids; /* (count), in the arena */
+  int32_t count;
+  int32_t segment_start;
+} line;
+
+static line read_line(void);
+static void answer_tokens(const line *request);
+static void answer_card(void);
+static void write_error(const char *code, const char *message, uint32_t limit);
+static void write_text(const char *text);
+
+int main(void) {
+  for (;;) {
+    const line request = read_line();
+    switch (request.kind) {
+      case LINE_TEXT:
+      case LINE_IDS:
+        answer_tokens(&request);
+        break;
+      case LINE_CARD:
+        answer_card();
+        break;
+      case LINE_TOO_LONG:
+        write_error("line-too-long", "the line does not fit in the memory free for text",
+                    LM2MCU_ARENA_BYTES - lm2mcu_model_card()->text_offset);
+        break;
+      case LINE_BAD_IDS:
+        write_error("bad-ids", "expected #ids and numbers, with at most one |", 0);
+        break;
+    }
+    write_text("\n");
+  }
+}
+
+/* ---- Reading a line ---- */
+
+static const char ids_command[] = "#ids";
+static const char text_command[] = "#text ";
+
+/* Line feed ends a line whatever it came as. */
+static char read_character(void) {
+  static bool after_return;
+  for (;;) {
+    const char character = (char)uart_read();
+    const bool second_half = character == '\n' && after_return;
+    after_return = character == '\r';
+    if (!second_half) return after_return ? '\n' : character;
+  }
+}
+
+static bool starts_with(const char *text, size_t bytes, const char *start, size_t start_bytes) {
+  if (bytes < start_bytes) return false;
+  for (size_t i = 0; i < start_bytes; i++) {
+    if (text[i] != start[i]) return false;
+  }
+  return true;
+}
+
+/* From behind "#ids" to the end of the line. The ids overwrite the command. */
+static line read_ids(char first, int32_t *ids, size_t capacity_bytes) {
+  const int32_t capacity = (int32_t)(capacity_bytes / sizeof(int32_t));
+  line result = {.kind = LINE_IDS, .ids = ids, .segment_start = -1};
+  int32_t number = -1; /* none begun */
+  for (char character = first;; character = read_character()) {
+    if (character >= '0' && character <= '9') {
+      const int32_t digit = character - '0';
+      if (number > (INT32_MAX - digit) / 10) result.kind = LINE_BAD_IDS;
+      else number = (number < 0 ? 0 : number) * 10 + digit;
+      continue;
+    }
+    if (number >= 0 && result.count == capacity) result.kind = LINE_TOO_LONG;
+    else if (number >= 0) ids[result.count++] = number;
+    number = -1;
+    if (character == '\n') break;
+    if (character == '|' && result.segment_start < 0) result.segment_start = result.count;
+    else if (character != ' ') result.kind = LINE_BAD_IDS;
+  }
+  if (result.segment_start < 0) result.segment_start = result.count;
+  return result;
+}
+
+static line read_line(void) {
+  const uint32_t text_offset = lm2mcu_model_card()->text_offset;
+  char *text = (char *)arena + text_offset;
+  const size_t capacity = LM2MCU_ARENA_BYTES - text_offset;
+  line result = {.kind = LINE_TEXT, .text = text};
+  for (;;) {
+    const char character = read_character();
+    if (result.bytes == sizeof ids_command - 1 && (character == ' ' || character == '\n') &&
+        starts_with(text, result.bytes, ids_command, sizeof ids_command - 1)) {
+      return read_ids(character, (int32_t *)(void *)text, capacity);
+    }
+    if (character == '\n') break;
+    if (result.bytes == capacity) result.kind = LINE_TOO_LONG;
+    else text[result.bytes++] = character;
+  }
+  if (result.bytes == 1 && text[0] == '?') result.kind = LINE_CARD;
+  if (starts_with(text, result.bytes, text_command, sizeof text_command - 1)) {
+    result.text += sizeof text_command - 1;
+    result.bytes -= sizeof text_command - 1;
+  }
+  return result;
+}
+
+/* ---- Writing JSON ---- */
+
+static void write_text(const char *text) {
+  while (*text != '\0') uart_write((uint8_t)*text++);
+}
+
+static void write_hex_digit(uint32_t digit) { uart_write((uint8_t)"0123456789abcdef"[digit & 15u]); }
+
+/* Labels are UTF-8 already: only quotes, backslashes and control characters need escaping. */
+static void write_string(const char *text) {
+  write_text("\"");
+  for (; *text != '\0'; text++) {
+    const uint8_t byte = (uint8_t)*text;
+    if (byte < 0x20u) {
+      write_text("\\u00");
+      write_hex_digit(byte >> 4);
+      write_hex_digit(byte);
+      continue;
+    }
+    if (byte == '"' || byte == '\\') uart_write('\\');
+    uart_write(byte);
+  }
+  write_text("\"");
+}
+
+static void write_key(const char *key) {
+  write_string(key);
+  write_text(":");
+}
+
+enum { UINT64_DIGITS = 20 };
+
+/* Decimal digits, leading zeros included, without the 64-bit division that the core lacks. */
+static void split_digits(uint64_t value, char digits[UINT64_DIGITS]) {
+  static const uint64_t powers[UINT64_DIGITS] = {
+      10000000000000000000u, 1000000000000000000u, 100000000000000000u, 10000000000000000u,
+      1000000000000000u, 100000000000000u, 10000000000000u, 1000000000000u, 100000000000u,
+      10000000000u, 1000000000u, 100000000u, 10000000u, 1000000u, 100000u, 10000u, 1000u, 100u,
+      10u, 1u};
+  for (int32_t i = 0; i < UINT64_DIGITS; i++) {
+    digits[i] = '0';
+    while (value >= powers[i]) {
+      value -= powers[i];
+      digits[i]++;
+    }
+  }
+}
+
+static void write_unsigned(uint64_t value) {
+  char digits[UINT64_DIGITS];
+  split_digits(value, digits);
+  int32_t first = 0;
+  while (first < UINT64_DIGITS - 1 && digits[first] == '0') first++;
+  for (int32_t i = first; i < UINT64_DIGITS; i++) uart_write((uint8_t)digits[i]);
+}
+
+static void write_signed(int32_t value) {
+  if (value < 0) uart_write('-');
+  write_unsigned(value < 0 ? 0u - (uint32_t)value : (uint32_t)value);
+}
+
+static void write_hex(uint32_t value) {
+  write_text("\"0x");
+  for (int32_t shift = 28; shift >= 0; shift -= 4) write_hex_digit(value >> shift);
+  write_text("\"");
+}
+
+/* A positive float with the 9 significant digits that identify it, in integer arithmetic:
+ * value = mantissa * 2^binary * 10^decimal, and binary is brought to 0 step by step, keeping at
+ * least 56 bits of the mantissa. Zero, negative, infinite and above 2^63: null. */
+static void write_float(float value) {
+  union {
+    float value;
+    uint32_t bits;
+  } word = {.value = value};
+  const uint32_t field = word.bits >> 23; /* with the sign as bit 8 */
+  uint64_t mantissa = word.bits & 0x7FFFFFu;
+  if (field > 0) mantissa |= 0x800000u;
+  int32_t binary = (int32_t)(field > 0 ? field : 1u) - 150;
+  if (mantissa == 0 || field > 189u) {
+    write_text("null");
+    return;
+  }
+  int32_t decimal = 0;
+  for (; binary > 0; binary--) mantissa <<= 1;
+  while (binary < 0) {
+    for (; mantissa < (UINT64_C(1) << 60); decimal--) mantissa *= 10u;
+    const int32_t shift = binary < -4 ? 4 : -binary;
+    mantissa = (mantissa + (UINT64_C(1) << (shift - 1))) >> shift;
+    binary += shift;
+  }
+  char digits[UINT64_DIGITS];
+  split_digits(mantissa, digits);
+  int32_t first = 0;
+  while (digits[first] == '0') first++;
+  int32_t last = first + 8;
+  if (last + 1 < UINT64_DIGITS && digits[last + 1] >= '5') {
+    int32_t carry = last;
+    while (carry >= 0 && digits[carry] == '9') digits[carry--] = '0';
+    if (carry >= 0) digits[carry]++;
+    if (carry < first) first--;
+  }
+  if (last >= UINT64_DIGITS) last = UINT64_DIGITS - 1;
+  while (last > first && digits[last] == '0') last--;
+  uart_write((uint8_t)digits[first]);
+  if (last > first) uart_write('.');
+  for (int32_t i = first + 1; i <= last; i++) uart_write((uint8_t)digits[i]);
+  write_text("e");
+  write_signed(decimal + UINT64_DIGITS - 1 - first);
+}
+
+static void write_error(const char *code, const char *message, uint32_t limit) {
+  write_text("{\"error\":{");
+  write_key("code");
+  write_string(code);
+  write_text(",");
+  write_key("message");
+  write_string(message);
+  if (limit > 0) {
+    write_text(",");
+    write_key("limit");
+    write_unsigned(limit);
+  }
+  write_text("}}");
+}
+
+/* ---- Answers ---- */
+
+static lm2mcu_status take_tokens(const line *request, lm2mcu_tokens *tokens) {
+  if (request->kind == LINE_IDS) {
+    tokens->tokens = request->count;
+    tokens->truncated = false;
+    return lm2mcu_set_tokens(arena, request->ids, request->count, request->segment_start);
+  }
+  for (size_t i = 0; i < request->bytes; i++) {
+    if (request->text[i] != '\t') continue;
+    return lm2mcu_tokenize(arena, request->text, i, request->text + i + 1, request->bytes - i - 1,
+                           tokens);
+  }
+  return lm2mcu_tokenize(arena, request->text, request->bytes, NULL, 0, tokens);
+}
+
+static void write_status(lm2mcu_status status) {
+  switch (status) {
+    case LM2MCU_OK:
+      break;
+    case LM2MCU_ERROR_TOO_LONG:
+      write_error("too-long", "more tokens than the model was built for", LM2MCU_MAX_TOKENS);
+      break;
+    case LM2MCU_ERROR_BAD_TOKEN:
+      write_error("bad-token", "no token, an unknown token id or a wrong segment start", 0);
+      break;
+    case LM2MCU_ERROR_ARENA:
+      write_error("arena", "the arena is not aligned or holds no tokens", 0);
+      break;
+  }
+}
+
+static void write_values(const char *key, const lm2mcu_result *result) {
+  write_key(key);
+  write_text("[");
+  for (int32_t i = 0; i < result->rows * result->columns; i++) {
+    if (i > 0) write_text(",");
+    write_signed(result->values[i]);
+  }
+  write_text("]");
+}
+
+static void write_label(const lm2mcu_card *card, const int16_t *values, int32_t columns) {
+  write_string(card->labels[lm2mcu_best(values, columns)]);
+}
+
+static void write_result(const lm2mcu_card *card, const lm2mcu_result *result) {
+  switch (card->kind) {
+    case LM2MCU_CLASSIFICATION:
+      if (card->labels != NULL) {
+        write_key("label");
+        write_label(card, result->values, result->columns);
+        write_text(",");
+      }
+      write_values("logits", result);
+      break;
+    case LM2MCU_TOKEN_CLASSIFICATION:
+      if (card->labels != NULL) {
+        write_key("tokenLabels");
+        for (int32_t row = 0; row < result->rows; row++) {
+          write_text(row == 0 ? "[" : ",");
+          write_label(card, result->values + row * result->columns, result->columns);
+        }
+        write_text("],");
+      }
+      write_values("logits", result);
+      break;
+    case LM2MCU_EMBEDDING:
+      write_values("embedding", result);
+      break;
+  }
+}
+
+static void write_work(uint64_t start, uint64_t tokenized, uint64_t end) {
+  if (counter_unit[0] != 'i') write_text("\"instructions\":null,");
+  write_key(counter_unit);
+  write_text("{\"tokenizer\":");
+  write_unsigned(counter_units(tokenized - start));
+  write_text(",\"inference\":");
+  write_unsigned(counter_units(end - tokenized));
+  write_text("}");
+}
+
+static void answer_tokens(const line *request) {
+  lm2mcu_tokens tokens = {0};
+  lm2mcu_result result = {0};
+  const uint64_t start = counter_ticks();
+  lm2mcu_status status = take_tokens(request, &tokens);
+  const uint64_t tokenized = counter_ticks();
+  if (status == LM2MCU_OK) status = lm2mcu_run(arena, &result);
+  const uint64_t end = counter_ticks();
+  if (status != LM2MCU_OK) {
+    write_status(status);
+    return;
+  }
+  if (stack_measure().overflowed) {
+    write_error("stack-overflow", "the stack was too small: this answer cannot be trusted",
+                stack_measure().available_bytes);
+    return;
+  }
+  write_text("{\"tokens\":");
+  write_signed(tokens.tokens);
+  write_text(tokens.truncated ? ",\"truncated\":true," : ",\"truncated\":false,");
+  write_result(lm2mcu_model_card(), &result);
+  write_text(",");
+  write_work(start, tokenized, end);
+  write_text("}");
+}
+
+static const char *kind_name(lm2mcu_kind kind) {
+  switch (kind) {
+    case LM2MCU_CLASSIFICATION:
+      return "classification";
+    case LM2MCU_TOKEN_CLASSIFICATION:
+      return "token-classification";
+    case LM2MCU_EMBEDDING:
+      return "embedding";
+  }
+  return "";
+}
+
+static void answer_card(void) {
+  const lm2mcu_card *card = lm2mcu_model_card();
+  const stack_use stack = stack_measure();
+  write_text("{\"name\":");
+  write_string(card->name);
+  write_text(",\"target\":");
+  write_string(card->target);
+  write_text(",\"sha256\":");
+  write_string(card->sha256);
+  write_text(",\"kind\":");
+  write_string(kind_name(card->kind));
+  write_text(",\"maxTokens\":");
+  write_signed(card->max_tokens);
+  write_text(",\"outputs\":");
+  write_signed(card->outputs);
+  write_text(",\"outputScale\":");
+  write_float(card->output_scale);
+  write_text(",\"labels\":");
+  for (int32_t i = 0; i < card->label_count; i++) {
+    write_text(i == 0 ? "[" : ",");
+    write_string(card->labels[i]);
+  }
+  write_text(card->label_count > 0 ? "]" : "null");
+  write_text(",\"arenaBytes\":");
+  write_unsigned(card->arena_bytes);
+  write_text(",\"textBytes\":");
+  write_unsigned(card->arena_bytes - card->text_offset);
+  write_text(",\"stack\":{\"availableBytes\":");
+  write_unsigned(stack.available_bytes);
+  write_text(",\"peakBytes\":");
+  write_unsigned(stack.peak_bytes);
+  write_text("},\"counter\":");
+  write_string(counter_unit);
+  write_text("}");
+}
+
+/* Begins a line of its own, since the fault may have come in the middle of one. */
+void console_report_fault(const fault_report *report) {
+  static const char *const names[] = {"HardFault", "MemManage", "BusFault", "UsageFault",
+                                      "SecureFault"};
+  write_text("\n{\"fault\":{\"kind\":");
+  if (report->exception >= 3u && report->exception <= 7u) {
+    write_string(names[report->exception - 3u]);
+  } else {
+    write_unsigned(report->exception);
+  }
+  write_text(",\"pc\":");
+  write_hex(report->pc);
+  write_text(",\"lr\":");
+  write_hex(report->lr);
+  write_text(",\"cfsr\":");
+  write_hex(report->cfsr);
+  write_text(",\"hfsr\":");
+  write_hex(report->hfsr);
+  write_text(",\"address\":");
+  write_hex(report->address);
+  write_text(report->stack_overflowed ? ",\"stackOverflowed\":true}}\n"
+                                      : ",\"stackOverflowed\":false}}\n");
+}

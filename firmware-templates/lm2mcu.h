@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The interface between a compiled model and the program that uses it: the console of this
+ * firmware, or your own main().
+ *
+ * The caller owns all memory: one arena, 16-byte aligned, of LM2MCU_ARENA_BYTES (lm2mcu_model.h).
+ * There is no heap, no global state besides constants, and nothing here prints.
+ *
+ *   arena  | tokens, state ...        | free for text until lm2mcu_run        |
+ *          0                          text_offset                 arena_bytes
+ *
+ * One answer is: lm2mcu_tokenize or lm2mcu_set_tokens, then lm2mcu_run. The result lies in the
+ * arena and is valid until the next call.
+ */
+#ifndef LM2MCU_H
+#define LM2MCU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+  LM2MCU_OK = 0,
+  /* More token ids than max_tokens (text is cut instead, see lm2mcu_tokens). */
+  LM2MCU_ERROR_TOO_LONG,
+  /* A token id outside the vocabulary, no token at all, or a segment start outside the ids. */
+  LM2MCU_ERROR_BAD_TOKEN,
+  /* The arena is not 16-byte aligned, or lm2mcu_run came before any tokens. */
+  LM2MCU_ERROR_ARENA
+} lm2mcu_status;
+
+typedef enum {
+  LM2MCU_CLASSIFICATION,
+  LM2MCU_TOKEN_CLASSIFICATION,
+  LM2MCU_EMBEDDING
+} lm2mcu_kind;
+
+typedef struct {
+  const char *name;
+  const char *target; /* the board it was planned for */
+  const char *sha256; /* of the compiled graph, 64 hexadecimal digits */
+  lm2mcu_kind kind;
+  int32_t max_tokens;
+  int32_t outputs;    /* values per row of the result */
+  float output_scale; /* real value = integer * output_scale */
+  const char *const *labels; /* (label_count); NULL: none */
+  int32_t label_count;
+  uint32_t arena_bytes;
+  /* Arena bytes from here on are free for text, or for token ids, until lm2mcu_run. A multiple of
+   * 4, with at least 4 * max_tokens bytes behind it, so that max_tokens ids can lie there. */
+  uint32_t text_offset;
+} lm2mcu_card;
+
+typedef struct {
+  int32_t tokens; /* special tokens included */
+  bool truncated; /* the text had more than max_tokens */
+} lm2mcu_tokens;
+
+typedef struct {
+  int32_t rows; /* 1, or the number of tokens */
+  int32_t columns;
+  const int16_t *values; /* (rows, columns), in the arena */
+} lm2mcu_result;
+
+const lm2mcu_card *lm2mcu_model_card(void);
+
+/* Tokenizes UTF-8 text, or a text pair where pair_or_null is given, into the arena. Both may lie
+ * in the arena behind text_offset; neither needs a terminating zero. */
+lm2mcu_status lm2mcu_tokenize(void *arena, const char *text, size_t text_bytes,
+                              const char *pair_or_null, size_t pair_bytes, lm2mcu_tokens *tokens);
+
+/* Takes compact token ids as they are, special tokens included. Ids from segment_start on belong
+ * to the second segment; segment_start == count: one segment. ids may lie in the arena behind
+ * text_offset. */
+lm2mcu_status lm2mcu_set_tokens(void *arena, const int32_t *ids, int32_t count,
+                                int32_t segment_start);
+
+lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result);
+
+/* Index of the largest value, the first of equals. */
+int32_t lm2mcu_best(const int16_t *values, int32_t columns);
+
+#endif

@@ -1,0 +1,8 @@
+/* Sizes of the fake model: see fake_model.c. */
+#ifndef LM2MCU_MODEL_H
+#define LM2MCU_MODEL_H
+
+#define LM2MCU_ARENA_BYTES 6144
+#define LM2MCU_MAX_TOKENS 16
+
+#endif

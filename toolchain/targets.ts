@@ -1,0 +1,328 @@
+/**
+ * Boards and cores as data: `targets/cores/*.json` and `targets/boards/*.json`, checked against one
+ * schema each. A user's own board is a file of the same form.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import * as z from 'zod';
+import { userError } from './errors.ts';
+import { packagePath } from './package-root.ts';
+
+/** Addresses are written `"0x20000000"`, for JSON has no hexadecimal numbers. */
+const address = z
+  .string()
+  .regex(/^0x[0-9a-fA-F]{1,8}$/, 'an address is written like "0x20000000"')
+  .transform((text) => Number.parseInt(text, 16));
+const positive = z.int().positive();
+const identifier = z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'lower case letters, digits, hyphens');
+
+/** A path inside `firmware-templates/<folder>/`, without extension. */
+const template = (folder: string) =>
+  identifier.refine((name) => existsSync(packagePath('firmware-templates', folder, `${name}.c`)), {
+    message: `no such file in firmware-templates/${folder}/`,
+  });
+
+const coreSchema = z.strictObject({
+  name: identifier,
+  title: z.string(),
+  /** gcc's -mcpu, -mfpu, -mfloat-abi. */
+  gcc: z.strictObject({ cpu: z.string(), fpu: z.string(), floatAbi: z.enum(['hard', 'soft']) }),
+  features: z.array(z.enum(['dsp', 'mve', 'fpu', 'caches'])),
+  /** Kernel folders usable on this core, best first. */
+  kernelVariants: z.array(z.enum(['portable', 'dsp', 'mve'])).nonempty(),
+  /** Bytes a core pushes when it takes an exception with floating-point state, alignment included. */
+  exceptionFrameBytes: positive,
+  /** firmware-templates/core/. */
+  setup: template('core'),
+});
+
+const regionSchema = z.strictObject({
+  name: identifier,
+  kind: z.enum(['flash', 'nor', 'sram', 'tcm']),
+  origin: address,
+  sizeBytes: positive,
+  executable: z.boolean().default(false),
+  /** The board's `memorySetup` must run before this memory can be read. */
+  needsSetup: z.boolean().default(false),
+  /** Core cycles per 32-bit word read in sequence, for the cost model; an estimate. */
+  readCyclesPerWord: z.number().positive(),
+  /** Erase blocks from the origin on; their sum is sizeBytes. */
+  eraseBlocks: z.array(z.strictObject({ count: positive, sizeBytes: positive })).optional(),
+  /** Faster or slower parts of a contiguous region, from the origin on. */
+  parts: z
+    .array(z.strictObject({ name: z.string(), sizeBytes: positive, readCyclesPerWord: z.number() }))
+    .optional(),
+  note: z.string().optional(),
+});
+
+const stm32Pin = z.string().regex(/^P[A-K](1[0-5]|[0-9])$/, 'an STM32 pin is written like "PD8"');
+const serial = { base: address, clockHz: positive, baud: positive };
+const stm32Serial = {
+  ...serial,
+  tx: stm32Pin,
+  rx: stm32Pin,
+  pinFunction: z.int().min(0).max(15),
+  enable: z.strictObject({
+    register: z.enum(['RCC_APB1ENR', 'RCC_APB2ENR']),
+    bit: z.int().min(0).max(31),
+  }),
+};
+const nrfPin = z.string().regex(/^P0\.(3[01]|[0-2][0-9])$/, 'an nRF pin is written like "P0.06"');
+
+/** `driver` names a file of firmware-templates/uart/. */
+const uartSchema = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('cmsdk-uart'), ...serial }),
+  z.strictObject({ driver: z.literal('stm32-usart-v1'), ...stm32Serial }),
+  z.strictObject({ driver: z.literal('stm32-usart-v2'), ...stm32Serial }),
+  z.strictObject({ driver: z.literal('nrf-uart'), ...serial, tx: nrfPin, rx: nrfPin }),
+]);
+
+/** How an image gets onto the board; read by the flasher and by people. */
+const loaderSchema = z.discriminatedUnion('protocol', [
+  z.strictObject({
+    protocol: z.literal('an3155'),
+    /** The chip's id as the bootloader reports it (AN2606). */
+    productId: address,
+    serial: z.string(),
+    enter: z.string(),
+  }),
+  z.strictObject({ protocol: z.literal('drive'), file: z.enum(['bin', 'hex']), how: z.string() }),
+  z.strictObject({ protocol: z.literal('emulator') }),
+]);
+
+const boardSchema = z
+  .strictObject({
+    name: identifier,
+    title: z.string(),
+    chip: z.string(),
+    core: identifier,
+    clockHz: positive,
+    /** Files of firmware-templates/clock/ and firmware-templates/memory/. */
+    clockSetup: template('clock'),
+    memorySetup: template('memory').default('none'),
+    regions: z.array(regionSchema).nonempty(),
+    /** Names of the regions for vectors and code, and for stack, .data and .bss. */
+    codeRegion: identifier,
+    dataRegion: identifier,
+    uart: uartSchema,
+    /** What SysTick on the processor clock counts: `units` of it every `ticks` ticks, exactly. */
+    counter: z.strictObject({
+      unit: z.enum(['instructions', 'cycles']),
+      units: positive,
+      ticks: positive,
+      how: z.string(),
+    }),
+    loaders: z.array(loaderSchema).nonempty(),
+    verified: z.strictObject({
+      status: z.enum(['emulated', 'compiled', 'hardware']),
+      how: z.string(),
+    }),
+    /** Only on emulated boards: QEMU's name of the machine. */
+    machine: z.string().optional(),
+    /** An emulated board with the same core, and where each region of this board lies on it. */
+    twin: z.strictObject({ board: identifier, origins: z.record(identifier, address) }).optional(),
+  })
+  .check(...boardRules());
+
+type Core = z.infer<typeof coreSchema>;
+type Board = z.infer<typeof boardSchema>;
+export type MemoryRegion = z.infer<typeof regionSchema>;
+export type Uart = z.infer<typeof uartSchema>;
+
+/**
+ * Where and how the firmware runs under QEMU: the regions of the real board, same names and sizes,
+ * at addresses of the emulated machine, with that machine's UART, clock and counter.
+ */
+export interface Emulation {
+  readonly machine: string;
+  readonly board: Board;
+  readonly regions: readonly MemoryRegion[];
+}
+
+/** A board with its core, and its emulated twin where it has one (an emulated board is its own). */
+export type Target = Omit<Board, 'core' | 'twin' | 'machine'> & {
+  readonly core: Core;
+  readonly emulation: Emulation | undefined;
+};
+
+/** A shipped board by name, or a user's own board by the path of its JSON file. */
+export function loadTarget(nameOrPath: string): Target {
+  const board = nameOrPath.endsWith('.json') ? readBoard(nameOrPath) : loadBoard(nameOrPath);
+  const core = loadCore(board.core, board.name);
+  const { core: _core, twin: _twin, machine: _machine, ...rest } = board;
+  return { ...rest, core, emulation: emulationOf(board) };
+}
+
+/** The names of all shipped boards. */
+export function listTargets(): readonly string[] {
+  return listJson('boards');
+}
+
+function emulationOf(board: Board): Emulation | undefined {
+  if (board.machine !== undefined) {
+    return { machine: board.machine, board, regions: board.regions };
+  }
+  const twin = board.twin;
+  if (twin === undefined) return undefined;
+  const emulated = loadBoard(twin.board);
+  if (emulated.machine === undefined || emulated.core !== board.core) {
+    throw badBoard(board.name, [
+      `twin: ${twin.board} must be an emulated board with the same core`,
+    ]);
+  }
+  const regions = board.regions.map((region) => ({
+    ...region,
+    origin: twin.origins[region.name] ?? region.origin,
+  }));
+  const problems = regions.filter((region) => !isInside(region, emulated.regions));
+  if (problems.length > 0) {
+    const list = problems.map((region) => region.name).join(', ');
+    throw badBoard(board.name, [`twin: ${list} lies outside the memory of ${twin.board}`]);
+  }
+  if (findOverlap(regions) !== undefined) {
+    throw badBoard(board.name, [`twin: ${findOverlap(regions)} overlap`]);
+  }
+  return { machine: emulated.machine, board: emulated, regions };
+}
+
+function loadBoard(name: string): Board {
+  const names = listTargets();
+  if (!names.includes(name)) {
+    throw userError({
+      code: 'unknown-target',
+      message: `there is no target "${name}"`,
+      hint: `Use one of ${names.join(', ')}, or the path of a board file ending in .json.`,
+    });
+  }
+  return readBoard(packagePath('targets', 'boards', `${name}.json`));
+}
+
+function readBoard(path: string): Board {
+  return parseJson(path, boardSchema);
+}
+
+function loadCore(name: string, where: string): Core {
+  const names = listJson('cores');
+  if (!names.includes(name)) {
+    throw badBoard(where, [`core: there is no "${name}"; use one of ${names.join(', ')}`]);
+  }
+  return parseJson(packagePath('targets', 'cores', `${name}.json`), coreSchema);
+}
+
+function listJson(folder: 'boards' | 'cores'): readonly string[] {
+  return readdirSync(packagePath('targets', folder))
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => basename(file, '.json'))
+    .sort();
+}
+
+function parseJson<T>(path: string, schema: z.ZodType<T>): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw userError({
+      code: 'bad-board-file',
+      message: `the board file cannot be read: ${reason.replace(path, basename(path))}`,
+      where: path,
+      hint: `Boards are JSON files like those in ${join('targets', 'boards')}.`,
+    });
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    throw badBoard(
+      path,
+      parsed.error.issues.map(
+        (issue) => `${issue.path.join('.') || '(whole file)'}: ${issue.message}`,
+      ),
+    );
+  }
+  return parsed.data;
+}
+
+function badBoard(where: string, problems: readonly string[]): Error {
+  return userError({
+    code: 'bad-board-file',
+    message: `the board file is wrong:\n${problems.map((problem) => `    ${problem}`).join('\n')}`,
+    where,
+    hint: 'targets/README.md describes every field.',
+  });
+}
+
+interface Extent {
+  readonly name: string;
+  readonly origin: number;
+  readonly sizeBytes: number;
+}
+
+function findOverlap(regions: readonly Extent[]): string | undefined {
+  const sorted = regions.toSorted((a, b) => a.origin - b.origin);
+  const index = sorted.findIndex((region, i) => {
+    const next = sorted[i + 1];
+    return next !== undefined && region.origin + region.sizeBytes > next.origin;
+  });
+  return index < 0 ? undefined : `${sorted[index]?.name} and ${sorted[index + 1]?.name}`;
+}
+
+function isInside(region: Extent, outer: readonly Extent[]): boolean {
+  return outer.some(
+    ({ origin, sizeBytes }) =>
+      region.origin >= origin && region.origin + region.sizeBytes <= origin + sizeBytes,
+  );
+}
+
+/** Rules between the fields of a board; each sentence is manual and message. */
+function boardRules() {
+  type Fields = z.core.ParsePayload<{
+    readonly regions: readonly MemoryRegion[];
+    readonly codeRegion: string;
+    readonly dataRegion: string;
+    readonly memorySetup: string;
+    readonly machine?: string | undefined;
+    readonly twin?: unknown;
+  }>;
+  const rule =
+    (message: string, path: string, holds: (fields: Fields['value']) => boolean) =>
+    (payload: Fields): void => {
+      if (holds(payload.value)) return;
+      payload.issues.push({ code: 'custom', message, path: [path], input: payload.value });
+    };
+  const region = (fields: Fields['value'], name: string) =>
+    fields.regions.find((candidate) => candidate.name === name);
+  const sum = (blocks: readonly { count?: number; sizeBytes: number }[]) =>
+    blocks.reduce((total, block) => total + (block.count ?? 1) * block.sizeBytes, 0);
+  return [
+    rule('names an executable region that keeps its content', 'codeRegion', (fields) => {
+      const code = region(fields, fields.codeRegion);
+      return code?.executable === true && (code.kind === 'flash' || code.kind === 'nor');
+    }),
+    rule('names a region of kind sram or tcm', 'dataRegion', (fields) => {
+      const kind = region(fields, fields.dataRegion)?.kind;
+      return kind === 'sram' || kind === 'tcm';
+    }),
+    rule(
+      'region names differ',
+      'regions',
+      ({ regions }) => new Set(regions.map(({ name }) => name)).size === regions.length,
+    ),
+    rule('regions do not overlap', 'regions', ({ regions }) => findOverlap(regions) === undefined),
+    rule('eraseBlocks add up to sizeBytes', 'regions', ({ regions }) =>
+      regions.every(({ eraseBlocks, sizeBytes }) => !eraseBlocks || sum(eraseBlocks) === sizeBytes),
+    ),
+    rule('parts add up to sizeBytes', 'regions', ({ regions }) =>
+      regions.every(({ parts, sizeBytes }) => !parts || sum(parts) === sizeBytes),
+    ),
+    rule(
+      'a region that needsSetup needs a memorySetup',
+      'memorySetup',
+      ({ regions, memorySetup }) =>
+        memorySetup !== 'none' || !regions.some(({ needsSetup }) => needsSetup),
+    ),
+    rule(
+      'a board is emulated itself (machine) or has a twin, not both',
+      'twin',
+      ({ machine, twin }) => machine === undefined || twin === undefined,
+    ),
+  ] as const;
+}
