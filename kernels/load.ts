@@ -1,0 +1,91 @@
+/**
+ * `kernels.json`, the list of every C kernel: which op it computes, on which cores, from which file,
+ * with how much scratch. A kernel exists only as a row there; a test compares it with `kernels.h`.
+ */
+import { readFileSync } from 'node:fs';
+import * as z from 'zod';
+import { internalError } from '../toolchain/errors.ts';
+import { packagePath } from '../toolchain/package-root.ts';
+
+/** Best first: the order in which `selectKernel` looks. */
+const variants = ['mve', 'dsp', 'portable'] as const;
+
+/** How a kernel wants the (outputs, inputs) weights of a linear laid out. */
+const packings = {
+  'row-major': (weights: Int8Array) => weights,
+} as const satisfies Record<
+  string,
+  (weights: Int8Array, outputs: number, inputs: number) => Int8Array
+>;
+
+const bytes = z.int().nonnegative().default(0);
+const file = z.string().regex(/^c\/[a-z0-9_/]+\.[ch]$/, 'a path like "c/linear.c"');
+
+const kernelSchema = z.strictObject({
+  /** `OpDef.kernel` of the op. */
+  family: z.string(),
+  name: z.string().regex(/^lm_[a-z0-9_]+$/, 'a C name that begins with lm_'),
+  input: z.enum(['int8']),
+  output: z.enum(['int8', 'int16']),
+  variant: z.enum(variants),
+  /** The C source, from `kernels/` on. */
+  file,
+  /** Features of the core, as in `targets/cores`. */
+  needs: z.array(z.enum(['dsp', 'mve'])),
+  /** Kernels with constant weights only. */
+  weights: z.enum(Object.keys(packings) as [keyof typeof packings]).optional(),
+  /** `bytes + perInput · inputs + perToken · tokens`, aligned to 4 bytes. */
+  scratch: z.strictObject({ bytes, perInput: bytes, perToken: bytes }),
+});
+
+const kernelsSchema = z.strictObject({
+  /** Headers the sources include. */
+  headers: z.array(file),
+  kernels: z.array(kernelSchema),
+});
+
+export type Kernel = z.infer<typeof kernelSchema>;
+export type KernelTable = z.infer<typeof kernelsSchema>;
+
+/** All kernels; throws when the shipped file breaks its schema. */
+export function loadKernels(): KernelTable {
+  const parsed = kernelsSchema.safeParse(
+    JSON.parse(readFileSync(packagePath('kernels', 'kernels.json'), 'utf8')),
+  );
+  if (!parsed.success) throw internalError(z.prettifyError(parsed.error), 'kernels/kernels.json');
+  return parsed.data;
+}
+
+/** The best kernel of a family for a core that has `features`. */
+export function selectKernel(
+  { kernels }: KernelTable,
+  family: string,
+  output: string,
+  features: readonly string[],
+): Kernel {
+  const usable = kernels
+    .filter((kernel) => kernel.family === family && kernel.output === output)
+    .filter(({ needs }) => needs.every((feature) => features.includes(feature)))
+    .toSorted((a, b) => variants.indexOf(a.variant) - variants.indexOf(b.variant));
+  const best = usable[0];
+  if (best === undefined) throw internalError(`no kernel computes ${family} to ${output}`, family);
+  return best;
+}
+
+/** Scratch of one call over `tokens` tokens; `inputs` are the columns of a linear's input. */
+export function scratchBytes(
+  { scratch }: Kernel,
+  { inputs, tokens }: { readonly inputs: number; readonly tokens: number },
+): number {
+  return scratch.bytes + scratch.perInput * inputs + scratch.perToken * tokens;
+}
+
+/** Row-major (outputs, inputs) weights as `kernel` reads them. */
+export function packWeights(
+  { weights: packing }: Kernel,
+  weights: Int8Array,
+  _outputs: number,
+  _inputs: number,
+): Int8Array {
+  return packing === undefined ? weights : packings[packing](weights);
+}
