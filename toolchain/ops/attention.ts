@@ -65,7 +65,11 @@ function attentionFloat(
 ): void {
   const width = q.columns / heads;
   const valueWidth = v.columns / heads;
+  const queries = q.data as Float32Array;
+  const keyData = k.data as Float32Array;
+  const values = v.data as Float32Array;
   const weights = new Float64Array(k.rows);
+  const sums = new Float64Array(valueWidth);
   for (let head = 0; head < heads; head++) {
     for (let row = 0; row < q.rows; row++) {
       const keys = causal ? Math.min(k.rows, rowStart + row + 1) : k.rows;
@@ -74,7 +78,7 @@ function attentionFloat(
       for (let key = 0; key < keys; key++) {
         const kStart = k.offset + key * k.stride + head * width;
         let sum = 0;
-        for (let c = 0; c < width; c++) sum += q.data[qStart + c]! * k.data[kStart + c]!;
+        for (let c = 0; c < width; c++) sum += queries[qStart + c]! * keyData[kStart + c]!;
         weights[key] = sum * scale;
         largest = Math.max(largest, sum * scale);
       }
@@ -84,14 +88,14 @@ function attentionFloat(
         weights[key] = weight;
         total += weight;
       }
-      const to = out.offset + row * out.stride + head * valueWidth;
-      for (let c = 0; c < valueWidth; c++) {
-        let sum = 0;
-        for (let key = 0; key < keys; key++) {
-          sum += weights[key]! * v.data[v.offset + key * v.stride + head * valueWidth + c]!;
-        }
-        out.data[to + c] = sum / total;
+      sums.fill(0);
+      for (let key = 0; key < keys; key++) {
+        const weight = weights[key]!;
+        const vStart = v.offset + key * v.stride + head * valueWidth;
+        for (let c = 0; c < valueWidth; c++) sums[c]! += weight * values[vStart + c]!;
       }
+      const to = out.offset + row * out.stride + head * valueWidth;
+      for (let c = 0; c < valueWidth; c++) out.data[to + c] = sums[c]! / total;
     }
   }
 }
@@ -163,8 +167,12 @@ function attentionInteger(
 ): void {
   const width = q.columns / heads;
   const valueWidth = v.columns / heads;
+  const queries = q.data as Int8Array;
+  const keyData = k.data as Int8Array;
+  const values = v.data as Int8Array;
+  const dots = new Int32Array(k.rows);
   const scores = new Int8Array(k.rows);
-  const weights = new Uint8Array(k.rows);
+  const weights = new Uint8Array(k.rows + 3); // up to three keys that do not count
   const sums = new Int32Array(valueWidth);
   for (let head = 0; head < heads; head++) {
     const multiplier = integer.scoreMultipliers[head]!;
@@ -173,11 +181,9 @@ function attentionInteger(
       const keys = causal ? Math.min(k.rows, rowStart + row + 1) : k.rows;
       const qStart = q.offset + row * q.stride + head * width;
       let largest = -128;
+      setDots(queries, qStart, keyData, k.offset + head * width, k.stride, width, dots, keys);
       for (let key = 0; key < keys; key++) {
-        const kStart = k.offset + key * k.stride + head * width;
-        let sum = 0;
-        for (let c = 0; c < width; c++) sum = (sum + q.data[qStart + c]! * k.data[kStart + c]!) | 0;
-        const score = clamp(requantize(sum, multiplier, shift), -128, 127);
+        const score = clamp(requantize(dots[key]!, multiplier, shift), -128, 127);
         scores[key] = score;
         if (score > largest) largest = score;
       }
@@ -188,11 +194,9 @@ function attentionInteger(
         total += weight;
       }
       sums.fill(0);
-      for (let key = 0; key < keys; key++) {
-        const weight = weights[key]!;
-        if (weight === 0) continue;
-        const vStart = v.offset + key * v.stride + head * valueWidth;
-        for (let c = 0; c < valueWidth; c++) sums[c]! += weight * v.data[vStart + c]!;
+      weights.fill(0, keys, keys + 3);
+      for (let key = 0; key < keys; key += 4) {
+        addWeightedRows(weights, key, values, v.offset + head * valueWidth, v.stride, sums, keys);
       }
       const mix = divideRequant(integer.mix, total);
       const to = out.offset + row * out.stride + head * valueWidth;
@@ -201,5 +205,67 @@ function attentionInteger(
         out.data[to + c] = clamp(value, -128, 127);
       }
     }
+  }
+}
+
+/** `dots[key] = Σ_c q_c·k_key,c` for all keys, four at a time; q begins at `q0`, key 0 at `k0`. */
+function setDots(
+  q: Int8Array,
+  q0: number,
+  k: Int8Array,
+  k0: number,
+  stride: number,
+  width: number,
+  dots: Int32Array,
+  keys: number,
+): void {
+  for (let key = 0; key < keys; key += 4) {
+    const start0 = k0 + key * stride;
+    const start1 = k0 + Math.min(key + 1, keys - 1) * stride;
+    const start2 = k0 + Math.min(key + 2, keys - 1) * stride;
+    const start3 = k0 + Math.min(key + 3, keys - 1) * stride;
+    let sum0 = 0;
+    let sum1 = 0;
+    let sum2 = 0;
+    let sum3 = 0;
+    for (let c = 0; c < width; c++) {
+      const x = q[q0 + c]!;
+      sum0 = (sum0 + x * k[start0 + c]!) | 0;
+      sum1 = (sum1 + x * k[start1 + c]!) | 0;
+      sum2 = (sum2 + x * k[start2 + c]!) | 0;
+      sum3 = (sum3 + x * k[start3 + c]!) | 0;
+    }
+    dots[key] = sum0;
+    if (key + 1 < keys) dots[key + 1] = sum1;
+    if (key + 2 < keys) dots[key + 2] = sum2;
+    if (key + 3 < keys) dots[key + 3] = sum3;
+  }
+}
+
+/** `sums[c] += Σ weights[key + i]·v_{key + i},c` for i = 0 … 3; weights behind the keys are 0. */
+function addWeightedRows(
+  weights: Uint8Array,
+  key: number,
+  v: Int8Array,
+  v0: number,
+  stride: number,
+  sums: Int32Array,
+  keys: number,
+): void {
+  const weight0 = weights[key]!;
+  const weight1 = weights[key + 1]!;
+  const weight2 = weights[key + 2]!;
+  const weight3 = weights[key + 3]!;
+  if ((weight0 | weight1 | weight2 | weight3) === 0) return;
+  const start0 = v0 + key * stride;
+  const start1 = v0 + Math.min(key + 1, keys - 1) * stride;
+  const start2 = v0 + Math.min(key + 2, keys - 1) * stride;
+  const start3 = v0 + Math.min(key + 3, keys - 1) * stride;
+  for (let c = 0; c < sums.length; c++) {
+    sums[c]! +=
+      weight0 * v[start0 + c]! +
+      weight1 * v[start1 + c]! +
+      weight2 * v[start2 + c]! +
+      weight3 * v[start3 + c]!;
   }
 }

@@ -36,18 +36,78 @@ export const linear: OpDef<LinearAttrs, LinearInteger> = {
   kernel: 'linear',
 };
 
+/**
+ * Two rows by four columns at a time, so that six loads serve eight products. Blocks that stick out
+ * compute their last row or column again.
+ */
 function linearFloat(x: Matrix, weight: Matrix, bias: Matrix, out: Matrix): void {
-  const depth = weight.columns;
-  const w = weight.data;
-  for (let column = 0; column < out.columns; column++) {
-    const wStart = weight.offset + column * weight.stride;
-    for (let row = 0; row < out.rows; row++) {
-      const xStart = x.offset + row * x.stride;
-      let sum = bias.data[bias.offset + column]!;
-      for (let k = 0; k < depth; k++) sum += x.data[xStart + k]! * w[wStart + k]!;
-      out.data[out.offset + row * out.stride + column] = sum;
+  const source = x.data as Float32Array;
+  const w = weight.data as Float32Array;
+  const sums = new Float64Array(8);
+  for (let column = 0; column < out.columns; column += 4) {
+    for (let row = 0; row < out.rows; row += 2) {
+      for (let i = 0; i < 8; i++) {
+        sums[i] = bias.data[bias.offset + Math.min(column + (i & 3), out.columns - 1)]!;
+      }
+      addProductsFloat(source, rowStarts(x, row), w, rowStarts(weight, column), x.columns, sums);
+      for (let i = 0; i < 8; i++) {
+        const r = Math.min(row + (i >> 2), out.rows - 1);
+        const c = Math.min(column + (i & 3), out.columns - 1);
+        out.data[out.offset + r * out.stride + c] = sums[i]!;
+      }
     }
   }
+}
+
+type Starts = readonly [number, number, number, number];
+
+/** Where rows `first` … `first + 3` begin; behind the last row, the last one again. */
+function rowStarts({ offset, stride, rows }: Matrix, first: number): Starts {
+  const start = (row: number) => offset + Math.min(row, rows - 1) * stride;
+  return [start(first), start(first + 1), start(first + 2), start(first + 3)];
+}
+
+/** `sums[4r + c] += Σ_k x_r[k]·w_c[k]`, in ascending k. */
+function addProductsFloat(
+  x: Float32Array,
+  [x0, x1]: Starts,
+  w: Float32Array,
+  [w0, w1, w2, w3]: Starts,
+  depth: number,
+  sums: Float64Array,
+): void {
+  let a0 = sums[0]!;
+  let a1 = sums[1]!;
+  let a2 = sums[2]!;
+  let a3 = sums[3]!;
+  let b0 = sums[4]!;
+  let b1 = sums[5]!;
+  let b2 = sums[6]!;
+  let b3 = sums[7]!;
+  for (let k = 0; k < depth; k++) {
+    const a = x[x0 + k]!;
+    const b = x[x1 + k]!;
+    const c0 = w[w0 + k]!;
+    const c1 = w[w1 + k]!;
+    const c2 = w[w2 + k]!;
+    const c3 = w[w3 + k]!;
+    a0 += a * c0;
+    a1 += a * c1;
+    a2 += a * c2;
+    a3 += a * c3;
+    b0 += b * c0;
+    b1 += b * c1;
+    b2 += b * c2;
+    b3 += b * c3;
+  }
+  sums[0] = a0;
+  sums[1] = a1;
+  sums[2] = a2;
+  sums[3] = a3;
+  sums[4] = b0;
+  sums[5] = b1;
+  sums[6] = b2;
+  sums[7] = b3;
 }
 
 function quantizeLinear({
@@ -104,23 +164,64 @@ function linearInteger(
   out: Matrix,
 ): void {
   const { multipliers, shifts, zeroPoint, min, max, table } = integer;
-  const depth = weight.columns;
-  const w = weight.data as Int8Array;
   const source = x.data as Int8Array;
-  for (let column = 0; column < out.columns; column++) {
-    const wStart = weight.offset + column * weight.stride;
-    const start = bias.data[bias.offset + column]!;
-    const multiplier = multipliers[column]!;
-    const shift = shifts[column]!;
-    for (let row = 0; row < out.rows; row++) {
-      const xStart = x.offset + row * x.stride;
-      let sum = start | 0;
-      for (let k = 0; k < depth; k++) sum = (sum + source[xStart + k]! * w[wStart + k]!) | 0;
-      const value = clamp(requantize(sum, multiplier, shift) + zeroPoint, min, max);
-      out.data[out.offset + row * out.stride + column] =
-        table === null ? value : table[value + 128]!;
+  const w = weight.data as Int8Array;
+  const sums = new Int32Array(8);
+  for (let column = 0; column < out.columns; column += 4) {
+    for (let row = 0; row < out.rows; row += 2) {
+      setProducts(source, rowStarts(x, row), w, rowStarts(weight, column), x.columns, sums);
+      for (let i = 0; i < 8; i++) {
+        const r = Math.min(row + (i >> 2), out.rows - 1);
+        const c = Math.min(column + (i & 3), out.columns - 1);
+        const sum = (bias.data[bias.offset + c]! + sums[i]!) | 0;
+        const value = clamp(requantize(sum, multipliers[c]!, shifts[c]!) + zeroPoint, min, max);
+        out.data[out.offset + r * out.stride + c] = table === null ? value : table[value + 128]!;
+      }
     }
   }
+}
+
+/** `sums[4r + c] = Σ_k x_r[k]·w_c[k]` in int32. */
+function setProducts(
+  x: Int8Array,
+  [x0, x1]: Starts,
+  w: Int8Array,
+  [w0, w1, w2, w3]: Starts,
+  depth: number,
+  sums: Int32Array,
+): void {
+  let a0 = 0;
+  let a1 = 0;
+  let a2 = 0;
+  let a3 = 0;
+  let b0 = 0;
+  let b1 = 0;
+  let b2 = 0;
+  let b3 = 0;
+  for (let k = 0; k < depth; k++) {
+    const a = x[x0 + k]!;
+    const b = x[x1 + k]!;
+    const c0 = w[w0 + k]!;
+    const c1 = w[w1 + k]!;
+    const c2 = w[w2 + k]!;
+    const c3 = w[w3 + k]!;
+    a0 = (a0 + a * c0) | 0;
+    a1 = (a1 + a * c1) | 0;
+    a2 = (a2 + a * c2) | 0;
+    a3 = (a3 + a * c3) | 0;
+    b0 = (b0 + b * c0) | 0;
+    b1 = (b1 + b * c1) | 0;
+    b2 = (b2 + b * c2) | 0;
+    b3 = (b3 + b * c3) | 0;
+  }
+  sums[0] = a0;
+  sums[1] = a1;
+  sums[2] = a2;
+  sums[3] = a3;
+  sums[4] = b0;
+  sums[5] = b1;
+  sums[6] = b2;
+  sums[7] = b3;
 }
 
 export type ActivationKind = 'gelu' | 'geluTanh' | 'relu' | 'tanh';

@@ -24,9 +24,9 @@ export function doublingHighMul(a: number, b: number): number {
 
 /** `x / 2^exponent`, ties away from zero: gemmlowp's RoundingDivideByPOT. 0 ≤ exponent ≤ 31. */
 export function roundingDivideByPowerOfTwo(x: number, exponent: number): number {
-  if (exponent === 0) return x;
-  const half = 2 ** (exponent - 1);
-  return x >= 0 ? Math.floor((x + half) / (2 * half)) : -Math.floor((-x + half) / (2 * half));
+  const mask = ~(-1 << exponent);
+  const threshold = (mask >> 1) - (x >> 31);
+  return (x >> exponent) + ((threshold - (x & mask)) >>> 31); // + 1 if the remainder is greater
 }
 
 /** TFLite's MultiplyByQuantizedMultiplier (double rounding). The left shift wraps, as uint32 in C. */
@@ -44,11 +44,11 @@ export function roundingHighMul(a: number, b: number): number {
 
 /** `floor((x + 2^(shift−1)) / 2^shift)`, ties towards +∞; shift 0 … 31. Helium's VRSHR. */
 export function roundingShiftRight(x: number, shift: number): number {
-  return shift === 0 ? x : Math.floor((x + 2 ** (shift - 1)) / 2 ** shift);
+  return shift === 0 ? x : (x >> shift) + ((x >> (shift - 1)) & 1);
 }
 
 export function clamp(x: number, min: number, max: number): number {
-  return x < min ? min : Math.min(x, max);
+  return Math.max(min, Math.min(x, max));
 }
 
 /** The requantization parameters of a positive real factor. Factors below 2^-32 become 0. */
