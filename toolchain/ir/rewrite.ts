@@ -32,6 +32,22 @@ export function dropDead<S extends Stage>(graph: Graph<S>): Graph<S> {
   return { ...graph, nodes: nodes.toReversed(), tensors };
 }
 
+/** The nodes in an order in which every tensor is made before it is read; otherwise as they were. */
+export function inOrder<S extends Stage>(graph: Graph<S>): Graph<S> {
+  const producers = producersOf(graph);
+  const nodes = new Set<Node<S>>();
+  const visit = (node: Node<S>): void => {
+    if (nodes.has(node)) return;
+    for (const name of node.inputs) {
+      const producer = producers.get(name);
+      if (producer !== undefined) visit(producer);
+    }
+    nodes.add(node);
+  };
+  for (const node of graph.nodes) visit(node);
+  return { ...graph, nodes: [...nodes] };
+}
+
 /** The shape the op table infers for a node from the shapes of its operands. */
 export function inferredShape(graph: Pick<Graph<Stage>, 'tensors'>, node: Node): Shape {
   const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);

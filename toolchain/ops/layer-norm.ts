@@ -55,6 +55,7 @@ export const addLayerNorm: OpDef<NormAttrs, AddNormInteger> = {
     { name: 'gamma', reads: 'constant' },
     { name: 'beta', reads: 'constant' },
   ],
+  overwritesRows: true,
   infer: ([a]) => a!,
   evalFloat: ([a, b, gamma, beta], attrs, out) =>
     normalizeFloat(

@@ -47,6 +47,8 @@ export interface OpDef<A, I> {
   readonly isView?: boolean;
   /** The output has the quantization of its operands. */
   readonly sameQuantAsInputs?: boolean;
+  /** The output may take the place of a row operand of the same type, row by row. */
+  readonly overwritesRows?: boolean;
   /** Real values of the operand outside this range change the output by less than a step. */
   usefulRange?(attrs: A): readonly [min: number, max: number];
   infer(inputs: readonly Shape[], attrs: A): Shape;

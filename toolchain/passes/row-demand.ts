@@ -7,7 +7,7 @@
  */
 import type { Graph, Node, Tensor } from '../ir/graph.ts';
 import { tensorOf } from '../ir/graph.ts';
-import { dropDead, type Pass, producersOf } from '../ir/rewrite.ts';
+import { dropDead, inOrder, isReadOnce, type Pass, producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 
 /** selectRow(f(x, all y)) = f(selectRow(x), all y) */
@@ -17,7 +17,7 @@ export const rowDemand: Pass<'float'> = {
     let current = graph;
     for (;;) {
       const moved = moveOneSelection(current);
-      if (moved === null) return dropDead(current);
+      if (moved === null) return current;
       current = moved;
     }
   },
@@ -29,6 +29,7 @@ function moveOneSelection(graph: Graph<'float'>): Graph<'float'> | null {
     if (select.op !== 'selectRow') continue;
     const source = producers.get(select.inputs[0]!);
     if (source === undefined || opOf(source.op).isView || !canNarrow(graph, source)) continue;
+    if (!isReadOnce(graph, source.output)) continue; // another reader wants all its rows
     const tensors: Record<string, Tensor> = { ...graph.tensors };
     const inserted: Node<'float'>[] = [];
     const inputs = source.inputs.map((name, operand) => {
@@ -43,7 +44,7 @@ function moveOneSelection(graph: Graph<'float'>): Graph<'float'> | null {
     });
     const narrow = { ...source, inputs, output: select.output } as Node<'float'>;
     const nodes = graph.nodes.toSpliced(index, 1, ...inserted, narrow);
-    return dropDead({ ...graph, nodes, tensors });
+    return dropDead(inOrder({ ...graph, nodes, tensors }));
   }
   return null;
 }

@@ -20,7 +20,10 @@ import { bestRange, type Calibration, type Observed } from './calibrate.ts';
 export function quantize(graph: Graph<'float'>, calibration: Calibration): Graph<'quantized'> {
   const quants = chooseQuants(graph, calibration);
   const tensors: Record<string, Tensor> = {};
-  for (const name of graph.inputs) tensors[name] = tensorOf(graph, name);
+  for (const name of graph.inputs) {
+    const tensor = tensorOf(graph, name);
+    tensors[name] = tensor.shape[0] === 'tokens' ? { ...tensor, dtype: 'uint16' } : tensor;
+  }
   for (const [name, { dtype, quant }] of quants) {
     tensors[name] = { ...tensorOf(graph, name), dtype, quant };
   }

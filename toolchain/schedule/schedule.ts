@@ -1,0 +1,339 @@
+/**
+ * Realises a plan in bytes and offsets: segments become calls on buffers, buffers get a place.
+ *
+ * A tensor made and read inside one segment needs a buffer of one tile; any other needs all its rows.
+ * A segment's result takes the place of a tensor that dies in it, row by row (the residual stream is
+ * never stored twice).
+ */
+import { dtypes } from '../ir/dtypes.ts';
+import {
+  type Graph,
+  type Node,
+  readersOf,
+  rowsOf,
+  type Stage,
+  type Tensor,
+  tensorOf,
+} from '../ir/graph.ts';
+import { producersOf } from '../ir/rewrite.ts';
+import { operandOf, opOf } from '../ops/index.ts';
+import { type Block, planArena } from './arena.ts';
+import type { Buffer, BufferKind, Call, Program, ProgramSegment, Slot } from './program.ts';
+import { cutSegments, type Segment } from './segments.ts';
+
+export interface ScheduleOptions {
+  readonly maxTokens: number;
+  readonly tileRows: number;
+}
+
+/** `graph` may be of any stage: only shapes and dtypes count (a planner asks before quantization). */
+export function schedule(graph: Graph<Stage>, options: ScheduleOptions): Program {
+  const segments = cutSegments(graph);
+  const layout = new Layout(graph, segments, options);
+  const programSegments = segments.map((segment, index) => layout.segment(segment, index));
+  const { buffers, arenaBytes, lowerBoundBytes } = layout.place();
+  return {
+    graph: graph as Graph<'legal'>,
+    maxTokens: options.maxTokens,
+    segments: programSegments,
+    buffers,
+    arenaBytes,
+    lowerBoundBytes,
+  };
+}
+
+interface OpenBuffer {
+  readonly kind: BufferKind;
+  readonly dtype: Tensor['dtype'];
+  readonly rows: number;
+  readonly columns: number;
+  readonly sizeBytes: number;
+  firstCall: number;
+  lastCall: number;
+  /** Buffers that are one: an in-place result and what it overwrites. */
+  readonly sharesWith: string | null;
+}
+
+/** The state of one `schedule` call. */
+class Layout {
+  private readonly graph: Graph<Stage>;
+  private readonly options: ScheduleOptions;
+  private readonly segments: readonly Segment[];
+  private readonly producers: ReadonlyMap<string, Node>;
+  private readonly segmentOf = new Map<string, number>();
+  private readonly buffers = new Map<string, OpenBuffer>();
+  private nextCall = 0;
+
+  constructor(graph: Graph<Stage>, segments: readonly Segment[], options: ScheduleOptions) {
+    this.graph = graph;
+    this.options = options;
+    this.segments = segments;
+    this.producers = producersOf(graph);
+    for (const [index, segment] of segments.entries()) {
+      for (const node of segment.nodes) this.segmentOf.set(node.output, index);
+    }
+    for (const name of graph.inputs) {
+      const tensor = tensorOf(graph, name);
+      if (tensor.shape[0] === 'tokens') this.open(name, 'input', tensor, options.maxTokens, 0);
+    }
+  }
+
+  segment(segment: Segment, index: number): ProgramSegment {
+    const tileRows = Math.min(rowsOf(segment.rows, this.options.maxTokens), this.options.tileRows);
+    const firstCall = this.nextCall;
+    const calls: Call[] = [];
+    for (const node of segment.nodes) calls.push(...this.callsFor(node, index, tileRows));
+    const lastCall = this.nextCall - 1;
+    // A loop comes back to its first call: what holds more than a tile is in use all through it.
+    for (const name of new Set(calls.flatMap(slotBuffers))) {
+      const buffer = this.root(name);
+      if (buffer.kind === 'tile' || buffer.kind === 'scratch') continue;
+      buffer.firstCall = Math.min(buffer.firstCall, firstCall);
+      buffer.lastCall = Math.max(buffer.lastCall, lastCall);
+    }
+    return { name: segment.nodes.at(-1)!.name, rows: segment.rows, tileRows, calls };
+  }
+
+  private callsFor(node: Node, segment: number, tileRows: number): Call[] {
+    if (node.op === 'concat') return this.joinColumns(node, segment);
+    const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index));
+    const output = this.outputSlot(node, segment, tileRows);
+    const shapes = node.inputs.map((name) => tensorOf(this.graph, name).shape);
+    const scratchBytes =
+      (opOf(node.op).scratchBytesPerRow?.(shapes, node.attrs, this.options.maxTokens) ?? 0) *
+      tileRows;
+    const scratch = scratchBytes > 0 ? `scratch:${node.output}` : null;
+    if (scratch !== null) {
+      this.buffers.set(scratch, {
+        kind: 'scratch',
+        dtype: 'uint8',
+        rows: 1,
+        columns: scratchBytes,
+        sizeBytes: scratchBytes,
+        firstCall: this.nextCall,
+        lastCall: this.nextCall,
+        sharesWith: null,
+      });
+    }
+    const call = { node: node as Node<'legal'>, inputs, output, scratch };
+    this.touch(call);
+    return [call];
+  }
+
+  /** Parts made in this segment write into the joined tile themselves; earlier ones are copied. */
+  private joinColumns(node: Node, segment: number): Call[] {
+    const calls: Call[] = [];
+    let firstColumn = 0;
+    for (const name of node.inputs) {
+      const { columns } = this.columnsOf(name);
+      if (!this.writesIntoJoin(name, segment)) {
+        const call: Call = {
+          node: null,
+          inputs: [this.slotOf(name, 'tile')],
+          output: { buffer: node.output, rows: 'tile', firstColumn, columns },
+          scratch: null,
+        };
+        this.touch(call);
+        calls.push(call);
+      }
+      firstColumn += columns;
+    }
+    return calls;
+  }
+
+  private writesIntoJoin(name: string, segment: number): boolean {
+    return this.segmentOf.get(name) === segment && this.joinOf(name) !== null;
+  }
+
+  private joinOf(name: string): Node | null {
+    const indexes = readersOf(this.graph).get(name) ?? [];
+    if (indexes.length !== 1) return null;
+    const reader = this.graph.nodes[indexes[0]!]!;
+    return reader.op === 'concat' ? reader : null;
+  }
+
+  private columnsOf(name: string): { readonly columns: number } {
+    return { columns: tensorOf(this.graph, name).shape[1] };
+  }
+
+  private inputSlot(node: Node, name: string, index: number): Slot | null {
+    const { reads } = operandOf(node.op, index);
+    if (reads === 'constant' || reads === 'scalar') return null;
+    return this.slotOf(name, reads === 'all' ? 'all' : 'tile');
+  }
+
+  private slotOf(name: string, rows: 'tile' | 'all'): Slot {
+    const source = this.producers.get(name);
+    if (source?.op === 'selectRow') {
+      return { ...this.slotOf(source.inputs[0]!, 'all'), rows: source.attrs.which };
+    }
+    return { buffer: name, rows, firstColumn: 0, ...this.columnsOf(name) };
+  }
+
+  private outputSlot(node: Node, segment: number, tileRows: number): Slot {
+    const join = this.joinOf(node.output);
+    if (join !== null && this.segmentOf.get(join.output) === segment) {
+      let firstColumn = 0;
+      for (const name of join.inputs) {
+        if (name === node.output) break;
+        firstColumn += this.columnsOf(name).columns;
+      }
+      this.openFor(join.output, segment, tileRows);
+      return {
+        buffer: join.output,
+        rows: 'tile',
+        firstColumn,
+        ...this.columnsOf(node.output),
+      };
+    }
+    this.openFor(node.output, segment, tileRows, node);
+    return { buffer: node.output, rows: 'tile', firstColumn: 0, ...this.columnsOf(node.output) };
+  }
+
+  /** Opens the buffer of a tensor made in this segment. */
+  private openFor(name: string, segment: number, tileRows: number, node?: Node): void {
+    if (this.buffers.has(name)) return;
+    const tensor = tensorOf(this.graph, name);
+    const isOutput = this.graph.outputs.includes(name);
+    const staysInside = !isOutput && this.readingSegments(name).every((one) => one === segment);
+    if (staysInside) {
+      this.open(name, 'tile', tensor, tileRows, this.nextCall);
+      return;
+    }
+    const rows = rowsOf(tensor.shape[0], this.options.maxTokens);
+    const kind = isOutput ? 'output' : 'whole';
+    this.open(name, kind, tensor, rows, this.nextCall, this.overwritten(tensor, segment, node));
+  }
+
+  /**
+   * A tensor of the same size that dies in this segment, is read row by row only, and not after
+   * `node` has written a tile of its result.
+   */
+  private overwritten(tensor: Tensor, segment: number, node?: Node): string | null {
+    if (node === undefined || tensor.shape[0] !== 'tokens') return null;
+    const { nodes } = this.segments[segment]!;
+    const position = nodes.indexOf(node);
+    for (const [name, buffer] of this.buffers) {
+      if (buffer.kind !== 'whole' || this.isOverwritten(name)) continue;
+      const other = tensorOf(this.graph, name);
+      if (other.dtype !== tensor.dtype || other.shape[1] !== tensor.shape[1]) continue;
+      const readers = this.realReaders(name).filter(
+        ({ reader }) => this.segmentOf.get(reader.output)! >= segment,
+      );
+      const readBeforeItsRowsAreWritten = readers.every(
+        ({ reader, reads }) =>
+          reads === 'row' &&
+          this.segmentOf.get(reader.output) === segment &&
+          (nodes.indexOf(reader) < position ||
+            (reader === node && opOf(node.op).overwritesRows === true)),
+      );
+      if (readers.length > 0 && readBeforeItsRowsAreWritten) return name;
+    }
+    return null;
+  }
+
+  private isOverwritten(name: string): boolean {
+    return [...this.buffers.values()].some(({ sharesWith }) => sharesWith === name);
+  }
+
+  /** Readers of a tensor, looking through row selections. */
+  private realReaders(name: string): { reader: Node; reads: string }[] {
+    return (readersOf(this.graph).get(name) ?? []).flatMap((index) => {
+      const reader = this.graph.nodes[index]!;
+      if (reader.op === 'selectRow') {
+        return this.realReaders(reader.output).map((one) => ({ ...one, reads: 'all' }));
+      }
+      const operand = reader.inputs.indexOf(name);
+      return [{ reader, reads: operandOf(reader.op, operand).reads as string }];
+    });
+  }
+
+  private readingSegments(name: string): number[] {
+    return this.realReaders(name).map(({ reader }) => this.segmentOf.get(reader.output)!);
+  }
+
+  private open(
+    name: string,
+    kind: BufferKind,
+    tensor: Tensor,
+    rows: number,
+    firstCall: number,
+    sharesWith: string | null = null,
+  ): void {
+    const columns = tensor.shape[1];
+    const sizeBytes = rows * columns * dtypes[tensor.dtype].bytes;
+    this.buffers.set(name, {
+      kind,
+      dtype: tensor.dtype,
+      rows,
+      columns,
+      sizeBytes,
+      firstCall,
+      lastCall: firstCall,
+      sharesWith,
+    });
+  }
+
+  private touch(call: Call): void {
+    for (const name of slotBuffers(call)) {
+      const buffer = this.root(name);
+      buffer.firstCall = Math.min(buffer.firstCall, this.nextCall);
+      buffer.lastCall = Math.max(buffer.lastCall, this.nextCall);
+    }
+    this.nextCall += 1;
+  }
+
+  /** The buffer whose bytes `name` uses. */
+  private root(name: string): OpenBuffer {
+    const buffer = this.buffers.get(name)!;
+    return buffer.sharesWith === null ? buffer : this.root(buffer.sharesWith);
+  }
+
+  place(): Pick<Program, 'buffers' | 'arenaBytes' | 'lowerBoundBytes'> {
+    const last = this.nextCall - 1;
+    const roots = [...this.buffers].filter(([, buffer]) => buffer.sharesWith === null);
+    const blocks = roots.map(
+      ([name, buffer]): Block => ({
+        sizeBytes: buffer.sizeBytes,
+        first: buffer.kind === 'input' ? 0 : buffer.firstCall,
+        last: this.holdsOutput(name) ? last : buffer.lastCall,
+      }),
+    );
+    const plan = planArena(blocks);
+    const places = new Map(
+      roots.map(([name], index) => [name, { block: blocks[index]!, offset: plan.offsets[index]! }]),
+    );
+    const buffers: Record<string, Buffer> = {};
+    for (const [name, buffer] of this.buffers) {
+      let root = name;
+      for (let next = buffer.sharesWith; next !== null; next = this.buffers.get(root)!.sharesWith) {
+        root = next;
+      }
+      const { block, offset } = places.get(root)!;
+      const { kind, dtype, rows, columns, sizeBytes } = buffer;
+      buffers[name] = {
+        name,
+        kind,
+        dtype,
+        rows,
+        columns,
+        sizeBytes,
+        offset,
+        firstCall: block.first,
+        lastCall: block.last,
+      };
+    }
+    return { buffers, arenaBytes: plan.sizeBytes, lowerBoundBytes: plan.lowerBoundBytes };
+  }
+
+  private holdsOutput(name: string): boolean {
+    return [...this.buffers].some(
+      ([other, { kind }]) => kind === 'output' && this.root(other) === this.buffers.get(name),
+    );
+  }
+}
+
+function slotBuffers(call: Call): string[] {
+  const slots = [...call.inputs, call.output].filter((slot) => slot !== null);
+  return [...slots.map((slot) => slot.buffer), ...(call.scratch === null ? [] : [call.scratch])];
+}
