@@ -1,0 +1,425 @@
+/* The tokenizer in order of detail: texts, one text, one word, one piece, one character. */
+#include "tokenizer.h"
+
+#include <string.h>
+
+/* toolchain/tokenizer/trie.ts: shapeBits, streamCodes. */
+enum { SHAPE_TOKEN = 1, SHAPE_CHILD = 2, SHAPE_SIBLING = 4 };
+enum { CODE_LITERAL = 0, CODE_SKIP = 1 };
+enum { SHAPE_SHIFT = 12, LABEL_MASK = 0xFFF };
+
+/* toolchain/tokenizer/char-map.ts: actionKinds. */
+enum {
+  ACTION_SHIFT,
+  ACTION_SPACE,
+  ACTION_DROP,
+  ACTION_BOUNDARY,
+  ACTION_TABLE,
+  ACTION_SEQUENCE,
+  ACTION_HANGUL,
+  ACTION_MARK
+};
+enum { ACTION_KIND_MASK = 7, ACTION_ISOLATED = 8, ACTION_ARGUMENT = 16 };
+enum { ASCII_DROPPED = 0, ASCII_SPACE = 0x20, ASCII_ISOLATED = 0x80 };
+
+enum { SEQUENCE_COLUMNS = 4 };
+
+#define REPLACEMENT 0xFFFDu
+#define MAX_CHAR_BYTES 4
+
+/* Where the tokens of one text go; those beyond the capacity are only counted. */
+typedef struct {
+  uint16_t *ids; /* (capacity) */
+  int32_t capacity;
+  int32_t count;
+} token_list;
+
+/* The word being read, normalized. */
+typedef struct {
+  uint8_t bytes[LM_MAX_WORD_CHARS * MAX_CHAR_BYTES]; /* UTF-8 */
+  uint16_t length;    /* bytes */
+  uint16_t run_start; /* offset of the marks that a mark added now is put in order with */
+  uint8_t chars;
+  uint8_t max_chars;
+  bool too_long; /* more than max_chars, which are kept */
+} word_buffer;
+
+static int32_t tokenize_text(const lm_tokenizer *t, lm_text text, uint16_t *ids, int32_t capacity,
+                             bool count_all);
+
+static int32_t min_int(int32_t a, int32_t b) { return a < b ? a : b; }
+
+lm_tokens lm_tokenize(const lm_tokenizer *t, lm_text text, lm_text pair, uint16_t *ids,
+                      int32_t max_tokens) {
+  lm_tokens result = {0, 0, true};
+  const bool has_pair = pair.data != NULL;
+  const int32_t room = max_tokens - (has_pair ? 3 : 2);
+  if (room < 0) return result;
+
+  ids[0] = t->cls;
+  int32_t first = tokenize_text(t, text, ids + 1, room, has_pair);
+  const int32_t written = min_int(first, room);
+  int32_t second = 0;
+  if (has_pair) second = tokenize_text(t, pair, ids + 2 + written, room - written, true);
+
+  result.truncated = first > room - second;
+  if (result.truncated && has_pair) {
+    /* The longer gives way until both are equally long; they share the rest, the odd one to it. */
+    const int32_t shorter = min_int(min_int(first, second), room / 2);
+    first = first > second ? room - shorter : shorter;
+    second = room - first;
+    /* Where the first gave way, the pair moves down and has more room: it is read again. */
+    if (first != written) tokenize_text(t, pair, ids + 2 + first, second, false);
+  }
+  first = min_int(first, room);
+  ids[1 + first] = t->sep;
+  result.tokens = first + 2;
+  result.segment_start = result.tokens;
+  if (has_pair) {
+    ids[2 + first + second] = t->sep;
+    result.tokens += second + 1;
+  }
+  return result;
+}
+
+static const uint8_t *find_special(const lm_tokenizer *t, lm_text text, size_t at);
+static uint32_t decode_utf8(lm_text text, size_t *at);
+static void read_character(const lm_tokenizer *t, word_buffer *word, token_list *list,
+                           uint32_t code_point);
+static void end_word(const lm_tokenizer *t, word_buffer *word, token_list *list);
+static void emit(token_list *list, uint32_t token);
+
+static void clear_word(word_buffer *word) {
+  word->length = 0;
+  word->run_start = 0;
+  word->chars = 0;
+  word->too_long = false;
+}
+
+/* Returns how many tokens there are; without `count_all` it may stop past the capacity. */
+static int32_t tokenize_text(const lm_tokenizer *t, lm_text text, uint16_t *ids, int32_t capacity,
+                             bool count_all) {
+  token_list list = {ids, capacity, 0};
+  word_buffer word;
+  word.max_chars = t->max_word_chars;
+  clear_word(&word);
+  for (size_t at = 0; at < text.bytes && (count_all || list.count <= capacity);) {
+    const uint8_t *special = find_special(t, text, at);
+    if (special == NULL) {
+      read_character(t, &word, &list, decode_utf8(text, &at));
+      continue;
+    }
+    end_word(t, &word, &list);
+    at += special[0];
+    const uint8_t *index = special + 1 + special[0];
+    emit(&list, index[0] | (uint32_t)index[1] << 8);
+  }
+  end_word(t, &word, &list);
+  return list.count;
+}
+
+static void emit(token_list *list, uint32_t token) {
+  if (list->count < list->capacity) list->ids[list->count] = (uint16_t)token;
+  list->count++;
+}
+
+/* The longest special token that the text has here, or NULL. */
+static const uint8_t *find_special(const lm_tokenizer *t, lm_text text, size_t at) {
+  const uint8_t lead = text.data[at];
+  if (lead < t->special_lead_min || lead > t->special_lead_max) return NULL;
+  const uint8_t *special = t->specials; /* the longest first */
+  for (; special[0] != 0; special += special[0] + 3) {
+    if (special[0] <= text.bytes - at && memcmp(text.data + at, special + 1, special[0]) == 0) {
+      return special;
+    }
+  }
+  return NULL;
+}
+
+/* WHATWG's UTF-8 decoder: https://encoding.spec.whatwg.org/#utf-8-decoder */
+static uint32_t decode_utf8(lm_text text, size_t *at) {
+  const uint8_t lead = text.data[(*at)++];
+  if (lead < 0x80) return lead;
+  if (lead < 0xC2 || lead > 0xF4) return REPLACEMENT;
+  const int following = lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
+  /* The second byte is restricted: no overlong forms, no surrogates, nothing past U+10FFFF. */
+  uint8_t lower = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  uint8_t upper = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  uint32_t code_point = lead & (0x3Fu >> following);
+  for (int i = 0; i < following; i++) {
+    if (*at == text.bytes) return REPLACEMENT;
+    const uint8_t byte = text.data[*at];
+    if (byte < lower || byte > upper) return REPLACEMENT;
+    code_point = code_point << 6 | (byte & 0x3Fu);
+    lower = 0x80;
+    upper = 0xBF;
+    (*at)++;
+  }
+  return code_point;
+}
+
+static uint32_t longest_token(const lm_tokenizer *t, bool continues, const uint8_t *bytes,
+                              uint32_t length, uint32_t *token);
+
+/* WordPiece: the longest token first, again and again; one unknown piece spoils the whole word. */
+static void end_word(const lm_tokenizer *t, word_buffer *word, token_list *list) {
+  const int32_t count = list->count;
+  bool is_known = !word->too_long;
+  for (uint32_t start = 0; is_known && start < word->length;) {
+    uint32_t token = 0;
+    const uint32_t length =
+        longest_token(t, start > 0, word->bytes + start, word->length - start, &token);
+    is_known = length > 0;
+    start += length;
+    emit(list, token);
+  }
+  if (!is_known) {
+    list->count = count;
+    emit(list, t->unknown);
+  }
+  clear_word(word);
+}
+
+typedef struct {
+  const uint8_t *label;
+  uint32_t label_bytes;
+  uint32_t shape;
+} trie_node;
+
+static const uint8_t *read_node(const lm_tokenizer *t, const uint8_t *stream, trie_node *node);
+static const uint8_t *read_varint(const uint8_t *stream, uint32_t *value);
+static const uint8_t *pass_children(const lm_tokenizer *t, const uint8_t *stream, uint32_t *token);
+
+/* The size of the longest token that `bytes` begin with, 0 if there is none. One walk, forward. */
+static uint32_t longest_token(const lm_tokenizer *t, bool continues, const uint8_t *bytes,
+                              uint32_t length, uint32_t *token) {
+  const uint8_t *stream = t->trie + (continues ? t->continuation_offset : 0);
+  uint32_t next_token = continues ? t->continuation_first : 0; /* the next one in the stream */
+  uint32_t matched = 0;
+  uint32_t longest = 0;
+  for (;;) {
+    const uint8_t *subtree_end = NULL;
+    uint32_t subtree_tokens = 0;
+    if (*stream == CODE_SKIP) {
+      uint32_t subtree_bytes;
+      stream = read_varint(stream + 1, &subtree_bytes);
+      stream = read_varint(stream, &subtree_tokens);
+      subtree_end = stream + subtree_bytes;
+    }
+    trie_node node;
+    stream = read_node(t, stream, &node);
+    if (node.label[0] == bytes[matched] && node.label_bytes <= length - matched &&
+        memcmp(node.label, bytes + matched, node.label_bytes) == 0) {
+      matched += node.label_bytes;
+      if (node.shape & SHAPE_TOKEN) {
+        longest = matched;
+        *token = next_token++;
+      }
+      if (!(node.shape & SHAPE_CHILD) || matched == length) return longest;
+    } else if (!(node.shape & SHAPE_SIBLING)) {
+      return longest;
+    } else if (subtree_end != NULL) {
+      stream = subtree_end;
+      next_token += subtree_tokens;
+    } else {
+      next_token += node.shape & SHAPE_TOKEN;
+      if (node.shape & SHAPE_CHILD) stream = pass_children(t, stream, &next_token);
+    }
+  }
+}
+
+static const uint8_t *read_node(const lm_tokenizer *t, const uint8_t *stream, trie_node *node) {
+  const uint32_t code = *stream++;
+  if (code == CODE_LITERAL) {
+    *node = (trie_node){stream + 1, 1, stream[0]};
+    return stream + 2;
+  }
+  const uint32_t entry = t->codes[code];
+  const uint32_t label = entry & LABEL_MASK;
+  *node = (trie_node){t->labels + label, (t->codes[code + 1] & LABEL_MASK) - label,
+                      entry >> SHAPE_SHIFT};
+  return stream;
+}
+
+static const uint8_t *read_varint(const uint8_t *stream, uint32_t *value) {
+  *value = 0;
+  for (uint32_t shift = 0;; shift += 7) {
+    *value |= (*stream & 0x7Fu) << shift;
+    if (*stream++ < 0x80) return stream;
+  }
+}
+
+/* To the end of a list and all below it, counting the tokens passed. */
+static const uint8_t *pass_children(const lm_tokenizer *t, const uint8_t *stream, uint32_t *token) {
+  for (uint32_t open_lists = 1; open_lists > 0;) {
+    const uint32_t code = *stream++;
+    if (code == CODE_SKIP) { /* only before nodes with a sibling: the list stays open */
+      uint32_t subtree_bytes;
+      uint32_t subtree_tokens;
+      stream = read_varint(stream, &subtree_bytes);
+      stream = read_varint(stream, &subtree_tokens) + subtree_bytes;
+      *token += subtree_tokens;
+      continue;
+    }
+    uint32_t shape = (uint32_t)t->codes[code] >> SHAPE_SHIFT;
+    if (code == CODE_LITERAL) {
+      shape = stream[0];
+      stream += 2;
+    }
+    *token += shape & SHAPE_TOKEN;
+    if (shape & SHAPE_CHILD) open_lists++;
+    if (!(shape & SHAPE_SIBLING)) open_lists--;
+  }
+  return stream;
+}
+
+typedef struct {
+  uint32_t code_point;
+  int32_t action;
+} mapped_character;
+
+static mapped_character map_character(const lm_character_map *map, uint32_t code_point);
+static void append(const lm_character_map *map, word_buffer *word, uint32_t code_point);
+static void append_mark(const lm_character_map *map, word_buffer *word, uint32_t code_point,
+                        int32_t rank);
+static void append_sequence(const lm_character_map *map, word_buffer *word, uint32_t code_point);
+static void append_hangul(word_buffer *word, uint32_t code_point);
+static void append_starter(word_buffer *word, uint32_t code_point);
+
+/* Adds the character, normalized, to the word, or ends the word, or both. */
+static void read_character(const lm_tokenizer *t, word_buffer *word, token_list *list,
+                           uint32_t code_point) {
+  const lm_character_map *map = &t->characters;
+  const mapped_character mapped = map_character(map, code_point);
+  const bool is_isolated = mapped.action & ACTION_ISOLATED;
+  if (is_isolated) end_word(t, word, list);
+  switch (mapped.action & ACTION_KIND_MASK) {
+    case ACTION_SPACE: end_word(t, word, list); break;
+    case ACTION_DROP: break;
+    case ACTION_BOUNDARY: word->run_start = word->length; break;
+    case ACTION_SEQUENCE: append_sequence(map, word, code_point); break;
+    case ACTION_HANGUL: append_hangul(word, code_point); break;
+    case ACTION_MARK:
+      append_mark(map, word, code_point, mapped.action / ACTION_ARGUMENT);
+      break;
+    default: append_starter(word, mapped.code_point); break;
+  }
+  if (is_isolated) end_word(t, word, list);
+}
+
+static mapped_character map_character(const lm_character_map *map, uint32_t code_point) {
+  if (code_point < 0x80) {
+    const uint8_t entry = map->ascii[code_point];
+    if (entry == ASCII_DROPPED) return (mapped_character){0, ACTION_DROP};
+    if (entry == ASCII_SPACE) return (mapped_character){0, ACTION_SPACE};
+    return (mapped_character){entry & 0x7Fu, entry & ASCII_ISOLATED ? ACTION_ISOLATED : 0};
+  }
+  /* The last run of the plane that starts at or before the code point; each plane starts one. */
+  const uint32_t low_bits = code_point & 0xFFFF;
+  uint32_t run = map->planes[code_point >> 16];
+  uint32_t end = map->planes[(code_point >> 16) + 1];
+  while (end - run > 1) {
+    const uint32_t middle = (run + end) / 2;
+    if (map->run_starts[middle] <= low_bits) {
+      run = middle;
+    } else {
+      end = middle;
+    }
+  }
+  const int32_t action = map->actions[map->run_actions[run]];
+  const int32_t argument = (action - (action & (ACTION_ARGUMENT - 1))) / ACTION_ARGUMENT;
+  if ((action & ACTION_KIND_MASK) == ACTION_TABLE) {
+    code_point = map->table[(uint32_t)argument + low_bits - map->run_starts[run]];
+  } else if ((action & ACTION_KIND_MASK) == ACTION_SHIFT) {
+    code_point += (uint32_t)argument;
+  }
+  return (mapped_character){code_point, action};
+}
+
+/* UTF-8; at most 4 bytes at `to`. Returns how many. */
+static uint16_t encode_utf8(uint32_t code_point, uint8_t *to) {
+  if (code_point < 0x80) {
+    to[0] = (uint8_t)code_point;
+    return 1;
+  }
+  const uint16_t following = code_point < 0x800 ? 1 : code_point < 0x10000 ? 2 : 3;
+  for (uint16_t i = following; i > 0; i--) {
+    to[i] = (uint8_t)(0x80 | (code_point & 0x3F));
+    code_point >>= 6;
+  }
+  to[0] = (uint8_t)(0xF0u << (3 - following) | code_point);
+  return following + 1;
+}
+
+/* Whether there is room for one more; if not, the word will be unknown. */
+static bool takes_one_more(word_buffer *word) {
+  if (word->chars == word->max_chars) word->too_long = true;
+  return !word->too_long;
+}
+
+/* Any character but a mark that is kept and put in order. */
+static void append_starter(word_buffer *word, uint32_t code_point) {
+  if (!takes_one_more(word)) return;
+  word->length = (uint16_t)(word->length + encode_utf8(code_point, word->bytes + word->length));
+  word->run_start = word->length;
+  word->chars++;
+}
+
+/* Canonical order (Unicode D109): before the marks of the run that have a higher rank. */
+static void append_mark(const lm_character_map *map, word_buffer *word, uint32_t code_point,
+                        int32_t rank) {
+  if (!takes_one_more(word)) return;
+  uint16_t at = word->length;
+  while (at > word->run_start) {
+    size_t before = at - 1u;
+    while ((word->bytes[before] & 0xC0) == 0x80) before--;
+    size_t next = before;
+    const lm_text run = {word->bytes, at};
+    const mapped_character mark = map_character(map, decode_utf8(run, &next));
+    if (mark.action / ACTION_ARGUMENT <= rank) break;
+    at = (uint16_t)before;
+  }
+  uint8_t encoded[MAX_CHAR_BYTES];
+  const uint16_t bytes = encode_utf8(code_point, encoded);
+  memmove(word->bytes + at + bytes, word->bytes + at, (size_t)(word->length - at));
+  memcpy(word->bytes + at, encoded, bytes);
+  word->length = (uint16_t)(word->length + bytes);
+  word->chars++;
+}
+
+static void append(const lm_character_map *map, word_buffer *word, uint32_t code_point) {
+  const int32_t action = map_character(map, code_point).action;
+  if ((action & ACTION_KIND_MASK) == ACTION_MARK) {
+    append_mark(map, word, code_point, action / ACTION_ARGUMENT);
+  } else {
+    append_starter(word, code_point);
+  }
+}
+
+static void append_sequence(const lm_character_map *map, word_buffer *word, uint32_t code_point) {
+  uint32_t row = 0;
+  uint32_t end = map->sequence_rows;
+  while (end - row > 1) {
+    const uint32_t middle = (row + end) / 2;
+    if (map->sequences[middle * SEQUENCE_COLUMNS] <= code_point) {
+      row = middle;
+    } else {
+      end = middle;
+    }
+  }
+  const uint32_t *sequence = map->sequences + row * SEQUENCE_COLUMNS;
+  for (uint32_t i = 1; i < SEQUENCE_COLUMNS && sequence[i] != 0; i++) {
+    append(map, word, sequence[i]);
+  }
+}
+
+/* The arithmetic and its constants are the standard's: Unicode 3.12, Hangul Syllable Decomposition. */
+static void append_hangul(word_buffer *word, uint32_t code_point) {
+  enum { S_BASE = 0xAC00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11A7 };
+  enum { V_COUNT = 21, T_COUNT = 28 };
+  const uint32_t syllable = code_point - S_BASE;
+  const uint32_t trailing = syllable % T_COUNT;
+  append_starter(word, L_BASE + syllable / (V_COUNT * T_COUNT));
+  append_starter(word, V_BASE + syllable / T_COUNT % V_COUNT);
+  if (trailing != 0) append_starter(word, T_BASE + trailing);
+}

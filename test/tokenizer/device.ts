@@ -1,0 +1,86 @@
+/** The C tokenizer, compiled for the host with sanitizers and fed in bulk through a pipe. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { packagePath } from '../../toolchain/package-root.ts';
+import type { CompiledTokenizer } from '../../toolchain/tokenizer/compile.ts';
+import { tokenizerConstants, tokenizerFields } from '../../toolchain/tokenizer/constants.ts';
+import type { EncodedText } from '../../toolchain/tokenizer/encode.ts';
+
+export interface DeviceInput {
+  readonly text: Uint8Array;
+  readonly pair?: Uint8Array | undefined;
+  readonly maxTokens: number;
+}
+
+export interface Device {
+  /** Ids as in the vocabulary, like `encode`'s. */
+  run(inputs: readonly DeviceInput[]): EncodedText[];
+  /** Removes the program. */
+  close(): void;
+}
+
+export const sanitized = ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+
+const maxOutputBytes = 1 << 29;
+const noPair = 0xffff_ffff;
+
+export function makeDevice(compiled: CompiledTokenizer, flags = sanitized): Device {
+  const folder = mkdtempSync(join(tmpdir(), 'lm2mcu-tokenizer-'));
+  const program = join(folder, 'tokenizer');
+  writeFileSync(join(folder, 'constants.h'), constantsHeader(compiled));
+  const kernels = packagePath('kernels', 'c');
+  const sources = [packagePath('test', 'tokenizer', 'device.c'), join(kernels, 'tokenizer.c')];
+  const warnings = ['-std=c99', '-Wall', '-Wextra', '-Wconversion', '-Werror'];
+  execFileSync('gcc', [
+    ...warnings,
+    ...flags,
+    `-I${kernels}`,
+    `-I${folder}`,
+    ...sources,
+    '-o',
+    program,
+  ]);
+  return {
+    run(inputs) {
+      const input = Buffer.concat(inputs.flatMap(frame));
+      const output = execFileSync(program, { input, maxBuffer: maxOutputBytes });
+      return parseOutput(output, inputs.length, compiled.idOrder);
+    },
+    close: () => rmSync(folder, { recursive: true }),
+  };
+}
+
+/** What the emitter of firmware does with the constants, in short. */
+function constantsHeader(compiled: CompiledTokenizer): string {
+  const arrays = tokenizerConstants(compiled).map(
+    ({ name, ctype, data, comment }) =>
+      `/* ${comment} */\nstatic const ${ctype} ${name}[] = {${data.join(',')}};\n`,
+  );
+  const fields = tokenizerFields(compiled).map(({ field, value }) => `  ${field} = ${value},\n`);
+  return `${arrays.join('')}static const lm_tokenizer tokenizer = {\n${fields.join('')}};\n`;
+}
+
+function frame({ text, pair, maxTokens }: DeviceInput): readonly Uint8Array[] {
+  const header = Uint32Array.of(text.length, pair?.length ?? noPair, maxTokens);
+  return [new Uint8Array(header.buffer), text, pair ?? new Uint8Array()];
+}
+
+function parseOutput(output: Buffer, count: number, idOrder: Int32Array): EncodedText[] {
+  let at = 0;
+  const results = Array.from({ length: count }, () => {
+    const tokens = output.readInt32LE(at);
+    const segmentStart = output.readInt32LE(at + 4);
+    const truncated = output.readInt32LE(at + 8) !== 0;
+    at += 12;
+    const ids = Int32Array.from(
+      { length: tokens },
+      (_, i) => idOrder[output.readUInt16LE(at + 2 * i)]!,
+    );
+    at += 2 * tokens;
+    return { ids, segmentStart, truncated };
+  });
+  if (at !== output.length) throw new Error(`${output.length - at} bytes too many`);
+  return results;
+}

@@ -1,0 +1,77 @@
+/** Hugging Face's Rust tokenizers (npm `tokenizers` 0.23.2), set up as BERT from our plain data. */
+import { Tokenizer as HuggingFace } from 'tokenizers';
+import type { EncodedText } from '../../toolchain/tokenizer/encode.ts';
+import type { Tokenizer } from '../../toolchain/tokenizer/parse.ts';
+
+export type Texts = readonly [text: string, pair?: string];
+
+/** The tokenizer.json that `transformers` would write for this tokenizer. */
+export function tokenizerJson(tokenizer: Tokenizer): unknown {
+  const { vocabulary, clsId, sepId } = tokenizer;
+  const special = (id: number) => ({ id: vocabulary[id], ids: [id], tokens: [vocabulary[id]] });
+  const piece = (id: number, type: number) => ({
+    SpecialToken: { id: vocabulary[id], type_id: type },
+  });
+  const single = [piece(clsId, 0), { Sequence: { id: 'A', type_id: 0 } }, piece(sepId, 0)];
+  const pair = [...single, { Sequence: { id: 'B', type_id: 1 } }, piece(sepId, 1)];
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: tokenizer.addedTokens.map(({ text, id }) => ({
+      id,
+      content: text,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    })),
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: tokenizer.tokenizeChinese,
+      strip_accents: tokenizer.stripAccents,
+      lowercase: tokenizer.lowercase,
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: {
+      type: 'TemplateProcessing',
+      single,
+      pair,
+      special_tokens: {
+        [vocabulary[clsId]!]: special(clsId),
+        [vocabulary[sepId]!]: special(sepId),
+      },
+    },
+    decoder: null,
+    model: {
+      type: 'WordPiece',
+      unk_token: vocabulary[tokenizer.unknownId],
+      continuing_subword_prefix: tokenizer.continuationPrefix,
+      max_input_chars_per_word: tokenizer.maxWordChars,
+      vocab: Object.fromEntries(vocabulary.map((word, id) => [word, id])),
+    },
+  };
+}
+
+export type Oracle = (texts: readonly Texts[], maxTokens: number) => Promise<EncodedText[]>;
+
+export function makeOracle(tokenizer: Tokenizer): Oracle {
+  const oracle = HuggingFace.fromString(JSON.stringify(tokenizerJson(tokenizer)));
+  return async (texts, maxTokens) => {
+    oracle.setTruncation(maxTokens); // longest_first is the default
+    const encodings = await oracle.encodeBatch(
+      texts.map(([text, pair]) => (pair === undefined ? text : [text, pair])),
+    );
+    return encodings.map((encoding) => {
+      const segments = encoding.getTypeIds();
+      const segmentStart = segments.indexOf(1);
+      return {
+        ids: Int32Array.from(encoding.getIds()),
+        segmentStart: segmentStart === -1 ? segments.length : segmentStart,
+        truncated: encoding.getOverflowing().length > 0,
+      };
+    });
+  };
+}

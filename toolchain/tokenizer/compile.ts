@@ -1,0 +1,146 @@
+/**
+ * A tokenizer to constants for the device (`kernels/c/tokenizer.h`): vocabulary trie, character map,
+ * special tokens.
+ *
+ * Tokens that no text can reach ("[unused7]", "##" before a CJK character, upper case where all is
+ * lower-cased) are left out, and with them their rows of the embedding table.
+ */
+import { userError } from '../errors.ts';
+import { type CharacterMap, compileCharacterMap } from './char-map.ts';
+import { characterAction } from './characters.ts';
+import type { Tokenizer } from './parse.ts';
+import { compileTrie, type Trie, type TrieToken } from './trie.ts';
+
+export interface CompiledTokenizer {
+  readonly trie: Trie;
+  readonly characters: CharacterMap;
+  /** Texts to find before all else: length, bytes, compact index (2 bytes, low first); then 0. */
+  readonly specials: Uint8Array;
+  /** First bytes of the special texts: none is outside `min..max`. */
+  readonly specialLead: { readonly min: number; readonly max: number };
+  /** Vocabulary id of each compact index, by which the device counts; some ids have none. */
+  readonly idOrder: Int32Array;
+  readonly unknown: number;
+  readonly cls: number;
+  readonly sep: number;
+  readonly maxWordChars: number;
+  /** Bytes of the constants in flash; the code is not counted. */
+  readonly sizeBytes: {
+    readonly vocabulary: number;
+    readonly characters: number;
+    readonly specials: number;
+    readonly total: number;
+  };
+}
+
+/** Compact indexes are 16 bits wide. */
+const maxCompactTokens = 0x1_0000;
+
+export function compileTokenizer(tokenizer: Tokenizer): CompiledTokenizer {
+  const { words, continuations, alphabet } = reachableTokens(tokenizer);
+  const trie = compileTrie([words, continuations]);
+  const characters = compileCharacterMap(tokenizer, alphabet);
+  const { unknownId, clsId, sepId, padId, addedTokens } = tokenizer;
+  const kept = new Set(trie.idOrder);
+  const special = [unknownId, clsId, sepId, padId, ...addedTokens.map(({ id }) => id)];
+  const idOrder = [...trie.idOrder, ...new Set(special.filter((id) => !kept.has(id)))];
+  if (idOrder.length > maxCompactTokens) throw tooLarge(idOrder.length);
+  const compactOf = new Map(idOrder.map((id, index) => [id, index]));
+  const specials = compileSpecials(tokenizer, compactOf);
+  const vocabularyBytes = byteLengths([trie.stream, trie.codes, trie.labels]);
+  const characterBytes = byteLengths(Object.values(characters));
+  return {
+    trie,
+    characters,
+    ...specials,
+    idOrder: Int32Array.from(idOrder),
+    unknown: compactOf.get(unknownId)!,
+    cls: compactOf.get(clsId)!,
+    sep: compactOf.get(sepId)!,
+    maxWordChars: tokenizer.maxWordChars,
+    sizeBytes: {
+      vocabulary: vocabularyBytes,
+      characters: characterBytes,
+      specials: specials.specials.length,
+      total: vocabularyBytes + characterBytes + specials.specials.length,
+    },
+  };
+}
+
+function byteLengths(arrays: readonly { readonly byteLength: number }[]): number {
+  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+function tooLarge(tokens: number) {
+  return userError({
+    code: 'vocabulary-too-large',
+    message: `the vocabulary has ${tokens.toLocaleString('en-US')} tokens that texts can reach, more than ${maxCompactTokens.toLocaleString('en-US')}`,
+    hint: 'Fine-tune a model with a smaller vocabulary, of one language.',
+  });
+}
+
+/**
+ * The tokens that normalized words can contain. Every character of a word is what some character
+ * becomes; one that only isolated characters become is a word of its own.
+ */
+function reachableTokens(tokenizer: Tokenizer) {
+  const { inWords, alone } = characterImages(tokenizer);
+  const encoder = new TextEncoder();
+  const alphabet = new Set<number>();
+  const words: TrieToken[] = [];
+  const continuations: TrieToken[] = [];
+  tokenizer.vocabulary.forEach((token, id) => {
+    add(words, token, id, false);
+    const { continuationPrefix: prefix } = tokenizer;
+    if (token.startsWith(prefix)) add(continuations, token.slice(prefix.length), id, true);
+  });
+  return { words, continuations, alphabet };
+
+  function add(list: TrieToken[], text: string, id: number, isContinuation: boolean) {
+    const chars = Array.from(text, (char) => char.codePointAt(0)!);
+    const isReachable =
+      chars.length > 0 &&
+      chars.length <= tokenizer.maxWordChars - (isContinuation ? 1 : 0) &&
+      (chars.every((char) => inWords.has(char)) ||
+        (chars.length === 1 && !isContinuation && alone.has(chars[0]!)));
+    if (!isReachable) return;
+    for (const char of chars) alphabet.add(char);
+    list.push({ bytes: encoder.encode(text), id });
+  }
+}
+
+function characterImages(tokenizer: Tokenizer) {
+  const lastCodePoint = 0x10ffff;
+  const inWords = new Set<number>();
+  const alone = new Set<number>();
+  for (let codePoint = 0; codePoint <= lastCodePoint; codePoint++) {
+    const action = characterAction(codePoint, tokenizer);
+    if (action.kind === 'word') for (const target of action.targets) inWords.add(target);
+    if (action.kind === 'isolated') for (const target of action.targets) alone.add(target);
+  }
+  return { inWords, alone };
+}
+
+function compileSpecials({ addedTokens }: Tokenizer, compactOf: ReadonlyMap<number, number>) {
+  const encoder = new TextEncoder();
+  const texts = addedTokens
+    .map(({ text, id }) => ({ bytes: encoder.encode(text), index: compactOf.get(id)! }))
+    .sort((a, b) => b.bytes.length - a.bytes.length);
+  const tooLong = addedTokens.find(({ text }) => encoder.encode(text).length > 0xff);
+  if (tooLong !== undefined) {
+    throw userError({
+      code: 'special-token-too-long',
+      message: `the special token ${JSON.stringify(tooLong.text.slice(0, 20) + '…')} has more than 255 bytes`,
+      hint: 'Remove it from the tokenizer if no text contains it.',
+    });
+  }
+  const leads = texts.map(({ bytes }) => bytes[0]!);
+  return {
+    specials: Uint8Array.from([
+      ...texts.flatMap(({ bytes, index }) => [bytes.length, ...bytes, index & 0xff, index >> 8]),
+      0,
+    ]),
+    // An empty range where there are no special texts.
+    specialLead: { min: Math.min(0xff, ...leads), max: Math.max(0, ...leads) },
+  };
+}
