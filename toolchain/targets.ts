@@ -71,7 +71,12 @@ const nrfPin = z.string().regex(/^P0\.(3[01]|[0-2][0-9])$/, 'an nRF pin is writt
 
 /** `driver` names a file of firmware-templates/uart/. */
 const uartSchema = z.discriminatedUnion('driver', [
-  z.strictObject({ driver: z.literal('cmsdk-uart'), ...serial }),
+  z.strictObject({
+    driver: z.literal('cmsdk-uart'),
+    ...serial,
+    /** Its receive interrupt, or the combined one; ends the sleep between lines. */
+    rxInterrupt: z.int().nonnegative(),
+  }),
   z.strictObject({ driver: z.literal('stm32-usart-v1'), ...stm32Serial }),
   z.strictObject({ driver: z.literal('stm32-usart-v2'), ...stm32Serial }),
   z.strictObject({ driver: z.literal('nrf-uart'), ...serial, tx: nrfPin, rx: nrfPin }),

@@ -24,7 +24,7 @@ export function boardHeader(board: Pick<Target, 'name' | 'uart' | 'counter'>): s
 function pinDefinitions(uart: Uart): readonly string[] {
   switch (uart.driver) {
     case 'cmsdk-uart':
-      return [];
+      return [`#define BOARD_UART_RX_INTERRUPT ${uart.rxInterrupt}u`];
     case 'nrf-uart':
       return [
         `#define BOARD_UART_TX_PIN ${nrfPin(uart.tx)}u`,

@@ -37,8 +37,8 @@ export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise
   }
   const qemu = await start(machine, elfPath);
   const lines = readLines(qemu);
-  const complain = async (what: string, code: string, timeoutMs = 0) => {
-    if (code === 'firmware-hang') qemu.kill('SIGKILL');
+  const complain = (what: string, code: string, timeoutMs = 0) => {
+    qemu.kill('SIGKILL');
     const said = lines.errors();
     const after = timeoutMs > 0 ? ` after ${timeoutMs / 1000} s` : '';
     return new Lm2mcuError('internal', {
@@ -57,11 +57,11 @@ export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise
       case 'line':
         return answer.text;
       case 'fault':
-        throw await complain(`the firmware faulted: ${answer.text}`, 'firmware-fault');
+        throw complain(`the firmware faulted: ${answer.text}`, 'firmware-fault');
       case 'silence':
-        throw await complain('the firmware does not answer', 'firmware-hang', timeoutMs);
+        throw complain('the firmware does not answer', 'firmware-hang', timeoutMs);
       case 'end':
-        throw await complain('the emulator stopped', 'emulator-stopped');
+        throw complain('the emulator stopped', 'emulator-stopped');
     }
   };
   let previous: Promise<unknown> = Promise.resolve();
@@ -129,7 +129,7 @@ function readLines(qemu: ChildProcessWithoutNullStreams) {
   });
   qemu.once('close', () => push({ kind: 'end' }));
   return {
-    errors: () => errors.trim().split('\n').slice(0, 5).join('\n'),
+    errors: () => errors.split('\n').filter(isTelling).slice(0, 5).join('\n'),
     async next(timeoutMs: number): Promise<Answer> {
       if (queue.length === 0) {
         await new Promise<void>((resolve) => {
@@ -146,4 +146,9 @@ function readLines(qemu: ChildProcessWithoutNullStreams) {
       return answer;
     },
   };
+}
+
+/** Boards with a network chip always warn that nothing is plugged in. */
+function isTelling(line: string): boolean {
+  return line !== '' && !line.includes('has no peer');
 }
