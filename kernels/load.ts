@@ -5,18 +5,18 @@
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { internalError } from '../toolchain/errors.ts';
+import type { TypedArrayOf } from '../toolchain/ir/dtypes.ts';
 import { packagePath } from '../toolchain/package-root.ts';
+
+type Weights = TypedArrayOf<'int8'>;
 
 /** Best first: the order in which `selectKernel` looks. */
 const variants = ['mve', 'dsp', 'portable'] as const;
 
 /** How a kernel wants the (outputs, inputs) weights of a linear laid out. */
 const packings = {
-  'row-major': (weights: Int8Array) => weights,
-} as const satisfies Record<
-  string,
-  (weights: Int8Array, outputs: number, inputs: number) => Int8Array
->;
+  'row-major': (weights: Weights) => weights,
+} as const satisfies Record<string, (weights: Weights, outputs: number, inputs: number) => Weights>;
 
 const bytes = z.int().nonnegative().default(0);
 const file = z.string().regex(/^c\/[a-z0-9_/]+\.[ch]$/, 'a path like "c/linear.c"');
@@ -83,9 +83,9 @@ export function scratchBytes(
 /** Row-major (outputs, inputs) weights as `kernel` reads them. */
 export function packWeights(
   { weights: packing }: Kernel,
-  weights: Int8Array,
+  weights: Weights,
   _outputs: number,
   _inputs: number,
-): Int8Array {
+): Weights {
   return packing === undefined ? weights : packings[packing](weights);
 }

@@ -1,0 +1,419 @@
+/** Random calls of every kernel family and what the op table says they compute. */
+import fc from 'fast-check';
+import { type Kernel, packWeights, scratchBytes } from '../../kernels/load.ts';
+import { dtypes, type TypedArray, type TypedArrayOf } from '../../toolchain/ir/dtypes.ts';
+import { ops } from '../../toolchain/ops/index.ts';
+import type { NormInteger } from '../../toolchain/ops/layer-norm.ts';
+import type { Requant } from '../../toolchain/quantize/fixed-point.ts';
+import {
+  type Arena,
+  createArena,
+  matrixAt,
+  NULL,
+  place,
+  type Region,
+  reserve,
+  reserveMatrix,
+} from './arena.ts';
+import { type Fill, fill, pick, randomInt, seedRandom } from './random.ts';
+
+export interface Case {
+  /** Shape and extremes, for the failure's message. */
+  readonly title: string;
+  readonly kernel: Kernel;
+  readonly args: readonly number[];
+  readonly regions: readonly Region[];
+  readonly before: Uint8Array<ArrayBuffer>;
+  readonly after: Uint8Array<ArrayBuffer>;
+  /** Its content after the call is the kernel's own business. */
+  readonly scratch: Region;
+}
+
+const ARENA_BYTES = 1 << 18;
+
+/** `count` cases of a kernel; the same seed gives the same cases. */
+export function sampleCases(kernel: Kernel, count: number, seed: number): Case[] {
+  const family = families[kernel.family];
+  if (family === undefined) throw new RangeError(`no cases for the family '${kernel.family}'`);
+  return fc.sample(fc.integer({ min: 1, max: 0x7fffffff }), { numRuns: count, seed }).map((s) => {
+    seedRandom(s);
+    return family(kernel);
+  });
+}
+
+/** Below, at, above and between multiples of every block size. */
+const widths = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 31, 32, 33, 36, 48, 63, 64, 65, 100];
+
+const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
+  linear: (kernel) => linearCase(kernel, randomLinear(kernel)),
+  attention: (kernel) => attentionCase(kernel, randomAttention()),
+  add_layernorm: addLayerNormCase,
+  embed_layernorm: embedLayerNormCase,
+  mean_rows: meanRowsCase,
+};
+
+export interface LinearShape {
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly rows: number;
+  readonly data: Fill;
+  readonly xStride: number;
+  readonly yStride: number;
+  readonly table: boolean;
+  readonly anyShift: boolean;
+}
+
+function randomLinear(kernel: Kernel): LinearShape {
+  const inputs = pick(widths);
+  const outputs = pick(widths);
+  return {
+    inputs,
+    outputs,
+    rows: randomInt(1, 9),
+    data: randomFill(),
+    xStride: inputs + pick([0, 0, 1, 3, 16]),
+    yStride: outputs + pick([0, 0, 1, 5]),
+    table: kernel.output === 'int8' && pick([false, true]),
+    anyShift: pick([false, false, true]),
+  };
+}
+
+export function linearCase(kernel: Kernel, shape: LinearShape): Case {
+  const { inputs, outputs, rows, xStride, yStride } = shape;
+  const arena = createArena(ARENA_BYTES * 2);
+  const weights = fill(new Int8Array(inputs * outputs), -128, 127, shape.data);
+  const bias = fill(new Int32Array(outputs), -20_000, 20_000, 'random');
+  if (shape.anyShift) fill(bias, -(2 ** 30), 2 ** 30, randomFill());
+  const multipliers = new Int32Array(outputs);
+  const shifts = new Int8Array(outputs);
+  for (let column = 0; column < outputs; column++) {
+    const requant = shape.anyShift ? anyRequant() : usefulRequant(inputs, kernel.output);
+    multipliers[column] = requant.multiplier;
+    shifts[column] = requant.shift;
+  }
+  const { min, max } = shape.table ? dtypes.int8 : randomRange(kernel.output);
+  const zeroPoint = kernel.output === 'int8' ? pick([-128, -1, 0, 5, 127]) : 0;
+  const table = shape.table ? fill(new Int8Array(256), -128, 127, 'random') : null;
+
+  const x = placeMatrix(arena, rows, inputs, xStride, shape.data);
+  const y = reserveMatrix(arena, kernel.output, rows, outputs, yStride);
+  const scratch = reserveScratch(arena, kernel, inputs, 0);
+  const args = [
+    ...[inputs, outputs, place(arena, packWeights(kernel, weights, outputs, inputs))],
+    ...[place(arena, bias), place(arena, multipliers), place(arena, shifts), zeroPoint, min, max],
+    table === null ? NULL : place(arena, table),
+    ...[x, xStride, rows, y, yStride, scratch.offset],
+  ];
+  return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) =>
+    ops.linear.evalInteger(
+      [
+        matrixAt(before, 'int8', x, rows, inputs, xStride),
+        { data: weights, offset: 0, rows: outputs, columns: inputs, stride: inputs },
+        { data: bias, offset: 0, rows: 1, columns: outputs, stride: outputs },
+      ],
+      {},
+      { multipliers, shifts, zeroPoint, min, max, table },
+      matrixAt(after, kernel.output, y, rows, outputs, yStride),
+      { tokens: rows, rowStart: 0 },
+    ),
+  );
+}
+
+export interface AttentionShape {
+  readonly heads: number;
+  readonly headWidth: number;
+  readonly valueWidth: number;
+  readonly tokens: number;
+  readonly rows: number;
+  readonly rowStart: number;
+  readonly causal: boolean;
+  readonly inPlace: boolean;
+  readonly data: Fill;
+  readonly gap: number;
+  readonly anyShift: boolean;
+}
+
+function randomAttention(): AttentionShape {
+  const tokens = pick([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 64, 65]);
+  const rowStart = pick([0, randomInt(0, tokens - 1)]);
+  const headWidth = pick([1, 2, 3, 4, 5, 8, 12, 15, 16, 17, 32, 33, 64]);
+  const inPlace = pick([false, true]);
+  return {
+    heads: randomInt(1, 3),
+    headWidth,
+    valueWidth: inPlace ? headWidth : pick([1, 3, 4, 8, 15, 16, 17, 33]),
+    tokens,
+    rows: randomInt(1, Math.min(9, tokens - rowStart)),
+    rowStart,
+    causal: pick([false, true]),
+    inPlace,
+    data: randomFill(),
+    gap: pick([0, 0, 1, 7, 16]),
+    anyShift: pick([false, false, true]),
+  };
+}
+
+export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
+  const { heads, headWidth, valueWidth, tokens, rows, rowStart, causal, inPlace, gap } = shape;
+  const arena = createArena(ARENA_BYTES);
+  const width = heads * headWidth;
+  const outputs = heads * valueWidth;
+  const scoreMultipliers = new Int32Array(heads);
+  const scoreShifts = new Int8Array(heads);
+  const expTables = new Uint8Array(heads * 256);
+  for (let head = 0; head < heads; head++) {
+    const requant = shape.anyShift ? anyRequant() : usefulRequant(headWidth, 'int8');
+    scoreMultipliers[head] = requant.multiplier;
+    scoreShifts[head] = requant.shift;
+    const temperature = pick([0, 0.001, 0.02, 0.05, 0.3, 10]);
+    for (let i = 0; i < 256; i++) {
+      expTables[head * 256 + i] = Math.round(127 * Math.exp(-i * temperature));
+    }
+  }
+  const mix = shape.anyShift ? anyRequant() : { multiplier: 1_500_000_000, shift: pick([0, 1]) };
+  const zeroPoint = pick([-128, -1, 0, 5, 127]);
+
+  const q = placeMatrix(arena, rows, width, width + gap, shape.data);
+  const k = placeMatrix(arena, tokens, width, width + gap, shape.data);
+  const v = placeMatrix(arena, tokens, outputs, outputs + gap, shape.data);
+  const y = inPlace ? q : reserveMatrix(arena, 'int8', rows, outputs, outputs + gap);
+  const scratch = reserveScratch(arena, kernel, 0, tokens);
+  const args = [
+    ...[heads, headWidth, valueWidth, causal ? 1 : 0],
+    ...[place(arena, scoreMultipliers), place(arena, scoreShifts), place(arena, expTables)],
+    ...[mix.multiplier, mix.shift, zeroPoint, rows, rowStart, tokens],
+    ...[q, width + gap, k, width + gap, v, outputs + gap, scratch.offset, y, outputs + gap],
+  ];
+  return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) =>
+    ops.attention.evalInteger(
+      [
+        matrixAt(before, 'int8', q, rows, width, width + gap),
+        matrixAt(before, 'int8', k, tokens, width, width + gap),
+        matrixAt(before, 'int8', v, tokens, outputs, outputs + gap),
+      ],
+      { heads, scale: 1, causal },
+      { scoreMultipliers, scoreShifts, expTables, mix, zeroPoint },
+      matrixAt(after, 'int8', y, rows, outputs, outputs + gap),
+      { tokens, rowStart },
+    ),
+  );
+}
+
+function addLayerNormCase(kernel: Kernel): Case {
+  const inPlace = kernel.output === 'int8' ? pick(['no', 'a', 'b'] as const) : 'no';
+  return addLayerNormCaseOf(kernel, pick(widths), randomInt(1, 5), randomFill(), inPlace);
+}
+
+export function addLayerNormCaseOf(
+  kernel: Kernel,
+  width: number,
+  rows: number,
+  data: Fill,
+  inPlace: 'no' | 'a' | 'b',
+): Case {
+  const arena = createArena(ARENA_BYTES);
+  const norm = randomNorm(width, kernel);
+  const largest = Math.floor(sumLimit(width) / 255);
+  const multiplierA = randomInt(0, largest);
+  const own = {
+    multiplierA,
+    multiplierB: pick([0, 1, largest - multiplierA]),
+    zeroPointA: pick([-128, 0, 3, 127]),
+    zeroPointB: pick([-128, 0, -7, 127]),
+  };
+  const gap = pick([0, 0, 1, 9]);
+  const stride = width + gap;
+  const a = placeMatrix(arena, rows, width, stride, data);
+  const b = placeMatrix(arena, rows, width, stride, pick([data, 'random']));
+  const fresh = () => reserveMatrix(arena, kernel.output, rows, width, stride);
+  const y = { no: fresh, a: () => a, b: () => b }[inPlace]();
+  const args = [
+    ...placeNorm(arena, norm),
+    ...[own.multiplierA, own.multiplierB, own.zeroPointA, own.zeroPointB],
+    ...[a, stride, b, stride, rows, y, stride],
+  ];
+  const title = JSON.stringify({ width, rows, data, inPlace, gap, ...own, ...norm.integer });
+  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+    ops.addLayerNorm.evalInteger(
+      [
+        matrixAt(before, 'int8', a, rows, width, stride),
+        matrixAt(before, 'int8', b, rows, width, stride),
+        rowOf(norm.gamma),
+        rowOf(norm.beta),
+      ],
+      { epsilon: 0 },
+      { ...norm.integer, ...own },
+      matrixAt(after, kernel.output, y, rows, width, stride),
+      { tokens: rows, rowStart: 0 },
+    ),
+  );
+}
+
+function embedLayerNormCase(kernel: Kernel): Case {
+  const arena = createArena(ARENA_BYTES);
+  const width = pick(widths);
+  const rows = randomInt(1, 5);
+  const rowStart = randomInt(0, 6);
+  const segmentStart = randomInt(0, 12);
+  const vocabulary = pick([1, 2, 300]);
+  const segments = randomInt(1, 3);
+  const data = randomFill();
+  const norm = randomNorm(width, kernel);
+  const third = Math.floor(sumLimit(width) / 128 / 3);
+  const own = {
+    multiplierWord: randomInt(0, third),
+    multiplierPosition: randomInt(0, third),
+    multiplierSegment: pick([0, third]),
+  };
+  const table = (tableRows: number) => fill(new Int8Array(tableRows * width), -128, 127, data);
+  const word = table(vocabulary);
+  const position = table(rowStart + rows);
+  const segment = table(segments);
+  const ids = fill(new Uint16Array(rows), 0, vocabulary - 1, 'random');
+  const stride = width + pick([0, 1, 9]);
+  const y = reserveMatrix(arena, kernel.output, rows, width, stride);
+  const args = [
+    ...placeNorm(arena, norm),
+    ...[place(arena, word), place(arena, position), place(arena, segment), segments],
+    ...[own.multiplierWord, own.multiplierPosition, own.multiplierSegment],
+    ...[place(arena, ids), rows, rowStart, segmentStart, y, stride],
+  ];
+  const matrix = (array: TypedArray) => ({
+    ...rowOf(array),
+    rows: array.length / width,
+    columns: width,
+    stride: width,
+  });
+  const title = JSON.stringify({ width, rows, rowStart, segmentStart, data, ...norm.integer });
+  return finish(kernel, title, arena, args, noScratch, (_before, after) =>
+    ops.embedLayerNorm.evalInteger(
+      [
+        { ...rowOf(ids), rows, columns: 1, stride: 1 },
+        rowOf(Int32Array.of(segmentStart)),
+        matrix(word),
+        matrix(position),
+        matrix(segment),
+        rowOf(norm.gamma),
+        rowOf(norm.beta),
+      ],
+      { epsilon: 0 },
+      { ...norm.integer, ...own },
+      matrixAt(after, kernel.output, y, rows, width, stride),
+      { tokens: rowStart + rows, rowStart },
+    ),
+  );
+}
+
+function meanRowsCase(kernel: Kernel): Case {
+  const arena = createArena(ARENA_BYTES);
+  const width = pick(widths);
+  const rows = pick([1, 2, 3, 16, 17, 100, 300]);
+  const stride = width + pick([0, 1, 9]);
+  const data = randomFill();
+  const mean = pick([anyRequant(), { multiplier: 1_500_000_000, shift: 0 }]);
+  const zeroPoint = pick([-128, 0, 7, 127]);
+  const { min, max } = randomRange(kernel.output);
+  const x = placeMatrix(arena, rows, width, stride, data);
+  const y = reserveMatrix(arena, kernel.output, 1, width, width);
+  const args = [width, zeroPoint, mean.multiplier, mean.shift, min, max, x, stride, rows, y];
+  const title = JSON.stringify({ width, rows, stride, data, mean, zeroPoint });
+  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+    ops.meanRows.evalInteger(
+      [matrixAt(before, 'int8', x, rows, width, stride)],
+      {},
+      { zeroPoint, mean, min, max },
+      matrixAt(after, kernel.output, y, 1, width),
+      { tokens: rows, rowStart: 0 },
+    ),
+  );
+}
+
+const noScratch: Region = { offset: 0, size: 0 };
+
+function finish(
+  kernel: Kernel,
+  title: string,
+  arena: Arena,
+  args: readonly number[],
+  scratch: Region,
+  evaluate: (before: Uint8Array<ArrayBuffer>, after: Uint8Array<ArrayBuffer>) => void,
+): Case {
+  const before = arena.bytes.slice(0, Math.ceil(arena.used / 4) * 4);
+  const after = before.slice();
+  evaluate(before, after);
+  return { title, kernel, args, regions: arena.regions, before, after, scratch };
+}
+
+function reserveScratch(arena: Arena, kernel: Kernel, inputs: number, tokens: number): Region {
+  const size = scratchBytes(kernel, { inputs, tokens });
+  return { offset: reserve(arena, size, 4), size };
+}
+
+function placeMatrix(arena: Arena, rows: number, columns: number, stride: number, how: Fill) {
+  return place(arena, fill(new Int8Array((rows - 1) * stride + columns), -128, 127, how));
+}
+
+function rowOf(data: TypedArray) {
+  return { data, offset: 0, rows: 1, columns: data.length, stride: data.length };
+}
+
+function randomFill(): Fill {
+  return pick(['random', 'random', 'random', 'min', 'max', 'extremes', 'constant']);
+}
+
+function randomRange(output: Kernel['output']): { readonly min: number; readonly max: number } {
+  const { min, max } = dtypes[output];
+  return pick([
+    { min, max },
+    { min: -100, max: 99 },
+  ]);
+}
+
+function anyRequant(): Requant {
+  return {
+    multiplier: pick([0, 2 ** 30, 2 ** 31 - 1, randomInt(2 ** 30, 2 ** 31 - 1)]),
+    shift: pick([-31, -30, -1, 0, 1, 30, randomInt(-31, 30)]),
+  };
+}
+
+/** Sums of `terms` random products fall into the output's range, mostly. */
+function usefulRequant(terms: number, output: Kernel['output']): Requant {
+  const bits = dtypes[output].bytes * 8 - 1;
+  const shift = bits - 13 - Math.round(Math.log2(terms) / 2);
+  return { multiplier: randomInt(2 ** 30, 2 ** 31 - 1), shift: shift + randomInt(-1, 1) };
+}
+
+/** The bound of layer-norm.ts on the aligned sum. */
+function sumLimit(width: number): number {
+  return 2 ** Math.min(20, 29 - Math.ceil(Math.log2(width)));
+}
+
+interface Norm {
+  readonly integer: NormInteger;
+  readonly gamma: TypedArrayOf<'int16'>;
+  readonly beta: TypedArrayOf<'int32'>;
+}
+
+function randomNorm(width: number, kernel: Kernel): Norm {
+  const outShift = pick([1, 14, 16, 18, 20, 22, 30]);
+  return {
+    integer: {
+      epsilon: pick([0, 1, 1_000_000, 2 ** 40 + 12_345, 2 ** 53]),
+      fraction: 15 - Math.ceil(Math.log2(width) / 2),
+      outShift,
+      ...randomRange(kernel.output),
+    },
+    gamma: fill(new Int16Array(width), -32768, 32767, randomFill()),
+    beta: pick([
+      fill(new Int32Array(width), -(2 ** 30), 2 ** 30, randomFill()),
+      fill(new Int32Array(width), -(2 ** 20), 2 ** 20, 'random'),
+    ]),
+  };
+}
+
+function placeNorm(arena: Arena, { integer, gamma, beta }: Norm): number[] {
+  const { epsilon, fraction, outShift, min, max } = integer;
+  const epsilonWords = [epsilon | 0, Math.floor(epsilon / 2 ** 32)];
+  const pointers = [place(arena, gamma), place(arena, beta)];
+  return [gamma.length, ...epsilonWords, fraction, outShift, min, max, ...pointers];
+}

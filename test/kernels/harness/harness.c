@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs kernels on cases from a stream, the same source on the host and on each emulated core.
+ *
+ * A case is the words {kernel, argument count, region count, arena bytes}, the arguments, the
+ * regions, and the arena: all the memory of one call, in which pointers are byte offsets (-1: NULL).
+ * The answer is {counter ticks, 1 if a second call did the same} and the arena after the call.
+ * `kernel_rows.h` is generated from kernels.json: a ROW(family, name, output type) a kernel. */
+#include "harness.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "kernels.h"
+
+enum { ARENA_BYTES = 1 << 20, MAX_ARGUMENTS = 32, MAX_REGIONS = 32 };
+
+/* 16: alignments are chosen by the cases. */
+static uint8_t pristine[ARENA_BYTES] __attribute__((aligned(16)));
+static uint8_t arena[ARENA_BYTES] __attribute__((aligned(16)));
+static uint8_t first_result[ARENA_BYTES] __attribute__((aligned(16)));
+
+static void *at(int32_t offset) { return offset < 0 ? NULL : arena + offset; }
+
+static lm_rows rows_at(const int32_t *a) {
+  const lm_rows rows = {at(a[0]), a[1]};
+  return rows;
+}
+
+static lm_norm norm_at(const int32_t *a) {
+  const lm_norm norm = {
+      .width = a[0],
+      .epsilon = (int64_t)(((uint64_t)(uint32_t)a[2] << 32) | (uint32_t)a[1]),
+      .fraction = a[3],
+      .out_shift = a[4],
+      .min = a[5],
+      .max = a[6],
+      .gamma = at(a[7]),
+      .beta = at(a[8]),
+  };
+  return norm;
+}
+
+#define RUN_linear(name, type)                                                            \
+  static void run_##name(const int32_t *a) {                                              \
+    const lm_linear p = {a[0], a[1], at(a[2]), at(a[3]), at(a[4]), at(a[5]), a[6], a[7], \
+                         a[8], at(a[9])};                                                 \
+    name(&p, rows_at(a + 10), a[12], (type *)at(a[13]), a[14], at(a[15]));                \
+  }
+
+#define RUN_attention(name, type)                                                        \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_attention p = {a[0],     a[1],     a[2],     a[3] != 0, at(a[4]), at(a[5]), \
+                            at(a[6]), {a[7], a[8]}, a[9]};                               \
+    const lm_attention_tile tile = {a[10],           a[11],           a[12],             \
+                                    rows_at(a + 13), rows_at(a + 15), rows_at(a + 17),   \
+                                    at(a[19])};                                          \
+    name(&p, &tile, (type *)at(a[20]), a[21]);                                           \
+  }
+
+#define RUN_add_layernorm(name, type)                                            \
+  static void run_##name(const int32_t *a) {                                     \
+    const lm_add_layernorm p = {norm_at(a), a[9], a[10], a[11], a[12]};          \
+    name(&p, rows_at(a + 13), rows_at(a + 15), a[17], (type *)at(a[18]), a[19]); \
+  }
+
+#define RUN_embed_layernorm(name, type)                                                 \
+  static void run_##name(const int32_t *a) {                                            \
+    const lm_embed_layernorm p = {norm_at(a), at(a[9]), at(a[10]), at(a[11]), a[12],    \
+                                  a[13],      a[14],    a[15]};                         \
+    const lm_token_tile tile = {at(a[16]), a[17], a[18], a[19]};                        \
+    name(&p, &tile, (type *)at(a[20]), a[21]);                                          \
+  }
+
+#define RUN_mean_rows(name, type)                                      \
+  static void run_##name(const int32_t *a) {                           \
+    const lm_mean_rows p = {a[0], a[1], {a[2], a[3]}, a[4], a[5]};     \
+    name(&p, rows_at(a + 6), a[8], (type *)at(a[9]));                  \
+  }
+
+#define ROW(family, name, type) RUN_##family(name, type)
+#include "kernel_rows.h"
+#undef ROW
+
+#define ROW(family, name, type) run_##name,
+static void (*const runners[])(const int32_t *) = {
+#include "kernel_rows.h"
+};
+#undef ROW
+
+static uint32_t run_once(int32_t kernel, const int32_t *arguments, uint32_t size,
+                         const region *regions, int32_t region_count) {
+  memcpy(arena, pristine, size);
+  guard(arena, size, regions, region_count);
+  const uint32_t start = read_counter();
+  runners[kernel](arguments);
+  const uint32_t ticks = (start - read_counter()) & 0xffffffu;
+  unguard(arena, size);
+  return ticks;
+}
+
+void run_cases(void) {
+  int32_t header[4]; /* kernel, argument count, region count, arena bytes */
+  int32_t arguments[MAX_ARGUMENTS];
+  region regions[MAX_REGIONS];
+  while (read_bytes(header, sizeof header)) {
+    const uint32_t size = (uint32_t)header[3];
+    read_bytes(arguments, (uint32_t)header[1] * (uint32_t)sizeof arguments[0]);
+    read_bytes(regions, (uint32_t)header[2] * (uint32_t)sizeof regions[0]);
+    read_bytes(pristine, size);
+    run_once(header[0], arguments, size, regions, header[2]);
+    memcpy(first_result, arena, size);
+    const uint32_t ticks = run_once(header[0], arguments, size, regions, header[2]);
+    const uint32_t answer[2] = {ticks, memcmp(first_result, arena, size) == 0};
+    write_bytes(answer, sizeof answer);
+    write_bytes(arena, size);
+  }
+}

@@ -1,0 +1,39 @@
+/** Every kernel of kernels.json computes what the op table says, bit for bit, on every machine. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { loadKernels } from '../../kernels/load.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
+import { type Case, sampleCases } from './cases.ts';
+import { type Answer, emulated, host, kernelsOf, missingPrograms, runCases } from './run.ts';
+
+const table = loadKernels();
+const CASES_PER_KERNEL = 250;
+
+describe.each([host, ...emulated])('$name', (machine) => {
+  const missing = missingPrograms(machine);
+  const name = missing.length > 0 ? `needs ${missing.join(' and ')}` : 'computes evalInteger';
+  test.skipIf(missing.length > 0)(name, () => {
+    const cases = kernelsOf(table, machine).flatMap((kernel, index) =>
+      sampleCases(kernel, CASES_PER_KERNEL, index + 1),
+    );
+    const answers = runCases(table, machine, cases);
+    const failures = cases.map((one, index) => compare(one, answers[index]!)).filter(Boolean);
+    expect(failures.slice(0, 5), `${failures.length} of ${cases.length} cases`).toEqual([]);
+  });
+});
+
+/** Null, or what is wrong. */
+function compare({ kernel, title, after, scratch }: Case, answer: Answer): string | null {
+  const isScratch = (i: number) => i >= scratch.offset && i < scratch.offset + scratch.size;
+  const bad = answer.after.findIndex((byte, i) => byte !== after[i] && !isScratch(i));
+  if (bad >= 0) {
+    return `${kernel.name} ${title}: byte ${bad} is ${answer.after[bad]}, not ${after[bad]}`;
+  }
+  return answer.repeatable ? null : `${kernel.name} ${title}: a second call differs`;
+}
+
+test('kernels.json lists exactly the prototypes of kernels.h', () => {
+  const header = readFileSync(packagePath('kernels', 'c', 'kernels.h'), 'utf8');
+  const prototypes = [...header.matchAll(/^void (lm_\w+)\(/gm)].map((match) => match[1]);
+  expect(table.kernels.map(({ name }) => name).sort()).toEqual(prototypes.sort());
+});
