@@ -1,0 +1,34 @@
+/** Graphs of every stage for tests: the fixtures, taken through the passes. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { importModel } from '../../toolchain/importers/index.ts';
+import type { Graph, Stage } from '../../toolchain/ir/graph.ts';
+import { packageRoot } from '../../toolchain/package-root.ts';
+import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
+import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { rowDemand } from '../../toolchain/passes/row-demand.ts';
+import { splitHeads } from '../../toolchain/passes/split-heads.ts';
+import { calibrate } from '../../toolchain/quantize/calibrate.ts';
+import { quantize } from '../../toolchain/quantize/quantize.ts';
+
+export const fixtures = ['seqcls-gelu', 'tokcls-relu', 'embed-tanh-bf16', 'seqcls-odd-f32'];
+
+export function fixturePath(name: string): string {
+  return join(packageRoot, 'test/fixtures/hf', name);
+}
+
+/** By a readable name, in the order of the pipeline. */
+export function stagesOf(fixture: string): Readonly<Record<string, Graph<Stage>>> {
+  const path = fixturePath(fixture);
+  const { graph } = importModel(path);
+  const golden: { cases: { ids: number[] }[] } = JSON.parse(
+    readFileSync(join(path, 'golden.json'), 'utf8'),
+  );
+  const examples = golden.cases.slice(0, 4).map(({ ids }) => ({ ids, segmentStart: ids.length }));
+  const fused = fuseLayerNorm.run(graph);
+  const demanded = rowDemand.run(fused);
+  const split = splitHeads(demanded, ({ attrs }) => attrs.heads);
+  const quantized = quantize(split, calibrate(split, examples));
+  const legal: Graph<'legal'> = { ...fuseTable.run(quantized), stage: 'legal' };
+  return { imported: graph, fused, demanded, split, quantized, legal };
+}

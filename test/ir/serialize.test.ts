@@ -1,0 +1,170 @@
+import { crc32 } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { interpret } from '../../toolchain/emulate/interpreter.ts';
+import { Lm2mcuError } from '../../toolchain/errors.ts';
+import { importModel } from '../../toolchain/importers/index.ts';
+import { graphBuilder } from '../../toolchain/ir/build.ts';
+import { parseGraph, serializeGraph } from '../../toolchain/ir/serialize.ts';
+import { fixturePath, fixtures, stagesOf } from './graphs.ts';
+
+describe.each(fixtures)('%s', (fixture) => {
+  test.each(Object.entries(stagesOf(fixture)))('%s graph comes back', (_name, graph) => {
+    const extra = { note: null, list: [1, 'two', true], map: Uint8Array.of(1, 2, 3) };
+    const bytes = serializeGraph(graph, extra);
+    const back = parseGraph(bytes);
+    expect(back).toEqual({ graph: withoutNegativeZero(graph), extra });
+    expect(Object.keys(back.graph.tensors)).toEqual(Object.keys(graph.tensors));
+    expect(serializeGraph(back.graph, back.extra)).toEqual(bytes);
+    const tokens = { ids: [2, 7, 9, 30, 3], segmentStart: 3 };
+    expect(interpret(back.graph, tokens)).toEqual(interpret(graph, tokens));
+  });
+});
+
+/** JSON has one zero only; an integer −0 means the same. */
+function withoutNegativeZero(value: unknown): unknown {
+  if (typeof value === 'number') return value + 0;
+  if (Array.isArray(value)) return value.map(withoutNegativeZero);
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, withoutNegativeZero(item)]),
+  );
+}
+
+const arrayTypes = [Float32Array, Float64Array, Int8Array, Uint8Array, Int16Array, Int32Array];
+const { extra: anyExtra } = fc.letrec((tie) => ({
+  extra: fc.oneof(
+    { maxDepth: 4 },
+    fc.constantFrom(null, true, false),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
+    fc.string({ unit: 'grapheme' }),
+    fc
+      .tuple(fc.constantFrom(...arrayTypes), fc.array(fc.integer({ min: 0, max: 99 })))
+      .map(([type, values]) => type.from(values)),
+    fc.array(tie('extra')),
+    fc.dictionary(fc.oneof(fc.string(), fc.constantFrom('$array', '$', 'toString')), tie('extra'), {
+      noNullPrototype: true,
+    }),
+  ),
+}));
+
+const tiny = (() => {
+  const builder = graphBuilder('tiny');
+  const x = builder.input('x', 'int32', ['tokens', 1]);
+  const start = builder.input('segmentStart', 'int32', [1, 1]);
+  const word = builder.constant('word', [3, 2], Float32Array.of(1, 2, 3, 4, 5, 6));
+  return builder.finish([builder.node('embed', 'y', [x, start, word, word, word], {})]);
+})();
+
+test('whatever is plain data comes back', () => {
+  fc.assert(
+    fc.property(anyExtra, (extra) => {
+      expect(parseGraph(serializeGraph(tiny, extra)).extra).toEqual(extra);
+    }),
+  );
+});
+
+test('the same graph gives the same bytes, whatever the order of keys', () => {
+  const shuffled = Object.fromEntries(Object.entries(tiny).toReversed());
+  expect(serializeGraph(shuffled as typeof tiny, { a: 1, b: 2 })).toEqual(
+    serializeGraph(tiny, { b: 2, a: 1 }),
+  );
+});
+
+test('what is no plain data is refused', () => {
+  for (const extra of [Number.NaN, () => 0, 1n, new BigInt64Array(1), new Map()]) {
+    expect(() => serializeGraph(tiny, extra)).toThrow(Lm2mcuError);
+  }
+});
+
+test('the model card and the tokenizer fit in', () => {
+  const { graph, tokenizer, card } = importModel(fixturePath('seqcls-gelu'));
+  expect(parseGraph(serializeGraph(graph, { tokenizer, card })).extra).toEqual({ tokenizer, card });
+});
+
+test('an extra of another form is a user error', () => {
+  const bytes = serializeGraph(tiny, { card: 1 });
+  expect(() => parseGraph(bytes, z.object({ card: z.string() }))).toThrow(/extra\.card/);
+});
+
+/** Only the user's errors; our own would be a bug. */
+function expectUserError(bytes: Uint8Array): void {
+  try {
+    parseGraph(bytes);
+  } catch (error) {
+    expect(error).toBeInstanceOf(Lm2mcuError);
+    expect((error as Lm2mcuError).kind).toBe('user');
+    return;
+  }
+  throw new Error('the damage was not seen');
+}
+
+const legalBytes = serializeGraph(stagesOf('seqcls-odd-f32')['legal']!, { card: 'a' });
+
+test('any flipped bit and any cut is seen', () => {
+  for (let end = 0; end < 400; end++) expectUserError(legalBytes.subarray(0, end));
+  fc.assert(
+    fc.property(fc.nat(legalBytes.length - 1), fc.nat(7), (index, bit) => {
+      const damaged = legalBytes.slice();
+      damaged[index]! ^= 1 << bit;
+      // Bytes 20 to 23 are covered by the checksum as well.
+      expectUserError(damaged);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+/** A header with a right checksum, so that the checks behind it are reached. */
+function withHeader(edit: (json: string) => string): Uint8Array {
+  const view = new DataView(legalBytes.buffer);
+  const length = view.getUint32(16, true);
+  const json = new TextDecoder().decode(legalBytes.subarray(24, 24 + length));
+  const header = new TextEncoder().encode(edit(json));
+  const data = legalBytes.subarray(Math.ceil((24 + length) / 8) * 8);
+  const start = Math.ceil((24 + header.length) / 8) * 8;
+  const bytes = new Uint8Array(start + data.length);
+  bytes.set(legalBytes.subarray(0, 24));
+  bytes.set(header, 24);
+  bytes.set(data, start);
+  const out = new DataView(bytes.buffer);
+  out.setUint32(16, header.length, true);
+  out.setUint32(12, crc32(bytes.subarray(16)), true);
+  return bytes;
+}
+
+test.each([
+  ['not JSON', (json: string) => `${json}}`],
+  ['deep', () => `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+  ['no graph', () => '{"extra":1}'],
+  ['a number', () => '5'],
+  ['an array too long', (json: string) => json.replace(/"int8",(\d+),/, '"int8",8000000,')],
+  ['an array unaligned', (json: string) => json.replace(/\["int32",(\d+),/, '["int32",4,')],
+  ['an unknown array', (json: string) => json.replace('"int32",', '"int64",')],
+  ['another stage', (json: string) => json.replace('"legal"', '"float"')],
+  ['an unknown op', (json: string) => json.replace('"op":"linear"', '"op":"toString"')],
+  ['a missing tensor', (json: string) => json.replace('"output":"classifier"', '"output":"gone"')],
+  ['no heads', (json: string) => json.replace(/"heads":\d+/, '"heads":0')],
+  ['a key more', (json: string) => json.replace('"role":', '"rule":1,"role":')],
+])('a header with %s is a user error', (_name, edit) => {
+  expectUserError(withHeader(edit));
+});
+
+test('damage behind a right checksum never crashes', () => {
+  expect(parseGraph(withHeader((json) => json)).graph.stage).toBe('legal');
+  fc.assert(
+    fc.property(fc.nat(), fc.string({ maxLength: 3 }), fc.nat(3), (at, insert, removed) => {
+      const bytes = withHeader((json) => {
+        const index = at % json.length;
+        return json.slice(0, index) + insert + json.slice(index + removed);
+      });
+      try {
+        parseGraph(bytes);
+      } catch (error) {
+        expect(error).toBeInstanceOf(Lm2mcuError);
+        expect((error as Lm2mcuError).kind).toBe('user');
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
