@@ -6,9 +6,10 @@
  *   #ids 3 17 | 42 8     compact token ids, special tokens included; | begins the second segment
  *   ?                    the model card
  *
- * A line ends with LF, CR or CR LF. It is read straight into the model's arena, behind text_offset,
- * so that no other memory is needed; ids are converted while they arrive. What does not fit is
- * swallowed up to the line's end and answered with an error.
+ * At start it says {"ready":"<model>"}, so that a host knows when to begin. A line ends with LF, CR
+ * or CR LF. It is read straight into the model's arena, behind text_offset, so that no other memory
+ * is needed; ids are converted while they arrive. What does not fit is swallowed up to the line's
+ * end and answered with an error.
  */
 #include "lm2mcu.h"
 #include "lm2mcu_model.h"
@@ -33,8 +34,12 @@ static void answer_tokens(const line *request);
 static void answer_card(void);
 static void write_error(const char *code, const char *message, uint32_t limit);
 static void write_text(const char *text);
+static void write_string(const char *text);
 
 int main(void) {
+  write_text("{\"ready\":");
+  write_string(lm2mcu_model_card()->name);
+  write_text("}\n");
   for (;;) {
     const line request = read_line();
     switch (request.kind) {

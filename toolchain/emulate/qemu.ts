@@ -7,12 +7,13 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { environmentError, Lm2mcuError, userError } from '../errors.ts';
+import { environmentError, internalError, Lm2mcuError, userError } from '../errors.ts';
 import type { Target } from '../targets.ts';
 
 const EMULATOR = 'qemu-system-arm';
 /** Longest silence before the firmware counts as hung; guests run some 200 Minstr/s and more. */
 const ANSWER_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 20_000;
 
 export interface QemuConsole {
   /** Sends a line, without its end, and returns the answer's line. Calls queue up. */
@@ -49,9 +50,7 @@ export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise
     });
   };
 
-  const askNow = async (line: string, timeoutMs: number) => {
-    if (/[\r\n]/.test(line)) throw new RangeError('a line must not contain its end');
-    qemu.stdin.write(`${line}\n`);
+  const nextLine = async (timeoutMs: number) => {
     const answer = await lines.next(timeoutMs);
     switch (answer.kind) {
       case 'line':
@@ -64,6 +63,13 @@ export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise
         throw complain('the emulator stopped', 'emulator-stopped');
     }
   };
+  const askNow = (line: string, timeoutMs: number) => {
+    if (/[\r\n]/.test(line)) throw internalError('a console line must not contain its end');
+    qemu.stdin.write(`${line}\n`);
+    return nextLine(timeoutMs);
+  };
+
+  await nextLine(START_TIMEOUT_MS); // {"ready": …}: some UARTs lose what comes before
   let previous: Promise<unknown> = Promise.resolve();
   return {
     ask(line, timeoutMs = ANSWER_TIMEOUT_MS) {
@@ -80,14 +86,19 @@ export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise
   };
 }
 
+/** Emulators do not notice that nobody listens any more: none may outlive this process. */
+const running = new Set<ChildProcessWithoutNullStreams>();
+process.on('exit', () => {
+  for (const qemu of running) qemu.kill('SIGKILL');
+});
+
 async function start(machine: string, elfPath: string): Promise<ChildProcessWithoutNullStreams> {
   const qemu = spawn(EMULATOR, [
     ...['-M', machine, '-kernel', elfPath, '-icount', 'shift=0'],
     ...['-display', 'none', '-monitor', 'none', '-net', 'none', '-serial', 'stdio'],
   ]);
-  const kill = () => qemu.kill('SIGKILL');
-  process.once('exit', kill);
-  qemu.once('close', () => process.off('exit', kill));
+  running.add(qemu);
+  qemu.once('close', () => running.delete(qemu));
   qemu.stdin.on('error', () => {}); // a broken pipe shows as the end of stdout
   try {
     await once(qemu, 'spawn');
