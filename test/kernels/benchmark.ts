@@ -1,0 +1,109 @@
+/**
+ * Instructions of every kernel at BERT-tiny's shapes, on each emulated core:
+ * `node test/kernels/benchmark.ts [part of a kernel's name]`. Instructions, not cycles.
+ */
+import { type Kernel, loadKernels } from '../../kernels/load.ts';
+import {
+  type AttentionShape,
+  addLayerNormCaseOf,
+  attentionCase,
+  type Case,
+  embedLayerNormCaseOf,
+  type LinearShape,
+  linearCase,
+  meanRowsCaseOf,
+} from './cases.ts';
+import { seedRandom } from './random.ts';
+import { emulated, kernelsOf, runCases } from './run.ts';
+
+interface Benchmark {
+  readonly shape: string;
+  readonly one: Case;
+  /** Multiply-accumulates; elements for kernels without. */
+  readonly work: number;
+}
+
+const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark[]>> = {
+  linear: (kernel) => [
+    linearBenchmark(kernel, 64, 128, 128, false),
+    linearBenchmark(kernel, 64, 128, 512, kernel.output === 'int8'),
+    linearBenchmark(kernel, 64, 512, 128, false),
+    linearBenchmark(kernel, 4, 128, 128, false),
+    linearBenchmark(kernel, 1, 128, 128, false),
+  ],
+  attention: (kernel) => [
+    attentionBenchmark(kernel, 16, 64),
+    attentionBenchmark(kernel, 16, 128),
+    attentionBenchmark(kernel, 1, 128),
+  ],
+  add_layernorm: (kernel) => [
+    {
+      shape: '16 x 128',
+      one: addLayerNormCaseOf(kernel, 128, 16, 'random', 'no'),
+      work: 16 * 128,
+    },
+  ],
+  embed_layernorm: (kernel) => [
+    { shape: '16 x 128', one: embedLayerNormCaseOf(kernel, 128, 16), work: 16 * 128 },
+  ],
+  mean_rows: (kernel) => [
+    { shape: '64 x 128', one: meanRowsCaseOf(kernel, 128, 64), work: 64 * 128 },
+  ],
+};
+
+function linearBenchmark(
+  kernel: Kernel,
+  rows: number,
+  inputs: number,
+  outputs: number,
+  table: boolean,
+): Benchmark {
+  const shape: LinearShape = {
+    ...{ inputs, outputs, rows, table, data: 'random', anyShift: false },
+    ...{ xStride: inputs, yStride: outputs },
+  };
+  return {
+    shape: `${rows} x ${inputs} -> ${outputs}${table ? ', table' : ''}`,
+    one: linearCase(kernel, shape),
+    work: rows * inputs * outputs,
+  };
+}
+
+function attentionBenchmark(kernel: Kernel, rows: number, tokens: number): Benchmark {
+  const shape: AttentionShape = {
+    ...{ heads: 2, headWidth: 64, valueWidth: 64, tokens, rows, rowStart: 0, causal: false },
+    ...{ inPlace: false, data: 'random', gap: 0, anyShift: false },
+  };
+  return {
+    shape: `${rows} of ${tokens} tokens, 2 heads of 64`,
+    one: attentionCase(kernel, shape),
+    work: 2 * rows * tokens * 128,
+  };
+}
+
+const [, , wanted = ''] = process.argv;
+const table = loadKernels();
+for (const machine of emulated) {
+  seedRandom(1);
+  const all = kernelsOf(table, machine)
+    .filter(({ name }) => name.includes(wanted))
+    .flatMap((kernel) =>
+      (benchmarks[kernel.family]?.(kernel) ?? []).map((b) => ({ kernel, ...b })),
+    );
+  const answers = runCases(
+    table,
+    machine,
+    all.map(({ one }) => one),
+  );
+  for (const [index, { kernel, shape, work }] of all.entries()) {
+    const instructions = answers[index]?.instructions ?? 0;
+    const columns = [
+      machine.name.padEnd(11),
+      kernel.name.padEnd(28),
+      shape.padEnd(34),
+      instructions.toLocaleString('en-US').padStart(12),
+      (instructions / work).toFixed(3).padStart(8),
+    ];
+    console.log(columns.join(' '));
+  }
+}
