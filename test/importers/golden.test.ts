@@ -3,10 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
-import { allocate } from '../../toolchain/ir/dtypes.ts';
-import { denseMatrix, type Graph, type Matrix, rowsOf } from '../../toolchain/ir/graph.ts';
-import { opOf } from '../../toolchain/ops/index.ts';
 import { packageRoot } from '../../toolchain/package-root.ts';
 
 const goldenSchema = z.object({
@@ -42,7 +40,10 @@ for (const folder of [...folders, example, ...more]) {
       const { graph, card } = importModel(folder, { pooling });
       if (card.kind !== 'embedding' && pooling === 'mean') break;
       for (const example of golden.cases.slice(0, 20)) {
-        const actual = evaluate(graph, example.ids, example.tokenTypes);
+        const { ids, tokenTypes } = example;
+        const segmentStart = tokenTypes.includes(1) ? tokenTypes.indexOf(1) : ids.length;
+        const [output] = interpret(graph, { ids, segmentStart });
+        const actual = output!.data;
         const expected = (card.kind === 'embedding' ? example[pooling] : example.logits)!.flat();
         expect(actual.length).toBe(expected.length);
         const worst = expected.map((value, index) => Math.abs(value - actual[index]!));
@@ -50,31 +51,4 @@ for (const folder of [...folders, example, ...more]) {
       }
     }
   });
-}
-
-/** The graph's one output for a token sequence, by the op table's float meaning. */
-function evaluate(
-  graph: Graph<'float'>,
-  ids: readonly number[],
-  types: readonly number[],
-): Float32Array {
-  const tokens = ids.length;
-  const segmentStart = types.includes(1) ? types.indexOf(1) : tokens;
-  const values = new Map<string, Matrix>([
-    ['tokenIds', denseMatrix(Int32Array.from(ids), tokens, 1)],
-    ['segmentStart', denseMatrix(Int32Array.of(segmentStart), 1, 1)],
-  ]);
-  const matrixOf = (name: string): Matrix => {
-    const known = values.get(name);
-    if (known !== undefined) return known;
-    const { shape, data } = graph.tensors[name]!;
-    const rows = rowsOf(shape[0], tokens);
-    return denseMatrix(data ?? allocate('float32', rows * shape[1]), rows, shape[1]);
-  };
-  for (const { op, inputs, output, attrs } of graph.nodes) {
-    const out = matrixOf(output);
-    opOf(op).evalFloat(inputs.map(matrixOf), attrs, out, { tokens, rowStart: 0 });
-    values.set(output, out);
-  }
-  return matrixOf(graph.outputs[0]!).data as Float32Array;
 }

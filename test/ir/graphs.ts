@@ -29,6 +29,6 @@ export function stagesOf(fixture: string): Readonly<Record<string, Graph<Stage>>
   const demanded = rowDemand.run(fused);
   const split = splitHeads(demanded, ({ attrs }) => attrs.heads);
   const quantized = quantize(split, calibrate(split, examples));
-  const legal: Graph<'legal'> = { ...fuseTable.run(quantized), stage: 'legal' };
+  const legal: Graph<'legal'> = { ...fuseTable(quantized), stage: 'legal' };
   return { imported: graph, fused, demanded, split, quantized, legal };
 }

@@ -1,7 +1,7 @@
 /** The weights of a model folder: one safetensors file, or several with an index. */
 import { z } from 'zod';
-import { userError } from '../errors.ts';
-import { type ModelFiles, parseJsonFile } from './files.ts';
+import { type Lm2mcuError, userError } from '../errors.ts';
+import { type ModelFiles, parseJsonFile, quote } from './files.ts';
 import { parseSafetensors, type StoredTensor } from './safetensors.ts';
 
 const singleFile = 'model.safetensors';
@@ -38,33 +38,28 @@ function readShards(
   files: ModelFiles,
   { weight_map }: z.infer<typeof indexSchema>,
 ): ReadonlyMap<string, StoredTensor> {
+  const shards = [...new Set(Object.values(weight_map))].sort();
+  const strange = shards.find((shard) => !shardName.test(shard) || !files.has(shard));
+  if (strange !== undefined) throw badIndex(`there is no shard ${quote(strange)}`);
   const tensors = new Map<string, StoredTensor>();
-  for (const shard of [...new Set(Object.values(weight_map))].sort()) {
-    const bytes = shardName.test(shard) ? files.read(shard) : undefined;
-    if (bytes === undefined) throw badIndex(`there is no shard ${JSON.stringify(shard)}`, shard);
-    for (const [name, tensor] of parseSafetensors(bytes, shard)) {
+  for (const shard of shards) {
+    for (const [name, tensor] of parseSafetensors(files.read(shard)!, shard)) {
       if (!Object.hasOwn(weight_map, name) || weight_map[name] !== shard) {
-        throw badIndex(`the index does not place ${JSON.stringify(name)} in this shard`, shard);
+        throw badIndex(`the index does not place ${quote(name)} in ${shard}, which has it`);
       }
       tensors.set(name, tensor);
     }
   }
-  const lost = Object.keys(weight_map).filter((name) => !tensors.has(name));
-  if (lost.length > 0) {
-    const [first] = lost;
-    throw badIndex(
-      `${lost.length} tensors of the index are in no shard, the first is ${JSON.stringify(first)}`,
-      weight_map[first!]!,
-    );
-  }
-  return tensors;
+  const lost = Object.keys(weight_map).find((name) => !tensors.has(name));
+  if (lost === undefined) return tensors;
+  throw badIndex(`${weight_map[lost]} does not have ${quote(lost)}, which the index places there`);
 }
 
-function badIndex(message: string, shard: string) {
+function badIndex(message: string): Lm2mcuError {
   return userError({
     code: 'bad-safetensors',
     message,
-    where: `${indexFile}, ${shard}`,
+    where: indexFile,
     hint: 'Fetch the index and all the shards it names again, into one folder.',
   });
 }

@@ -41,6 +41,15 @@ export function filesFromMemory(contents: Readonly<Record<string, Uint8Array>>):
   };
 }
 
+/** Words of a file in a message: printable and not too long. */
+export function quote(text: string): string {
+  return JSON.stringify(shorten(text));
+}
+
+export function shorten(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}
+
 /** Parsed JSON takes many times its text, so there is a limit; tokenizer.json has under 1 MB. */
 const maxJsonBytes = 16_000_000;
 
@@ -72,9 +81,10 @@ export function parseJsonFile<T>(schema: z.ZodType<T>, bytes: Uint8Array, file: 
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  const problems = result.error.issues
-    .slice(0, 8)
-    .map((issue) => `${issue.path.length === 0 ? file : issue.path.join('.')}: ${issue.message}`);
+  const problems = result.error.issues.slice(0, 8).map((issue) => {
+    const place = issue.path.length === 0 ? file : issue.path.join('.');
+    return `${shorten(place)}: ${shorten(issue.message)}`;
+  });
   throw userError({
     code: 'bad-config',
     message: `${file} is not as expected: ${problems.join('; ')}`,

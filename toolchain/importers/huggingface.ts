@@ -7,7 +7,7 @@ import type { Graph } from '../ir/graph.ts';
 import type { ActivationKind } from '../ops/linear.ts';
 import { parseTokenizer, type Tokenizer } from '../tokenizer/parse.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { type ModelFiles, parseJsonFile, recordReads } from './files.ts';
+import { type ModelFiles, parseJsonFile, quote, recordReads, shorten } from './files.ts';
 import { type StoredTensor, toFloat32 } from './safetensors.ts';
 
 export type ModelKind = 'classification' | 'token-classification' | 'embedding';
@@ -134,7 +134,7 @@ function architectureOf(config: Config, weights: WeightLoader): Architecture {
   const named = config.architectures?.[0] ?? inferArchitecture(weights);
   if (Object.hasOwn(architectures, named)) return named as Architecture;
   throw unsupported(
-    `the architecture ${JSON.stringify(named)} is not supported`,
+    `the architecture ${quote(named)} is not supported`,
     `Supported are ${Object.keys(architectures).join(', ')}.`,
   );
 }
@@ -152,15 +152,12 @@ function checkSupported(config: Config): void {
   const { model_type, hidden_act, hidden_size, num_attention_heads } = config;
   const type = model_type ?? 'bert';
   if (type !== 'bert') {
-    throw unsupported(
-      `the model type ${JSON.stringify(type)} is not supported`,
-      'Supported is bert.',
-    );
+    throw unsupported(`the model type ${quote(type)} is not supported`, 'Supported is bert.');
   }
   const positions = config.position_embedding_type ?? 'absolute';
   if (positions !== 'absolute') {
     throw unsupported(
-      `position_embedding_type ${JSON.stringify(positions)} is not supported`,
+      `position_embedding_type ${quote(positions)} is not supported`,
       'Supported is absolute.',
     );
   }
@@ -169,7 +166,7 @@ function checkSupported(config: Config): void {
   }
   if (!Object.hasOwn(activations, hidden_act)) {
     throw unsupported(
-      `hidden_act ${JSON.stringify(hidden_act)} is not supported`,
+      `hidden_act ${quote(hidden_act)} is not supported`,
       `Supported are ${Object.keys(activations).join(', ')}.`,
     );
   }
@@ -242,7 +239,8 @@ function weightLoader(stored: ReadonlyMap<string, StoredTensor>): WeightLoader {
   const tensors = new Map<string, StoredTensor>();
   for (const [storedName, tensor] of stored) {
     const name = canonicalName(storedName);
-    if (tensors.has(name)) problems.push(`${name} is there twice, with and without prefix`);
+    if (tensors.has(name))
+      problems.push(`${quote(name)} is there twice, with and without the prefix bert.`);
     tensors.set(name, tensor);
   }
   const used = new Set<string>();
@@ -268,7 +266,7 @@ function weightLoader(stored: ReadonlyMap<string, StoredTensor>): WeightLoader {
     finish: (architecture) => {
       for (const name of tensors.keys()) {
         if (!used.has(name) && !unusedNames.test(name)) {
-          problems.push(`${name} has no place in ${architecture}`);
+          problems.push(`${quote(name)} has no place in ${architecture}`);
         }
       }
       if (problems.length > 0) throw badWeights(problems);
@@ -486,7 +484,7 @@ function poolingOf(files: ModelFiles, options: ImportOptions, notes: string[]): 
   if (modes.length === 1 && /_mean(_tokens)?$/.test(mode!)) return 'mean';
   throw userError({
     code: 'unsupported-model',
-    message: `the pooling ${modes.join(' + ') || '(none)'} is not supported`,
+    message: `the pooling ${shorten(modes.join(' + ')) || '(none)'} is not supported`,
     where: poolingFile,
     hint: 'Supported are pooling_mode_cls_token and pooling_mode_mean_tokens, one of them.',
   });
@@ -502,7 +500,7 @@ function checkModules(files: ModelFiles, notes: string[]): void {
   if (other !== undefined) {
     throw userError({
       code: 'unsupported-model',
-      message: `the sentence-transformers module ${JSON.stringify(other)} is not supported`,
+      message: `the sentence-transformers module ${quote(other)} is not supported`,
       where: 'modules.json',
       hint: 'Supported are Transformer, Pooling and Normalize.',
     });

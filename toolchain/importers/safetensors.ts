@@ -10,6 +10,7 @@
 import { z } from 'zod';
 import { type ErrorDetails, type Lm2mcuError, userError } from '../errors.ts';
 import type { TypedArrayOf } from '../ir/dtypes.ts';
+import { quote, shorten } from './files.ts';
 
 export interface StoredTensor {
   readonly name: string;
@@ -65,7 +66,15 @@ interface Header {
   readonly endOffset: number;
 }
 
+/** What Git leaves in place of a large file that was not fetched. */
+const lfsPointer = 'version https://git-lfs';
+
 function readHeader(bytes: Uint8Array, file: string): Header {
+  if (new TextDecoder('latin1').decode(bytes.subarray(0, lfsPointer.length)) === lfsPointer) {
+    throw damaged('the file is a Git LFS pointer, not the weights themselves', place(file, 0), {
+      hint: 'Fetch the weights: git lfs pull in the model’s folder, or hf download.',
+    });
+  }
   if (bytes.length < lengthBytes) {
     throw damaged('the file ends inside the header length', place(file, 0), {
       neededBytes: lengthBytes,
@@ -169,7 +178,10 @@ function readEntry(
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const field = issue === undefined || issue.path.length === 0 ? '' : ` ${issue.path.join('.')}:`;
-    throw damaged(`the entry of a tensor is malformed:${field} ${issue?.message}`, where);
+    throw damaged(
+      `the entry of a tensor is malformed:${field} ${shorten(issue?.message ?? '')}`,
+      where,
+    );
   }
   const { dtype, shape, data_offsets } = parsed.data;
   const [begin, end] = data_offsets;
@@ -177,11 +189,12 @@ function readEntry(
     const known = Object.keys(storedDTypes).join(', ');
     throw damaged(`the dtype ${quote(dtype)} is unknown; the format has ${known}`, where);
   }
-  if (begin > end || end > data.length) {
+  if (begin > end) throw damaged(`the data offsets ${begin} to ${end} run backwards`, where);
+  if (end > data.length) {
     throw damaged(
-      `the data offsets ${begin} to ${end} are not within the file’s data`,
+      `the data offsets ${begin} to ${end} go beyond the file’s data`,
       place(file, dataOffset, name),
-      { neededBytes: Math.max(begin, end), availableBytes: data.length },
+      { neededBytes: end, availableBytes: data.length },
     );
   }
   const neededBytes = byteLength(shape, storedDTypes[dtype]);
@@ -232,12 +245,12 @@ function checkTiling(
     if (fileOffset > end) {
       const hole = (fileOffset - end).toLocaleString('en-US');
       throw damaged(
-        `${hole} bytes between ${before} and ${name} belong to no tensor`,
+        `${hole} bytes between ${before} and ${quote(name)} belong to no tensor`,
         place(file, end, name),
       );
     }
     end = fileOffset + bytes.length;
-    before = name;
+    before = quote(name);
   }
   if (end !== dataOffset + dataBytes) {
     throw damaged(`the data after ${before} belongs to no tensor`, place(file, end), {
@@ -254,7 +267,7 @@ export function toFloat32(tensor: StoredTensor): TypedArrayOf<'float32'> {
     if (!Number.isFinite(values[index])) {
       const elementBytes = storedDTypes[tensor.dtype];
       throw damaged(
-        `element ${index} of ${tensor.name} is ${values[index]}; weights must be finite in float32`,
+        `element ${index} of ${quote(tensor.name)} is ${values[index]}; weights must be finite in float32`,
         place(tensor.file, tensor.fileOffset + index * elementBytes, tensor.name),
         { hint: 'The training has diverged or the file is damaged: take another checkpoint.' },
       );
@@ -293,7 +306,7 @@ function convert(tensor: StoredTensor): TypedArrayOf<'float32'> {
     case 'U64':
       throw userError({
         code: 'unsupported-dtype',
-        message: `${tensor.name} is stored as ${dtype}, which is not read as a weight`,
+        message: `${quote(tensor.name)} is stored as ${dtype}, which is not read as a weight`,
         where: place(tensor.file, tensor.fileOffset, tensor.name),
         hint: 'Save the model as float32, float16 or bfloat16: model.float().save_pretrained(…).',
       });
@@ -327,11 +340,6 @@ function place(file: string, offset: number, tensor?: string): string {
   return `${file}, ${tensor === undefined ? '' : `tensor ${quote(tensor)}, `}byte 0x${offset.toString(16)}`;
 }
 
-/** A name from the file, made printable and short. */
-function quote(name: string): string {
-  return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name);
-}
-
 function damaged(
   message: string,
   where: string,
@@ -342,7 +350,7 @@ function damaged(
     code: 'bad-safetensors',
     message,
     where,
-    hint: 'The file is damaged or was not fully copied (a Git LFS pointer?): fetch it again.',
+    hint: 'The file is damaged or was not fully copied: fetch it again.',
     ...more,
   });
   if (cause !== undefined) error.cause = cause;
