@@ -291,7 +291,8 @@ function boardRules() {
     (message: string, path: string, holds: (fields: Fields['value']) => boolean) =>
     (payload: Fields): void => {
       if (holds(payload.value)) return;
-      payload.issues.push({ code: 'custom', message, path: [path], input: payload.value });
+      const input = payload.value;
+      payload.issues.push({ code: 'custom', message, path: [path], input, continue: true });
     };
   const region = (fields: Fields['value'], name: string) =>
     fields.regions.find((candidate) => candidate.name === name);

@@ -202,6 +202,7 @@ function compileFlags({ target, outDir }: FirmwareRequest): readonly string[] {
     '-fno-unwind-tables',
     '-fno-asynchronous-unwind-tables',
     '-fcallgraph-info=su',
+    '-DLM2MCU_SECTIONS', // lm2mcu_model.h
     `-ffile-prefix-map=${outDir}=.`,
     '-Isources',
     '-Isources/firmware',

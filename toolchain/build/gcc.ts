@@ -47,6 +47,6 @@ function missingCompiler(): Error {
   return environmentError({
     code: 'missing-compiler',
     message: `${COMPILER} is not installed`,
-    hint: 'On Debian and Ubuntu: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi',
+    hint: 'On Debian and Ubuntu: apt install gcc-arm-none-eabi',
   });
 }

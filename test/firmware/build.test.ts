@@ -1,0 +1,256 @@
+/** Images: placement, measures, formats, repeatability, and what is said when they do not fit. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readElfFile } from '../../toolchain/build/elf.ts';
+import { buildFirmware } from '../../toolchain/build/firmware.ts';
+import { loadTarget } from '../../toolchain/targets.ts';
+import {
+  buildFake,
+  fakeSources,
+  hasCompiler,
+  hasEmulator,
+  openFake,
+  targets,
+  temporaryFolder,
+} from './fake-firmware.ts';
+
+const disco = loadTarget('stm32f746g-disco');
+const nrf = loadTarget('nrf52840-dk');
+const inNor = { '.lm2mcu.encoder': 'nor', '.lm2mcu.embedding': 'nor' };
+
+describe.skipIf(!hasCompiler)('image', () => {
+  test.each(targets.map((target) => [target.name, target] as const))(
+    '%s compiles without a warning, and the stack holds',
+    async (_name, target) => {
+      const firmware = await buildFake(target);
+      expect(firmware.warnings).toEqual([]);
+      expect(firmware.image.arenaBytes).toBe(6144);
+      expect(firmware.image.sections['.lm2mcu.encoder']).toEqual({
+        region: target.codeRegion,
+        sizeBytes: 256,
+      });
+      expect(firmware.stack.path.map(({ name }) => name)).toEqual([
+        'Reset_Handler',
+        'main',
+        'lm2mcu_run',
+        'sources/fake_model.c:use_stack',
+      ]);
+      // The canary's 16 bytes lie below the bound.
+      expect(firmware.image.stackBytes).toBe(firmware.stack.bytes + 16);
+    },
+  );
+
+  test('sections and sizes agree with binutils', async () => {
+    const { elfPath, image } = await buildFake(disco, {}, inNor);
+    const table = execFileSync('arm-none-eabi-readelf', ['-SW', elfPath], { encoding: 'utf8' });
+    const rows = [
+      ...table.matchAll(/\] (\S+) +\w+ +([0-9a-f]{8}) [0-9a-f]+ ([0-9a-f]+) \d\d +(\w*)/g),
+    ];
+    const theirs = rows.map(([, name, address, size, flags]) => ({
+      name,
+      address: Number.parseInt(address ?? '', 16),
+      sizeBytes: Number.parseInt(size ?? '', 16),
+      allocated: flags?.includes('A'),
+    }));
+    expect(
+      readElfFile(elfPath).sections.map(({ name, address, sizeBytes, allocated }) => ({
+        name,
+        address,
+        sizeBytes,
+        allocated,
+      })),
+    ).toEqual(theirs);
+    expect(image.sections['.lm2mcu.embedding']).toEqual({ region: 'nor', sizeBytes: 256 });
+    expect(image.regions.find(({ name }) => name === 'nor')?.usedBytes).toBe(512);
+  });
+
+  test('.bin and .hex hold what objcopy makes of the ELF', async () => {
+    const { elfPath, binPaths, hexPath } = await buildFake(nrf);
+    const copy = (...args: string[]) => {
+      const out = temporaryFolder('objcopy.bin');
+      execFileSync('arm-none-eabi-objcopy', [...args, '-O', 'binary', out]);
+      return readFileSync(out);
+    };
+    expect(Object.keys(binPaths)).toEqual(['flash']);
+    const bin = readFileSync(binPaths['flash']!);
+    expect(bin.equals(copy(elfPath))).toBe(true);
+    expect(copy('-I', 'ihex', hexPath).equals(bin)).toBe(true);
+  });
+
+  test('external NOR gets a binary of its own, and the HEX covers both', async () => {
+    const { binPaths, hexPath } = await buildFake(disco, {}, inNor);
+    expect(Object.keys(binPaths)).toEqual(['flash', 'nor']);
+    const nor = readFileSync(binPaths['nor']!);
+    expect([nor.readInt32LE(0), nor.readInt32LE(256)].sort()).toEqual([2, 5]);
+    const extended = readFileSync(hexPath, 'utf8').match(/^:02000004(....)/gm);
+    expect(extended).toEqual([':020000040800', ':020000049000']);
+  });
+
+  test('the same inputs give the same bytes in another folder', async () => {
+    const build = async (name: string) => {
+      const outDir = temporaryFolder(name);
+      await buildFirmware({
+        target: disco,
+        sources: fakeSources(),
+        placement: inNor,
+        optimisation: 'O3',
+        outDir,
+      });
+      const files = readdirSync(outDir, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name));
+      return new Map(files.map((file) => [file.slice(outDir.length), readFileSync(file)]));
+    };
+    const [first, second] = [await build('a'), await build('some-where/else')];
+    expect([...first.keys()].sort()).toEqual([...second.keys()].sort());
+    for (const [name, bytes] of first)
+      expect([name, bytes.equals(second.get(name)!)]).toEqual([name, true]);
+    expect([...first.keys()].filter((name) => /^.[^/]+$/.test(name)).sort()).toEqual([
+      '/firmware-nor.bin',
+      '/firmware-twin.elf',
+      '/firmware-twin.ld',
+      '/firmware.bin',
+      '/firmware.elf',
+      '/firmware.hex',
+      '/firmware.ld',
+    ]);
+  });
+});
+
+describe.skipIf(!hasCompiler)('errors', () => {
+  test('an overflowing region is named with its bytes', async () => {
+    const build = buildFake(nrf, { LM2MCU_ARENA_BYTES: 300_000 });
+    await expect(build).rejects.toMatchObject({
+      kind: 'user',
+      details: {
+        code: 'does-not-fit',
+        message: expect.stringMatching(
+          /^the firmware does not fit: it exceeds sram by 38,\d\d\d B$/,
+        ),
+        where: 'sram',
+        neededBytes: expect.any(Number),
+        availableBytes: 262_144,
+        hint: 'Fewer tokens (--max-tokens) save RAM; a smaller vocabulary or more compression saves flash.',
+      },
+    });
+    const { neededBytes } = (await build.catch((error) => error)).details;
+    const fitting = await buildFake(nrf);
+    const others = fitting.image.stackBytes + fitting.image.staticBytes;
+    expect(neededBytes - 300_000 - others).toBeLessThan(16); // alignment
+  });
+
+  test('several overflowing regions are told at once', async () => {
+    const [model, header] = fakeSources({ LM2MCU_ARENA_BYTES: 300_000 });
+    const content = `${model?.content}`.replace('encoder_weight[64]', 'encoder_weight[600000]');
+    const build = buildFirmware({
+      target: nrf,
+      sources: [{ path: 'fake_model.c', content }, header!],
+      placement: {},
+      optimisation: 'O2',
+      outDir: temporaryFolder('overflow'),
+    });
+    await expect(build).rejects.toMatchObject({
+      details: {
+        message: expect.stringMatching(
+          /^the firmware does not fit: it exceeds flash by 1,3\d\d,\d\d\d B and sram by 38,\d\d\d B$/,
+        ),
+        where: 'flash',
+        availableBytes: 1_048_576,
+      },
+    });
+  });
+
+  test('an unknown region lists the valid ones', async () => {
+    await expect(buildFake(nrf, {}, { '.lm2mcu.encoder': 'nor' })).rejects.toMatchObject({
+      details: {
+        code: 'unknown-region',
+        message: '.lm2mcu.encoder is placed in "nor", which the board does not have',
+        hint: 'Regions of the board: flash, sram.',
+      },
+    });
+  });
+
+  test('a section nobody placed is our bug', async () => {
+    const fast = { FAKE_FAST: '__attribute__((section(".lm2mcu.fast")))' };
+    await expect(buildFake(nrf, fast)).rejects.toMatchObject({
+      kind: 'internal',
+      details: { message: 'section .lm2mcu.fast was not placed' },
+    });
+  });
+
+  test('code that does not compile is our bug', async () => {
+    await expect(buildFake(nrf, { FAKE_KIND: 'UNHEARD_OF' })).rejects.toMatchObject({
+      kind: 'internal',
+      details: {
+        message: expect.stringContaining("'UNHEARD_OF' undeclared"),
+        where: 'objects/shared-fake_model.o',
+      },
+    });
+  });
+
+  test('a missing compiler names the package', async () => {
+    const path = process.env['PATH'];
+    process.env['PATH'] = '';
+    try {
+      await expect(buildFake(nrf, { LM2MCU_ARENA_BYTES: 4096 })).rejects.toMatchObject({
+        kind: 'environment',
+        details: {
+          code: 'missing-compiler',
+          message: 'arm-none-eabi-gcc is not installed',
+          hint: 'On Debian and Ubuntu: apt install gcc-arm-none-eabi',
+        },
+      });
+    } finally {
+      process.env['PATH'] = path;
+    }
+  });
+});
+
+describe.skipIf(!hasEmulator)('placement, run on the twin', () => {
+  test.each(targets.map((target) => [target.name, target] as const))(
+    '%s reads constants from every region, and its RAM is whole',
+    async (_name, target) => {
+      const constants = target.regions.filter(({ kind }) => kind === 'nor' || kind === 'flash');
+      const { ask } = await openFake(
+        target,
+        {},
+        {
+          '.lm2mcu.encoder': constants.at(-1)!.name,
+          '.lm2mcu.embedding': constants.at(-2)?.name ?? 'flash',
+        },
+      );
+      expect(JSON.parse(await ask('#ids 3 | 17')).logits).toEqual([6, 34, 12]);
+      const ends = target
+        .emulation!.regions.filter(({ kind }) => kind === 'sram' || kind === 'tcm')
+        .flatMap(({ origin, sizeBytes }) => [origin, origin + sizeBytes - 4]);
+      for (const address of ends) {
+        const line = `#ids 1000006 ${Math.floor(address / 65536)} ${address % 65536}`;
+        expect([address, JSON.parse(await ask(line)).logits[0]]).toEqual([address, 1]);
+      }
+    },
+  );
+
+  test('code and constants copied to RAM at start', async () => {
+    const fast = { FAKE_FAST: '__attribute__((section(".lm2mcu.fast")))' };
+    const placement = { '.lm2mcu.fast': 'itcm', '.lm2mcu.encoder': 'sram' };
+    const { image } = await buildFake(disco, fast, placement);
+    expect(image.sections['.lm2mcu.fast']?.region).toBe('itcm');
+    const { ask } = await openFake(disco, fast, placement);
+    expect(JSON.parse(await ask('#ids 3 | 17')).logits).toEqual([6, 34, 12]);
+    expect(JSON.parse(await ask('#ids 1000000 1000')).instructions.inference).toBeGreaterThan(1e6);
+  });
+
+  test('the measured stack stays below the bound', async () => {
+    const { stack } = await buildFake(nrf);
+    const { ask } = await openFake(nrf);
+    const peak = async () => JSON.parse(await ask('?')).stack.peakBytes;
+    expect(await peak()).toBeLessThan(stack.bytes - 400);
+    await ask('#ids 1000003 512');
+    const deep = await peak();
+    // All of it but an interrupt in the deepest function, which is rare.
+    expect(deep).toBeLessThanOrEqual(stack.bytes);
+    expect(deep).toBeGreaterThan(stack.bytes - 128);
+  });
+});

@@ -1,0 +1,158 @@
+/** Every shipped core and board file, and what is said about wrong ones. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { type ErrorDetails, Lm2mcuError } from '../../toolchain/errors.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
+import { listTargets, loadTarget } from '../../toolchain/targets.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'lm2mcu-targets-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const names = listTargets();
+const usedCores = new Set<string>();
+
+describe('shipped boards', () => {
+  test.each(names)('%s', (name) => {
+    const target = loadTarget(name);
+    usedCores.add(target.core.name);
+    expect(target.name).toBe(name);
+    expect(target.verified.how).not.toBe('');
+    // Each runs in the emulator, itself or as its twin, on the same core and with the same sizes.
+    const emulation = target.emulation!;
+    expect(emulation.board.core).toBe(target.core.name);
+    expect(emulation.regions.map(({ name, sizeBytes }) => [name, sizeBytes])).toEqual(
+      target.regions.map(({ name, sizeBytes }) => [name, sizeBytes]),
+    );
+    expect(target.counter.unit).toBe(
+      target.verified.status === 'emulated' ? 'instructions' : 'cycles',
+    );
+  });
+
+  test('use every core', () => {
+    const cores = readdirSync(packagePath('targets', 'cores')).map((file) =>
+      file.replace('.json', ''),
+    );
+    expect([...usedCores].sort()).toEqual(cores.sort());
+  });
+});
+
+/** The nRF52840 DK's file, changed. */
+function changedBoard(change: (board: Record<string, unknown>) => void): string {
+  const { core, emulation: _emulation, ...board } = loadTarget('nrf52840-dk');
+  const hex = (address: number) => `0x${address.toString(16)}`;
+  const json: Record<string, unknown> = {
+    ...board,
+    core: core.name,
+    regions: board.regions.map((region) => ({ ...region, origin: hex(region.origin) })),
+    uart: { ...board.uart, base: hex(board.uart.base) },
+  };
+  change(json);
+  const path = join(folder, 'my-board.json');
+  writeFileSync(path, JSON.stringify(json));
+  return path;
+}
+
+function errorOf(nameOrPath: string): ErrorDetails {
+  try {
+    loadTarget(nameOrPath);
+  } catch (error) {
+    if (error instanceof Lm2mcuError) return error.details;
+    throw error;
+  }
+  throw new Error('no error');
+}
+
+describe('boards of the user', () => {
+  test('load by path', () => {
+    const target = loadTarget(changedBoard((board) => (board['name'] = 'my-board')));
+    expect(target).toMatchObject({ name: 'my-board', emulation: undefined });
+  });
+
+  test('a twin must have the memory', () => {
+    const path = changedBoard((board) => {
+      board['twin'] = { board: 'mps2-an386', origins: { flash: '0x00300001', sram: '0x20000000' } };
+    });
+    expect(errorOf(path).message).toBe(
+      'the board file is wrong:\n    twin: flash lies outside the memory of mps2-an386',
+    );
+  });
+});
+
+describe('errors', () => {
+  test('an unknown name lists the valid ones', () => {
+    expect(errorOf('nucleo-f746')).toEqual({
+      code: 'unknown-target',
+      message: 'there is no target "nucleo-f746"',
+      hint:
+        'Use one of mps2-an386, mps2-an500, mps2-an505, mps3-an547, netduinoplus2, nrf52840-dk, ' +
+        'nucleo-f446re, nucleo-f746zg, stm32f746g-disco, or the path of a board file ending in .json.',
+    });
+  });
+
+  test('all mistakes of a file are told at once', () => {
+    const path = changedBoard((board) => {
+      board['clokHz'] = board['clockHz'];
+      delete board['clockHz'];
+      board['clockSetup'] = 'sundial';
+      board['uart'] = { ...(board['uart'] as object), base: 1073750016, tx: 'PD8' };
+    });
+    expect(errorOf(path)).toEqual({
+      code: 'bad-board-file',
+      message: [
+        'the board file is wrong:',
+        '    clockHz: Invalid input: expected number, received undefined',
+        '    clockSetup: no such file in firmware-templates/clock/',
+        '    uart.base: Invalid input: expected string, received number',
+        '    uart.tx: an nRF pin is written like "P0.06"',
+        '    (whole file): Unrecognized key: "clokHz"',
+      ].join('\n'),
+      where: path,
+      hint: 'targets/README.md describes every field.',
+    });
+  });
+
+  test('rules between fields', () => {
+    const path = changedBoard((board) => {
+      board['codeRegion'] = 'sram';
+      board['dataRegion'] = 'flash';
+      const [flash, sram] = board['regions'] as Record<string, unknown>[];
+      board['regions'] = [
+        { ...flash, sizeBytes: 1000, needsSetup: true },
+        { ...sram, origin: '0x00000100' },
+      ];
+      board['machine'] = 'mps2-an386';
+      board['twin'] = { board: 'mps2-an386', origins: {} };
+    });
+    expect(errorOf(path).message).toBe(
+      [
+        'the board file is wrong:',
+        '    codeRegion: names an executable region that keeps its content',
+        '    dataRegion: names a region of kind sram or tcm',
+        '    regions: regions do not overlap',
+        '    regions: eraseBlocks add up to sizeBytes',
+        '    memorySetup: a region that needsSetup needs a memorySetup',
+        '    twin: a board is emulated itself (machine) or has a twin, not both',
+      ].join('\n'),
+    );
+  });
+
+  test('a missing or broken file', () => {
+    expect(errorOf(join(folder, 'none.json'))).toMatchObject({
+      code: 'bad-board-file',
+      message: "the board file cannot be read: ENOENT: no such file or directory, open 'none.json'",
+    });
+    writeFileSync(join(folder, 'broken.json'), '{');
+    expect(errorOf(join(folder, 'broken.json')).message).toMatch(
+      /^the board file cannot be read: /,
+    );
+  });
+
+  test('an unknown core lists the valid ones', () => {
+    expect(errorOf(changedBoard((board) => (board['core'] = 'cortex-m3'))).message).toBe(
+      'the board file is wrong:\n    core: there is no "cortex-m3"; ' +
+        'use one of cortex-m33, cortex-m4f, cortex-m55, cortex-m7',
+    );
+  });
+});
