@@ -61,17 +61,17 @@ export function compileCharacterMap(
   rules: CharacterRules,
   alphabet: ReadonlySet<number>,
 ): CharacterMap {
-  const runs = mergeIntoTables(atomicRuns(rules, alphabet));
+  const runs = limitActions(mergeIntoTables(atomicRuns(rules, alphabet)));
   const table: number[] = [];
   const actions = new Map<number, number>();
   const runActions = runs.map(({ action, targets }) => {
     const argument = action.kind === 'table' ? table.length : action.argument;
-    if (action.kind === 'table') table.push(...targets);
+    if (action.kind === 'table') table.push(...targets.flat());
     const code = actionKinds[action.kind] | (Number(action.isIsolated) << 3) | (argument << 4);
     if (!actions.has(code)) actions.set(code, actions.size);
     return actions.get(code)!;
   });
-  if (actions.size > 0x100) throw internalError(`${actions.size} character actions`);
+  if (actions.size > maxActions) throw internalError(`${actions.size} character actions`);
   const sequences = runs.filter(({ action }) => action.kind === 'sequence');
   return {
     ascii: Uint8Array.from({ length: 0x80 }, (_, codePoint) => asciiEntry(codePoint, rules)),
@@ -84,10 +84,9 @@ export function compileCharacterMap(
     actions: Int32Array.from(actions.keys()),
     table: Uint16Array.from(table),
     sequences: Uint32Array.from(
-      sequences.flatMap(({ start, targets }) => [
-        start,
-        ...[...targets, 0, 0].slice(0, sequenceColumns - 1),
-      ]),
+      sequences.flatMap(({ start, targets }) =>
+        targets.flatMap((row, i) => [start + i, ...[...row, 0, 0].slice(0, sequenceColumns - 1)]),
+      ),
     ),
   };
 }
@@ -110,8 +109,8 @@ interface Run {
   readonly start: number;
   readonly end: number;
   readonly action: Action;
-  /** Of a `sequence` (one code point) and a `table` (one target per code point); else empty. */
-  readonly targets: readonly number[];
+  /** Of a `sequence` and a `table`: what each code point becomes; else empty. */
+  readonly targets: readonly (readonly number[])[];
 }
 
 /** The longest runs of one action each, without tables; no run crosses a plane. */
@@ -172,7 +171,7 @@ function mapCharacter(
   if (targets.length === 1 && target! < planeSize && !isOrdered) {
     return simple('shift', target! - codePoint, isIsolated);
   }
-  return { ...simple('sequence', 0, isIsolated), targets };
+  return { ...simple('sequence', 0, isIsolated), targets: [targets] };
 }
 
 function simple(
@@ -227,13 +226,42 @@ function canJoin(run: Run, last: Run): boolean {
 function joinRuns(runs: readonly Run[]): Run {
   const [first] = runs;
   if (runs.length === 1) return first!;
-  const targets = runs.flatMap(({ start, end, action }) =>
-    Array.from({ length: end - start }, (_, i) => start + i + action.argument),
-  );
   return {
     start: first!.start,
     end: runs.at(-1)!.end,
     action: { kind: 'table', isIsolated: first!.action.isIsolated, argument: 0 },
-    targets,
+    targets: runs.flatMap(shiftTargets),
   };
+}
+
+/** Each code point of a shift, as a list of its own. */
+function shiftTargets({ start, end, action }: Run): readonly (readonly number[])[] {
+  return Array.from({ length: end - start }, (_, i) => [start + i + action.argument]);
+}
+
+/** Runs have one byte for their action. */
+const maxActions = 0x100;
+
+/** Where a vocabulary needs too many actions, the shortest tables and shifts become sequences. */
+function limitActions(runs: readonly Run[]): readonly Run[] {
+  const keyOf = ({ start, action: { kind, isIsolated, argument } }: Run) =>
+    `${kind} ${isIsolated} ${kind === 'table' ? start : argument}`;
+  const sizes = new Map<string, number>();
+  for (const run of runs) {
+    const key = keyOf(run);
+    const { kind, argument } = run.action;
+    const isFold = kind === 'table' || (kind === 'shift' && argument !== 0);
+    const size = isFold ? run.end - run.start : Number.POSITIVE_INFINITY;
+    sizes.set(key, (sizes.get(key) ?? 0) + size);
+  }
+  const sequenceActions = 2; // isolated or not
+  const excess = sizes.size + sequenceActions - maxActions;
+  if (excess <= 0) return runs;
+  const shortest = [...sizes].sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
+  const converted = new Set(shortest.slice(0, excess).map(([key]) => key));
+  return runs.map((run): Run => {
+    if (!converted.has(keyOf(run))) return run;
+    const targets = run.action.kind === 'table' ? run.targets : shiftTargets(run);
+    return { ...run, action: { ...run.action, kind: 'sequence', argument: 0 }, targets };
+  });
 }

@@ -66,8 +66,15 @@ export function markRank(codePoint: number): number {
   return markRanks.get(codePoint)?.[0] ?? 0;
 }
 
-/** The words of `text` as lists of code points, in order. Lone surrogates count as U+FFFD. */
-export function splitWords(text: string, actionOf: (codePoint: number) => CharacterAction) {
+/**
+ * The words of `text` as lists of code points, in order. Lone surrogates count as U+FFFD. Marks are
+ * put in canonical order only where accents are stripped: it is part of the decomposition.
+ */
+export function splitWords(
+  text: string,
+  { stripAccents: ordersMarks }: CharacterRules,
+  actionOf: (codePoint: number) => CharacterAction,
+): readonly (readonly number[])[] {
   const words: number[][] = [];
   let word: number[] = [];
   let runStart = 0;
@@ -84,7 +91,9 @@ export function splitWords(text: string, actionOf: (codePoint: number) => Charac
     }
     if (action.kind !== 'word') endWord();
     if (action.kind === 'space') continue;
-    for (const target of action.targets) runStart = append(word, target, runStart);
+    for (const target of action.targets) {
+      runStart = append(word, target, ordersMarks ? runStart : word.length);
+    }
     if (action.kind === 'isolated') endWord();
   }
   endWord();

@@ -105,7 +105,7 @@ function tokenize(tokenizer: Tokenizer, text: string): readonly number[] {
   const parts = lookup.addedPattern === undefined ? [text] : text.split(lookup.addedPattern);
   parts.forEach((part, i) => {
     if (i % 2 === 1) ids.push(lookup.addedIdOf.get(part)!);
-    else for (const word of splitWords(part, lookup.actionOf)) ids.push(...pieces(word));
+    else for (const word of splitWords(part, tokenizer, lookup.actionOf)) ids.push(...pieces(word));
   });
   return ids;
 

@@ -9,8 +9,8 @@
  *     list  = node (its children: list, if `child`) ... until a node without `sibling`
  *
  * One walk forward finds the longest token that begins a text, and by counting the tokens it passes
- * also that token's number. The skips bound how much a walk reads; children come in the order of
- * their lowest id, for vocabularies are trained so that frequent tokens have low ids.
+ * also that token's number. The skips bound how much a walk reads. Likely children come first: by
+ * Zipf's law a token has weight 1 / (id + 1), as training gives frequent tokens low ids.
  */
 
 /** Bits of a node's shape; `kernels/c/tokenizer.c` has the same. */
@@ -20,7 +20,7 @@ export const shapeBits = { token: 1, child: 2, sibling: 4 } as const;
 export const streamCodes = { literal: 0, skip: 1, firstEntry: 2 } as const;
 
 /** Subtrees of at least so many bytes are preceded by a skip; smaller ones are read through. */
-const skipBytes = 48;
+const skipBytes = 32;
 const codeCount = 256;
 const longestLabel = 12;
 const literalBytes = 3;
@@ -83,7 +83,7 @@ function compressPaths(tokens: readonly TrieToken[]): readonly Node[] {
 
   /** Nodes for the sorted items `from..to`, which share their first `depth` bytes. */
   function children(from: number, to: number, depth: number) {
-    const found: { node: Omit<Node, 'hasSibling'>; lowestId: number }[] = [];
+    const found: { node: Omit<Node, 'hasSibling'>; weight: number }[] = [];
     for (let start = from; start < to; ) {
       const first = items[start]!;
       let end = start + 1;
@@ -94,14 +94,14 @@ function compressPaths(tokens: readonly TrieToken[]): readonly Node[] {
       const id = isToken ? first.id : undefined;
       found.push({
         node: { label: first.text.slice(depth, shared), id, children: below.nodes },
-        lowestId: Math.min(id ?? Number.POSITIVE_INFINITY, below.lowestId),
+        weight: below.weight + (id === undefined ? 0 : 1 / (id + 1)),
       });
       start = end;
     }
-    found.sort((a, b) => a.lowestId - b.lowestId);
+    found.sort((a, b) => b.weight - a.weight);
     return {
       nodes: found.map(({ node }, i): Node => ({ ...node, hasSibling: i < found.length - 1 })),
-      lowestId: found[0]?.lowestId ?? Number.POSITIVE_INFINITY,
+      weight: found.reduce((sum, { weight }) => sum + weight, 0),
     };
   }
 }
