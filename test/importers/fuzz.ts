@@ -1,0 +1,273 @@
+/**
+ * Damaged model folders, from a seed: whatever the damage, the importer accepts the model or says
+ * what is wrong with it, soon and without taking memory for what is not there.
+ *
+ * Run alone: node test/importers/fuzz.ts [cases] [seed]
+ */
+import { formatError, Lm2mcuError } from '../../toolchain/errors.ts';
+import { filesFromMemory } from '../../toolchain/importers/files.ts';
+import { importHuggingFace } from '../../toolchain/importers/huggingface.ts';
+import { verify } from '../../toolchain/ir/verify.ts';
+import {
+  type Files,
+  fixtureFiles,
+  joinSafetensors,
+  sharded,
+  splitSafetensors,
+  textOf,
+  utf8,
+  without,
+} from './model-files.ts';
+
+export interface FuzzResult {
+  /** Cases by error code, or `accepted`. */
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly slowestMs: number;
+  readonly growthBytes: number;
+}
+
+/** Far above what any case takes, far below a hang. */
+const maxMs = 3000;
+/** What the heap and buffers may grow by, garbage included. */
+const maxGrowthBytes = 1e9;
+const maxMessageLength = 6000;
+
+export function fuzz(cases: number, seed: number): FuzzResult {
+  const random = generator(seed);
+  const bases = startingPoints();
+  const outcomes: Record<string, number> = {};
+  const start = memoryBytes();
+  let slowestMs = 0;
+  let growthBytes = 0;
+  for (let index = 0; index < cases; index++) {
+    let files = random.pick(bases);
+    for (let left = random.below(3); left >= 0; left--)
+      files = random.pick(mutations)(files, random);
+    const startMs = performance.now();
+    const outcome = outcomeOf(files, `case ${index} of seed ${seed}`);
+    const elapsedMs = performance.now() - startMs;
+    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    slowestMs = Math.max(slowestMs, elapsedMs);
+    growthBytes = Math.max(growthBytes, memoryBytes() - start);
+    if (slowestMs > maxMs) throw new Error(`case ${index} of seed ${seed} took ${elapsedMs} ms`);
+    if (growthBytes > maxGrowthBytes)
+      throw new Error(`case ${index}: ${growthBytes} B more in use`);
+  }
+  return { outcomes, slowestMs, growthBytes };
+}
+
+function memoryBytes(): number {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+function outcomeOf(files: Files, name: string): string {
+  try {
+    verify(importHuggingFace(filesFromMemory(files), 'fuzz').graph);
+    return 'accepted';
+  } catch (error) {
+    if (!(error instanceof Lm2mcuError) || error.kind !== 'user') {
+      throw new Error(`${name}: ${error}`, { cause: error });
+    }
+    const text = formatError(error.details);
+    const isComplete = error.details.hint !== undefined && text.length <= maxMessageLength;
+    if (!isComplete) throw new Error(`${name}: a poor message: ${text.slice(0, 500)}`);
+    return error.details.code;
+  }
+}
+
+function startingPoints(): readonly Files[] {
+  const small = fixtureFiles('seqcls-odd-f32');
+  const modules = [{ idx: 0, name: '0', path: '', type: 'sentence_transformers.models.Pooling' }];
+  return [
+    small,
+    small,
+    sharded(small, 3),
+    {
+      ...fixtureFiles('embed-tanh-bf16'),
+      'modules.json': utf8(JSON.stringify(modules)),
+      '1_Pooling/config.json': utf8('{"pooling_mode_cls_token":true}'),
+    },
+  ];
+}
+
+interface Random {
+  /** An integer from 0 to below the limit. */
+  below(limit: number): number;
+  pick<T>(list: readonly T[]): T;
+}
+
+/** mulberry32: small, fast and the same everywhere. */
+function generator(seed: number): Random {
+  let state = seed >>> 0;
+  const below = (limit: number): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let bits = Math.imul(state ^ (state >>> 15), state | 1);
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
+    return Math.floor((((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32) * limit);
+  };
+  return { below, pick: (list) => list[below(list.length)]! };
+}
+
+type Mutation = (files: Files, random: Random) => Files;
+
+/** A mutation of one file's bytes, of any file or of those whose name ends so. */
+function ofBytes(change: (bytes: Uint8Array, random: Random) => Uint8Array, suffix = ''): Mutation {
+  return (files, random) => {
+    const names = Object.keys(files).filter((name) => name.endsWith(suffix));
+    if (names.length === 0) return files;
+    const name = random.pick(names);
+    return { ...files, [name]: change(files[name]!, random) };
+  };
+}
+
+function flipBits(bytes: Uint8Array, random: Random): Uint8Array {
+  const changed = bytes.slice();
+  if (bytes.length === 0) return changed;
+  for (let left = random.below(8); left >= 0; left--) {
+    changed[random.below(bytes.length)]! ^= 1 << random.below(8);
+  }
+  return changed;
+}
+
+/** Bits of the first bytes only: lengths and headers. */
+function flipFirstBits(bytes: Uint8Array, random: Random): Uint8Array {
+  const changed = bytes.slice();
+  const count = Math.min(bytes.length, random.pick([8, 400, 3000]));
+  if (count > 0) changed[random.below(count)]! ^= 1 << random.below(8);
+  return changed;
+}
+
+function truncate(bytes: Uint8Array, random: Random): Uint8Array {
+  return bytes.slice(0, random.below(random.pick([16, bytes.length + 1])));
+}
+
+function extend(bytes: Uint8Array, random: Random): Uint8Array {
+  const more = Uint8Array.from({ length: 1 + random.below(40) }, () => random.below(256));
+  return Uint8Array.of(...more.subarray(0, random.below(2) * 20), ...bytes, ...more);
+}
+
+function fillRun(bytes: Uint8Array, random: Random): Uint8Array {
+  const start = random.below(bytes.length + 1);
+  return bytes.slice().fill(random.pick([0, 0xff, 0x7f, 0x20]), start, start + random.below(64));
+}
+
+function headerLength(bytes: Uint8Array, random: Random): Uint8Array {
+  if (bytes.length < 8) return bytes;
+  const changed = bytes.slice();
+  const view = new DataView(changed.buffer);
+  const near = view.getBigUint64(0, true) + BigInt(random.below(9) - 4);
+  const length = random.pick([near, 0n, 2n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 32n, 99_999_999n]);
+  view.setBigUint64(0, BigInt.asUintN(64, length), true);
+  return changed;
+}
+
+/** The header's JSON changed somewhere, its length and the data kept right. */
+function headerJson(bytes: Uint8Array, random: Random): Uint8Array {
+  if (bytes.length < 8) return bytes;
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  if (length + 8n > BigInt(bytes.length)) return bytes;
+  const [header, data] = splitSafetensors(bytes);
+  const change = random.pick([editJson, editJson, editText]);
+  return joinSafetensors(textOf(change(utf8(header), random)), data);
+}
+
+const fragments = [
+  '"',
+  '{',
+  '}',
+  '[',
+  ']',
+  ',',
+  ':',
+  '\\',
+  '0',
+  '1e999',
+  '-',
+  '\u0000',
+  '[[[[',
+  '"F16"',
+];
+
+function editText(bytes: Uint8Array, random: Random): Uint8Array {
+  const text = textOf(bytes);
+  const at = random.below(text.length + 1);
+  const removed = random.pick([0, 1, 1, 5, 40]);
+  return utf8(text.slice(0, at) + random.pick([...fragments, '']) + text.slice(at + removed));
+}
+
+const strangeValues: readonly unknown[] = [
+  ...[null, true, false, '', 'x', 'F16', 'I64', 'gelu_new', '9'.repeat(5000), [], {}, [[]]],
+  ...[-1, 0, 1, 2, 3, 4, 0.5, 18, 197, 198, 1e9, 2 ** 31, 2 ** 53, 2 ** 53 - 1, 1e300, -0],
+  ...[[0, 0], [0, 4], [4, 0], [2 ** 32, 2 ** 32], [1, 2, 3], ['a'], [18, 197]],
+  { 0: 'a', 1: 'b', 2: 'c' },
+];
+
+/** One value, somewhere in the tree, replaced, removed or doubled under another key. */
+function editJson(bytes: Uint8Array, random: Random): Uint8Array {
+  let json: unknown;
+  try {
+    json = JSON.parse(textOf(bytes));
+  } catch {
+    return bytes; // an earlier mutation has broken it
+  }
+  return utf8(JSON.stringify(editValue(json, random)));
+}
+
+function editValue(value: unknown, random: Random): unknown {
+  if (typeof value !== 'object' || value === null) return random.pick(strangeValues);
+  const entries = Object.entries(value);
+  if (entries.length === 0 || random.below(8) === 0) return random.pick(strangeValues);
+  const index = random.below(entries.length);
+  const [key, item] = entries[index]!;
+  const way = random.below(6);
+  if (way === 0) entries.splice(index, 1);
+  else if (way === 1) entries.push([random.pick(['__proto__', 'constructor', `${key}x`]), item]);
+  else if (way === 2) entries[index] = [key, random.pick(entries)[1]];
+  else entries[index] = [key, editValue(item, random)];
+  return Array.isArray(value) ? entries.map(([, each]) => each) : Object.fromEntries(entries);
+}
+
+function editLines(bytes: Uint8Array, random: Random): Uint8Array {
+  const lines = textOf(bytes).split('\n');
+  const index = random.below(lines.length);
+  const line = random.pick([
+    lines[random.below(lines.length)]!,
+    '',
+    '[CLS]',
+    '\ud83d\ude00',
+    '\r',
+    'new',
+  ]);
+  lines.splice(index, random.below(2), ...(random.below(3) === 0 ? [] : [line]));
+  return utf8(lines.join('\n'));
+}
+
+const mutations: readonly Mutation[] = [
+  ofBytes(flipBits),
+  ofBytes(flipFirstBits, '.safetensors'),
+  ofBytes(truncate),
+  ofBytes(extend),
+  ofBytes(fillRun),
+  ofBytes(headerLength, '.safetensors'),
+  ofBytes(headerJson, '.safetensors'),
+  ofBytes(headerJson, '.safetensors'),
+  ofBytes(editJson, '.json'),
+  ofBytes(editJson, 'config.json'),
+  ofBytes(editText, '.json'),
+  ofBytes(editLines, '.txt'),
+  (files, random) => without(files, random.pick(Object.keys(files))),
+  (files, random) => {
+    const names = Object.keys(files);
+    if (names.length === 0) return files;
+    return { ...files, [random.pick(names)]: files[random.pick(names)]! };
+  },
+];
+
+if (import.meta.main) {
+  const [cases = '100000', seed = '1'] = process.argv.slice(2);
+  const startMs = performance.now();
+  const result = fuzz(Number(cases), Number(seed));
+  const seconds = Math.round((performance.now() - startMs) / 1000);
+  console.log(JSON.stringify({ cases: Number(cases), seconds, ...result }, null, 2));
+}
