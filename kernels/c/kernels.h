@@ -37,11 +37,16 @@ typedef struct {
   const int8_t *table; /* (256), by value + 128; NULL: none */
 } lm_linear;
 
-/* x: (rows, inputs), y: (rows, outputs) */
+/* x: (rows, inputs), y: (rows, outputs); scratch: aligned to 4 bytes. */
 void lm_linear_s8_s8(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                      void *scratch);
 void lm_linear_s8_s16(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y, int32_t y_stride,
                       void *scratch);
+
+void lm_linear_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
+                         void *scratch);
+void lm_linear_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                          int32_t y_stride, void *scratch);
 
 /* Unnormalised attention of a group of heads: column ranges, side by side. */
 typedef struct {

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Building blocks for cores with the DSP extension (Armv7E-M, Armv8-M): SXTB16, SMLAD, SSAT.
+ * Assembly where a compiler would choose the registers badly or miss a carry. */
+#ifndef LM_DSP_H
+#define LM_DSP_H
+
+#include <string.h>
+
+#include "../fixed_point.h"
+
+/* Four bytes at any address: one LDR. */
+static inline uint32_t lm_load4(const int8_t *from) {
+  uint32_t word;
+  memcpy(&word, from, sizeof word);
+  return word;
+}
+
+/* Bytes 0 and 2 as two int16, and bytes 1 and 3. */
+static inline uint32_t lm_widen_even(uint32_t bytes) {
+  uint32_t pair;
+  __asm("sxtb16 %0, %1" : "=r"(pair) : "r"(bytes));
+  return pair;
+}
+
+static inline uint32_t lm_widen_odd(uint32_t bytes) {
+  uint32_t pair;
+  __asm("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes));
+  return pair;
+}
+
+/* A quantized multiplier with its shift split in two; multiplier >= 0. */
+typedef struct {
+  int32_t multiplier;
+  int32_t left;
+  int32_t right;
+} lm_split_requant;
+
+static inline lm_split_requant lm_split(int32_t multiplier, int32_t shift) {
+  const int32_t left = shift & ~(shift >> 31);
+  const lm_split_requant split = {multiplier, left, left - shift};
+  return split;
+}
+
+/* lm_requantize. The product's bits 31 and 30 round the high half; then x - (x < 0) leaves in C the
+ * bit that ASRS shifts out last, and where it shifts nothing, what makes up for the - 1. */
+static inline int32_t lm_requantize_split(int32_t accumulator, lm_split_requant requant) {
+  int32_t low;
+  int32_t high;
+  __asm("lsl %1, %2, %4\n\t"
+        "smull %0, %1, %1, %3\n\t"
+        "lsls %0, %0, #1\n\t"
+        "adc %1, %1, %1\n\t"
+        "add %1, %1, %0, lsr #31\n\t"
+        "adds %1, %1, %1, asr #31\n\t"
+        "asrs %1, %1, %5\n\t"
+        "adc %1, %1, #0"
+        : "=&r"(low), "=&r"(high)
+        : "r"(accumulator), "r"(requant.multiplier), "r"(requant.left), "r"(requant.right)
+        : "cc");
+  return high;
+}
+
+/* x + y, clamped to int8 and to int16. */
+static inline int32_t lm_add_to_s8(int32_t x, int32_t y) {
+  int32_t sum;
+  __asm("qadd %0, %1, %2\n\tssat %0, #8, %0" : "=r"(sum) : "r"(x), "r"(y));
+  return sum;
+}
+
+static inline int32_t lm_add_to_s16(int32_t x, int32_t y) {
+  int32_t sum;
+  __asm("qadd %0, %1, %2\n\tssat %0, #16, %0" : "=r"(sum) : "r"(x), "r"(y));
+  return sum;
+}
+
+/* Two rows of int8 as int16 pairs, interleaved for lm_dot_2x2: of each quad of columns, (0, 2) of
+ * row 0, (0, 2) of row 1, (1, 3) of row 0, (1, 3) of row 1. */
+static inline void lm_widen_rows(const int8_t *row0, const int8_t *row1, int32_t quads,
+                                 uint32_t *to) {
+  for (int32_t quad = 0; quad < quads; quad++) {
+    const uint32_t bytes0 = lm_load4(row0 + 4 * quad);
+    const uint32_t bytes1 = lm_load4(row1 + 4 * quad);
+    to[4 * quad] = lm_widen_even(bytes0);
+    to[4 * quad + 1] = lm_widen_even(bytes1);
+    to[4 * quad + 2] = lm_widen_odd(bytes0);
+    to[4 * quad + 3] = lm_widen_odd(bytes1);
+  }
+}
+
+/* Sums of products of two widened rows a, b with two rows w, v of int8. */
+typedef struct {
+  int32_t aw;
+  int32_t bw;
+  int32_t av;
+  int32_t bv;
+} lm_sums_2x2;
+
+/* 16 instructions for 16 products. */
+#define LM_DOT_2X2_QUAD              \
+  "ldr %[x], [%[w]], #4\n\t"         \
+  "ldr %[y], [%[v]], #4\n\t"         \
+  "ldrd %[p], %[q], [%[ab]], #8\n\t" \
+  "sxtb16 %[t], %[x]\n\t"            \
+  "smlad %[aw], %[t], %[p], %[aw]\n\t" \
+  "smlad %[bw], %[t], %[q], %[bw]\n\t" \
+  "sxtb16 %[t], %[y]\n\t"            \
+  "smlad %[av], %[t], %[p], %[av]\n\t" \
+  "smlad %[bv], %[t], %[q], %[bv]\n\t" \
+  "ldrd %[p], %[q], [%[ab]], #8\n\t" \
+  "sxtb16 %[t], %[x], ror #8\n\t"    \
+  "smlad %[aw], %[t], %[p], %[aw]\n\t" \
+  "smlad %[bw], %[t], %[q], %[bw]\n\t" \
+  "sxtb16 %[t], %[y], ror #8\n\t"    \
+  "smlad %[av], %[t], %[p], %[av]\n\t" \
+  "smlad %[bv], %[t], %[q], %[bv]\n\t"
+
+/* Adds the products of quads >= 1 quads of columns; two quads a turn, an odd one enters midway. */
+static inline void lm_dot_2x2(const uint32_t *ab, const int8_t *w, const int8_t *v, int32_t quads,
+                              lm_sums_2x2 *sums) {
+  int32_t aw = sums->aw, bw = sums->bw, av = sums->av, bv = sums->bv;
+  uint32_t x, y, p, q, t;
+  __asm volatile(
+      "lsrs %[n], %[n], #1\n\t"
+      "adc %[n], %[n], #0\n\t"
+      "bcs 2f\n"
+      "1:\n\t" LM_DOT_2X2_QUAD
+      "2:\n\t" LM_DOT_2X2_QUAD
+      "subs %[n], %[n], #1\n\t"
+      "bne 1b"
+      : [aw] "+r"(aw), [bw] "+r"(bw), [av] "+r"(av), [bv] "+r"(bv), [ab] "+r"(ab), [w] "+r"(w),
+        [v] "+r"(v), [n] "+r"(quads), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p), [q] "=&r"(q),
+        [t] "=&r"(t)
+      :
+      : "cc", "memory");
+  sums->aw = aw;
+  sums->bw = bw;
+  sums->av = av;
+  sums->bv = bv;
+}
+
+#endif
