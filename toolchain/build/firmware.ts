@@ -12,7 +12,7 @@ import { internalError, userError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
 import type { MemoryRegion, Target } from '../targets.ts';
 import { boardHeader } from './board-header.ts';
-import { type ImageMeasure, measureImage, readElfFile } from './elf.ts';
+import { type ElfImage, type ImageMeasure, measureImage, readElfFile } from './elf.ts';
 import { runCompiler } from './gcc.ts';
 import { intelHex, regionImages } from './image-files.ts';
 import { linkerName, linkerScript, type Placement } from './linker-script.ts';
@@ -67,6 +67,7 @@ export async function buildFirmware(request: FirmwareRequest): Promise<Firmware>
 
   const elfPath = join(outDir, `${board.name}.elf`);
   const elf = readElfFile(elfPath);
+  checkExecutable(elf, target.regions);
   const images = regionImages(elf.segments, target.regions);
   const hexPath = join(outDir, 'firmware.hex');
   writeFileSync(hexPath, intelHex(images, elf.entry));
@@ -86,6 +87,25 @@ export async function buildFirmware(request: FirmwareRequest): Promise<Firmware>
     stack,
     warnings: talk.flatMap((text) => text.split('\n')).filter((line) => line.trim() !== ''),
   };
+}
+
+/** Copied code, too, must lie where the core can fetch it. */
+function checkExecutable(elf: ElfImage, regions: readonly MemoryRegion[]): void {
+  for (const { name, address, sizeBytes } of elf.sections.filter(({ executable }) => executable)) {
+    const region = regions.find(
+      ({ origin, sizeBytes }) => address >= origin && address < origin + sizeBytes,
+    );
+    if (sizeBytes === 0 || region === undefined || region.executable) continue;
+    throw userError({
+      code: 'not-executable',
+      message: `${name} holds code, and ${region.name} cannot be executed from`,
+      where: name,
+      hint: `Place it in ${regions
+        .filter(({ executable }) => executable)
+        .map((candidate) => candidate.name)
+        .join(' or ')}.`,
+    });
+  }
 }
 
 /** One of the images to link: what differs between the board and its twin. */
