@@ -10,7 +10,6 @@ import { readCheckpoint } from './checkpoint.ts';
 import { type ModelFiles, parseJsonFile, quote, recordReads, shorten } from './files.ts';
 import { type StoredTensor, toFloat32 } from './safetensors.ts';
 
-export type ModelKind = 'classification' | 'token-classification' | 'embedding';
 export type Pooling = 'cls' | 'mean';
 
 export interface ImportOptions {
@@ -20,20 +19,23 @@ export interface ImportOptions {
   readonly name?: string;
 }
 
-export interface ModelCard {
-  readonly name: string;
-  readonly kind: ModelKind;
+/** Also what `graph.bin` is read back with. */
+export const modelCardSchema = z.strictObject({
+  name: z.string(),
+  kind: z.enum(['classification', 'token-classification', 'embedding']),
   /** By class; null for an embedding. */
-  readonly labels: readonly string[] | null;
+  labels: z.array(z.string()).readonly().nullable(),
   /** How logits become scores: over all classes, class by class, or not at all (regression). */
-  readonly scores: 'softmax' | 'sigmoid' | 'none';
-  readonly maxPositions: number;
+  scores: z.enum(['softmax', 'sigmoid', 'none']),
+  maxPositions: z.number(),
   /** Weights read, before any optimization. */
-  readonly parameters: number;
+  parameters: z.number(),
   /** Over the names and bytes of the files read. */
-  readonly sha256: string;
-  readonly vocabularySize: number;
-}
+  sha256: z.string(),
+  vocabularySize: z.number(),
+});
+export type ModelCard = Readonly<z.infer<typeof modelCardSchema>>;
+export type ModelKind = ModelCard['kind'];
 
 export interface ImportedModel {
   readonly graph: Graph<'float'>;

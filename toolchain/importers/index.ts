@@ -6,6 +6,7 @@ import type { ModelFiles } from './files.ts';
 import { type ImportedModel, type ImportOptions, importHuggingFace } from './huggingface.ts';
 
 export type { ImportedModel, ImportOptions, ModelCard, ModelKind } from './huggingface.ts';
+export { modelCardSchema } from './huggingface.ts';
 
 /** `path`: a folder as Hugging Face writes it. */
 export function importModel(path: string, options: ImportOptions = {}): ImportedModel {
