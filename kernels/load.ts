@@ -34,7 +34,7 @@ const kernelSchema = z.strictObject({
   needs: z.array(z.enum(['dsp', 'mve'])),
   /** Kernels with constant weights only. */
   weights: z.enum(Object.keys(packings) as [keyof typeof packings]).optional(),
-  /** `bytes + perInput · inputs + perToken · tokens`, aligned to 4 bytes. */
+  /** `bytes + perInput · inputs + perToken · tokens`, aligned to 4 bytes; see `scratchBytes`. */
   scratch: z.strictObject({ bytes, perInput: bytes, perToken: bytes }),
 });
 
@@ -72,7 +72,7 @@ export function selectKernel(
   return best;
 }
 
-/** Scratch of one call over `tokens` tokens; `inputs` are the columns of a linear's input. */
+/** Scratch of one call over `tokens` tokens; `inputs` are the columns of x or q. */
 export function scratchBytes(
   { scratch }: Kernel,
   { inputs, tokens }: { readonly inputs: number; readonly tokens: number },

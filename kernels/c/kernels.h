@@ -69,12 +69,15 @@ typedef struct {
   lm_rows q; /* (rows, heads * head_width) */
   lm_rows k; /* (tokens, heads * head_width) */
   lm_rows v; /* (tokens, heads * value_width) */
-  uint8_t *scratch;
+  void *scratch; /* aligned to 4 bytes */
 } lm_attention_tile;
 
 /* y: (rows, heads * value_width); may be q if value_width = head_width. */
 void lm_attention_s8_s8(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
                         int32_t y_stride);
+
+void lm_attention_s8_s8_dsp(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                            int32_t y_stride);
 
 /* What follows the sum of every layer normalization. */
 typedef struct {

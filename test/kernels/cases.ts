@@ -177,7 +177,7 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
   const k = placeMatrix(arena, tokens, width, width + gap, shape.data);
   const v = placeMatrix(arena, tokens, outputs, outputs + gap, shape.data);
   const y = inPlace ? q : reserveMatrix(arena, 'int8', rows, outputs, outputs + gap);
-  const scratch = reserveScratch(arena, kernel, 0, tokens);
+  const scratch = reserveScratch(arena, kernel, width, tokens);
   const args = [
     ...[heads, headWidth, valueWidth, causal ? 1 : 0],
     ...[place(arena, scoreMultipliers), place(arena, scoreShifts), place(arena, expTables)],

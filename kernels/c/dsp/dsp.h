@@ -73,6 +73,12 @@ static inline int32_t lm_add_to_s16(int32_t x, int32_t y) {
   return sum;
 }
 
+static inline int32_t lm_add_to_u8(int32_t x, int32_t y) {
+  int32_t sum;
+  __asm("qadd %0, %1, %2\n\tusat %0, #8, %0" : "=r"(sum) : "r"(x), "r"(y));
+  return sum;
+}
+
 /* Two rows of int8 as int16 pairs, interleaved for lm_dot_2x2: of each quad of columns, (0, 2) of
  * row 0, (0, 2) of row 1, (1, 3) of row 0, (1, 3) of row 1. */
 static inline void lm_widen_rows(const int8_t *row0, const int8_t *row1, int32_t quads,
@@ -131,6 +137,50 @@ static inline void lm_dot_2x2(const uint32_t *ab, const int8_t *w, const int8_t 
         [v] "+r"(v), [n] "+r"(quads), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p), [q] "=&r"(q),
         [t] "=&r"(t)
       :
+      : "cc", "memory");
+  sums->aw = aw;
+  sums->bw = bw;
+  sums->av = av;
+  sums->bv = bv;
+}
+
+/* The larger of each pair of uint16. */
+static inline uint32_t lm_max_u16x2(uint32_t a, uint32_t b) {
+  uint32_t larger;
+  __asm("usub16 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(larger) : "r"(a), "r"(b));
+  return larger;
+}
+
+#define LM_MIX_2X2_PAIR                \
+  "ldrh %[x], [%[w]]\n\t"              \
+  "ldrh %[y], [%[w], %[stride]]\n\t"   \
+  "ldrd %[p], %[q], [%[ab]], #8\n\t"   \
+  "add %[w], %[w], %[stride], lsl #1\n\t" \
+  "pkhbt %[x], %[x], %[y], lsl #16\n\t" \
+  "sxtb16 %[y], %[x]\n\t"              \
+  "smlad %[aw], %[y], %[p], %[aw]\n\t" \
+  "smlad %[bw], %[y], %[q], %[bw]\n\t" \
+  "sxtb16 %[y], %[x], ror #8\n\t"      \
+  "smlad %[av], %[y], %[p], %[av]\n\t" \
+  "smlad %[bv], %[y], %[q], %[bv]\n\t"
+
+/* Like lm_dot_2x2 with two neighbouring columns, w and the next, of a matrix of int8: pairs >= 1 of
+ * its rows against the pairs of int16 (a, b), (a, b) ... */
+static inline void lm_mix_2x2(const uint32_t *ab, const int8_t *w, int32_t stride, int32_t pairs,
+                              lm_sums_2x2 *sums) {
+  int32_t aw = sums->aw, bw = sums->bw, av = sums->av, bv = sums->bv;
+  uint32_t x, y, p, q;
+  __asm volatile(
+      "lsrs %[n], %[n], #1\n\t"
+      "adc %[n], %[n], #0\n\t"
+      "bcs 2f\n"
+      "1:\n\t" LM_MIX_2X2_PAIR
+      "2:\n\t" LM_MIX_2X2_PAIR
+      "subs %[n], %[n], #1\n\t"
+      "bne 1b"
+      : [aw] "+r"(aw), [bw] "+r"(bw), [av] "+r"(av), [bv] "+r"(bv), [ab] "+r"(ab), [w] "+r"(w),
+        [n] "+r"(pairs), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p), [q] "=&r"(q)
+      : [stride] "r"(stride)
       : "cc", "memory");
   sums->aw = aw;
   sums->bw = bw;
