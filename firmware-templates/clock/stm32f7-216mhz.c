@@ -19,8 +19,9 @@
 #define FLASH_ACR_LATENCY_7WS 7u
 #define FLASH_ACR_PRFTEN (1u << 8)
 #define FLASH_ACR_ARTEN (1u << 9)
-/* 16 MHz / M 8 * N 216 = 432 MHz; / P 2 (coded 0) = 216 MHz; / Q 9 = 48 MHz. PLLSRC 0: HSI. */
-#define PLLCFGR_216MHZ (8u | (216u << 6) | (0u << 16) | (9u << 24))
+/* 16 MHz / M 8 * N 216 = 432 MHz; / P 2 (coded 0) = 216 MHz; / Q 9 = 48 MHz. PLLSRC 0: HSI. Bits
+ * 31:28 are reserved and keep their reset value of 2. */
+#define PLLCFGR_216MHZ (8u | (216u << 6) | (0u << 16) | (9u << 24) | (2u << 28))
 #define RCC_CFGR_SW_PLL 2u
 #define RCC_CFGR_SWS_MASK (3u << 2)
 #define RCC_CFGR_SWS_PLL (2u << 2)
@@ -44,7 +45,8 @@ void clock_setup(void) {
   }
   while ((RCC_CR & RCC_CR_PLLRDY) == 0) {
   }
-  RCC_CFGR = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2 | RCC_CFGR_SW_PLL;
+  RCC_CFGR = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2; /* before the buses get faster */
+  RCC_CFGR |= RCC_CFGR_SW_PLL;
   while ((RCC_CFGR & RCC_CFGR_SWS_MASK) != RCC_CFGR_SWS_PLL) {
   }
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readElfFile } from '../../toolchain/build/elf.ts';
 import { buildFirmware } from '../../toolchain/build/firmware.ts';
-import { loadTarget } from '../../toolchain/targets.ts';
+import type { Placement } from '../../toolchain/build/linker-script.ts';
+import { loadTarget, type Target } from '../../toolchain/targets.ts';
 import {
   buildFake,
   fakeSources,
@@ -18,29 +19,37 @@ import {
 
 const disco = loadTarget('stm32f746g-disco');
 const nrf = loadTarget('nrf52840-dk');
+const boards = targets.map((target) => [target.name, target] as const);
+
+/** Constants in the last two regions of a board that keep their content. */
+function spread(target: Target): Placement {
+  const names = target.regions.filter(({ kind }) => kind === 'nor' || kind === 'flash');
+  const [last, beforeLast] = names.toReversed();
+  return {
+    '.lm2mcu.encoder': last!.name,
+    '.lm2mcu.embedding': (beforeLast ?? last!).name,
+  };
+}
 const inNor = { '.lm2mcu.encoder': 'nor', '.lm2mcu.embedding': 'nor' };
 
 describe.skipIf(!hasCompiler)('image', () => {
-  test.each(targets.map((target) => [target.name, target] as const))(
-    '%s compiles without a warning, and the stack holds',
-    async (_name, target) => {
-      const firmware = await buildFake(target);
-      expect(firmware.warnings).toEqual([]);
-      expect(firmware.image.arenaBytes).toBe(6144);
-      expect(firmware.image.sections['.lm2mcu.encoder']).toEqual({
-        region: target.codeRegion,
-        sizeBytes: 256,
-      });
-      expect(firmware.stack.path.map(({ name }) => name)).toEqual([
-        'Reset_Handler',
-        'main',
-        'lm2mcu_run',
-        'sources/fake_model.c:use_stack',
-      ]);
-      // The canary's 16 bytes lie below the bound.
-      expect(firmware.image.stackBytes).toBe(firmware.stack.bytes + 16);
-    },
-  );
+  test.each(boards)('%s compiles without a warning, and the stack holds', async (_name, target) => {
+    const firmware = await buildFake(target, {}, spread(target));
+    expect(firmware.warnings).toEqual([]);
+    expect(firmware.image.arenaBytes).toBe(6144);
+    expect(firmware.image.sections['.lm2mcu.encoder']).toEqual({
+      region: spread(target)['.lm2mcu.encoder'],
+      sizeBytes: 256,
+    });
+    expect(firmware.stack.path.map(({ name }) => name)).toEqual([
+      'Reset_Handler',
+      'main',
+      'lm2mcu_run',
+      'sources/fake_model.c:use_stack',
+    ]);
+    // The canary's 16 bytes lie below the bound.
+    expect(firmware.image.stackBytes).toBe(firmware.stack.bytes + 16);
+  });
 
   test('sections and sizes agree with binutils', async () => {
     const { elfPath, image } = await buildFake(disco, {}, inNor);
@@ -180,6 +189,19 @@ describe.skipIf(!hasCompiler)('errors', () => {
     });
   });
 
+  test('code needs memory that can be executed from', async () => {
+    const fast = { FAKE_FAST: '__attribute__((section(".lm2mcu.fast")))' };
+    await expect(buildFake(disco, fast, { '.lm2mcu.fast': 'sram' })).rejects.toMatchObject({
+      kind: 'user',
+      details: {
+        code: 'not-executable',
+        message: '.lm2mcu.fast holds code, and sram cannot be executed from',
+        where: '.lm2mcu.fast',
+        hint: 'Place it in flash or itcm.',
+      },
+    });
+  });
+
   test('code that does not compile is our bug', async () => {
     await expect(buildFake(nrf, { FAKE_KIND: 'UNHEARD_OF' })).rejects.toMatchObject({
       kind: 'internal',
@@ -209,18 +231,10 @@ describe.skipIf(!hasCompiler)('errors', () => {
 });
 
 describe.skipIf(!hasEmulator)('placement, run on the twin', () => {
-  test.each(targets.map((target) => [target.name, target] as const))(
+  test.each(boards)(
     '%s reads constants from every region, and its RAM is whole',
     async (_name, target) => {
-      const constants = target.regions.filter(({ kind }) => kind === 'nor' || kind === 'flash');
-      const { ask } = await openFake(
-        target,
-        {},
-        {
-          '.lm2mcu.encoder': constants.at(-1)!.name,
-          '.lm2mcu.embedding': constants.at(-2)?.name ?? 'flash',
-        },
-      );
+      const { ask } = await openFake(target, {}, spread(target));
       expect(JSON.parse(await ask('#ids 3 | 17')).logits).toEqual([6, 34, 12]);
       const ends = target
         .emulation!.regions.filter(({ kind }) => kind === 'sram' || kind === 'tcm')
@@ -240,6 +254,12 @@ describe.skipIf(!hasEmulator)('placement, run on the twin', () => {
     const { ask } = await openFake(disco, fast, placement);
     expect(JSON.parse(await ask('#ids 3 | 17')).logits).toEqual([6, 34, 12]);
     expect(JSON.parse(await ask('#ids 1000000 1000')).instructions.inference).toBeGreaterThan(1e6);
+  });
+
+  test('Helium is on when the model runs', async () => {
+    const sum = { FAKE_LAST: 'vaddvq_s32(vdupq_n_s32(id))' };
+    const { ask } = await openFake(loadTarget('mps3-an547'), sum);
+    expect(JSON.parse(await ask('#ids 3 17')).logits).toEqual([40, 0, 4 * 17 - 5]);
   });
 
   test('the measured stack stays below the bound', async () => {

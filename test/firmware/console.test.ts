@@ -1,47 +1,49 @@
-/** The console protocol, on every board that can be emulated. */
+/** The console protocol, on every emulated machine. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { hasEmulator, openFake, targets } from './fake-firmware.ts';
+import { openQemuConsole } from '../../toolchain/emulate/qemu.ts';
+import { emulatedBoards, hasEmulator, openFake, targets } from './fake-firmware.ts';
 
 const byName = (name: string) => targets.find((target) => target.name === name)!;
 const m4 = byName('mps2-an386');
 
 describe.skipIf(!hasEmulator)('console', () => {
-  test.each(
-    targets.filter((target) => target.emulation).map((target) => [target.name, target] as const),
-  )('%s answers text, pairs, ids and questions', async (_name, target) => {
-    const { ask, close } = await openFake(target);
-    const answer = async (line: string) => JSON.parse(await ask(line));
+  test.each(emulatedBoards.map((target) => [target.name, target] as const))(
+    '%s answers text, pairs, ids and questions',
+    async (_name, target) => {
+      const { ask, close } = await openFake(target);
+      const answer = async (line: string) => JSON.parse(await ask(line));
 
-    expect(await answer('hello')).toEqual({
-      tokens: 5,
-      truncated: false,
-      label: 'games "quoted"',
-      logits: [1064, 0, 106],
-      instructions: { tokenizer: expect.any(Number), inference: expect.any(Number) },
-    });
-    expect(await answer('a\tbc')).toMatchObject({
-      tokens: 3,
-      label: 'café',
-      logits: [194, 394, 94],
-    });
-    expect(await answer('#ids 3 17 | 42 8')).toMatchObject({ tokens: 4, logits: [40, 100, 3] });
-    expect(await answer('?')).toEqual({
-      name: 'fake',
-      target: 'test',
-      sha256: expect.stringMatching(/^(0123456789abcdef){4}$/),
-      kind: 'classification',
-      maxTokens: 16,
-      outputs: 3,
-      outputScale: expect.closeTo(0.0123, 9),
-      labels: ['games "quoted"', 'café', 'tab\there'],
-      arenaBytes: 6144,
-      textBytes: 6144 - 256,
-      stack: { availableBytes: expect.any(Number), peakBytes: expect.any(Number) },
-      counter: 'instructions',
-    });
-    await close();
-  });
+      expect(await answer('hello')).toEqual({
+        tokens: 5,
+        truncated: false,
+        label: 'games "quoted"',
+        logits: [1064, 0, 106],
+        instructions: { tokenizer: expect.any(Number), inference: expect.any(Number) },
+      });
+      expect(await answer('a\tbc')).toMatchObject({
+        tokens: 3,
+        label: 'café',
+        logits: [194, 394, 94],
+      });
+      expect(await answer('#ids 3 17 | 42 8')).toMatchObject({ tokens: 4, logits: [40, 100, 3] });
+      expect(await answer('?')).toEqual({
+        name: 'fake',
+        target: 'test',
+        sha256: expect.stringMatching(/^(0123456789abcdef){4}$/),
+        kind: 'classification',
+        maxTokens: 16,
+        outputs: 3,
+        outputScale: expect.closeTo(0.0123, 9),
+        labels: ['games "quoted"', 'café', 'tab\there'],
+        arenaBytes: 6144,
+        textBytes: 6144 - 256,
+        stack: { availableBytes: expect.any(Number), peakBytes: expect.any(Number) },
+        counter: 'instructions',
+      });
+      await close();
+    },
+  );
 
   test('a line of 4 KB arrives whole, and one that does not fit is an error', async () => {
     const { ask } = await openFake(m4);
@@ -159,6 +161,43 @@ describe.skipIf(!hasEmulator)('when the firmware goes wrong', () => {
       details: { code: 'firmware-hang', message: 'the firmware does not answer after 0.3 s' },
     });
     await expect(ask('hello')).rejects.toMatchObject({ details: { code: 'emulator-stopped' } });
+  });
+
+  test('an image that is no firmware', async () => {
+    const open = openQemuConsole({ target: m4, elfPath: '/dev/null' });
+    await expect(open).rejects.toMatchObject({
+      details: {
+        code: 'emulator-stopped',
+        message: expect.stringContaining(
+          "the emulator stopped\nqemu: fatal: Lockup: can't escalate",
+        ),
+      },
+    });
+  });
+
+  test('a board without a twin cannot be emulated', async () => {
+    const open = openQemuConsole({ target: { ...m4, emulation: undefined }, elfPath: '' });
+    await expect(open).rejects.toMatchObject({
+      kind: 'user',
+      details: { code: 'no-emulator', message: 'mps2-an386 has no emulated twin' },
+    });
+  });
+
+  test('a missing emulator names the package', async () => {
+    const path = process.env['PATH'];
+    process.env['PATH'] = '';
+    try {
+      await expect(openQemuConsole({ target: m4, elfPath: '' })).rejects.toMatchObject({
+        kind: 'environment',
+        details: {
+          code: 'missing-emulator',
+          message: 'qemu-system-arm is not installed',
+          hint: 'On Debian and Ubuntu: apt install qemu-system-arm',
+        },
+      });
+    } finally {
+      process.env['PATH'] = path;
+    }
   });
 
   test('a broken stack canary spoils the answer', async () => {

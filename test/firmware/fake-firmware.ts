@@ -37,9 +37,9 @@ export function fakeSources(variant: Variant = {}): FirmwareRequest['sources'] {
     readFileSync(packagePath('test', 'firmware', 'fake-model', name), 'utf8');
   let header = read('lm2mcu_model.h');
   for (const [macro, value] of Object.entries(variant)) {
-    const line = new RegExp(`^#define ${macro}\\b.*$`, 'm');
+    const line = new RegExp(`^#define ${macro}\\b(\\(\\w+\\))?.*$`, 'm');
     if (!line.test(header)) throw new Error(`the fake model has no ${macro}`);
-    header = header.replace(line, `#define ${macro} ${value}`);
+    header = header.replace(line, `#define ${macro}$1 ${value}`);
   }
   return [
     { path: 'fake_model.c', content: read('fake_model.c') },
