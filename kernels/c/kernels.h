@@ -48,6 +48,11 @@ void lm_linear_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
 void lm_linear_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
                           int32_t y_stride, void *scratch);
 
+void lm_linear_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
+                         void *scratch);
+void lm_linear_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                          int32_t y_stride, void *scratch);
+
 /* Unnormalised attention of a group of heads: column ranges, side by side. */
 typedef struct {
   int32_t heads;
