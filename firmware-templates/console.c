@@ -15,8 +15,13 @@
 #include "lm2mcu_model.h"
 #include "platform.h"
 
-static uint8_t arena[LM2MCU_ARENA_BYTES]
-    __attribute__((aligned(16), section(".lm2mcu.arena")));
+/* Where there is a linker script, it places the arena. */
+#ifdef LM2MCU_SECTIONS
+#define ARENA_ATTRIBUTES __attribute__((aligned(16), section(".lm2mcu.arena")))
+#else
+#define ARENA_ATTRIBUTES __attribute__((aligned(16)))
+#endif
+static uint8_t arena[LM2MCU_ARENA_BYTES] ARENA_ATTRIBUTES;
 
 typedef enum { LINE_TEXT, LINE_IDS, LINE_CARD, LINE_TOO_LONG, LINE_BAD_IDS } line_kind;
 

@@ -18,6 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum {
   LM2MCU_OK = 0,
   /* More token ids than max_tokens (text is cut instead, see lm2mcu_tokens). */
@@ -78,5 +82,9 @@ lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result);
 
 /* Index of the largest value, the first of equals. */
 int32_t lm2mcu_best(const int16_t *values, int32_t columns);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -117,6 +117,14 @@ describe.skipIf(!hasEmulator)('console', () => {
     expect(JSON.parse(await ask('?'))).toMatchObject({ kind: 'embedding', labels: null });
   });
 
+  test('a chip counts cycles', async () => {
+    const { ask } = await openFake({ ...m4, counter: { ...m4.counter, unit: 'cycles' } });
+    expect(JSON.parse(await ask('hello'))).toMatchObject({
+      instructions: null,
+      cycles: { tokenizer: expect.any(Number), inference: expect.any(Number) },
+    });
+  });
+
   test('the scale survives its decimal form', async () => {
     const { ask } = await openFake(m4);
     const floatOf = (bits: number) => new Float32Array(new Int32Array([bits]).buffer)[0]!;

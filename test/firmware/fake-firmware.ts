@@ -54,7 +54,7 @@ export function buildFake(
   variant: Variant = {},
   placement: FirmwareRequest['placement'] = {},
 ): Promise<Firmware> {
-  const key = JSON.stringify([target.name, variant, placement]);
+  const key = JSON.stringify([target.name, target.counter, variant, placement]);
   const firmware =
     built.get(key) ??
     buildFirmware({

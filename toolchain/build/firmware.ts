@@ -23,14 +23,19 @@ export interface FirmwareSource {
   /** Relative, with forward slashes: `lm2mcu_model.c`, `kernels/linear_s8.c`. */
   readonly path: string;
   readonly content: string | Uint8Array;
+  /** Instead of the request's, where another level was measured to be better. */
+  readonly optimisation?: Optimisation;
 }
+
+export type Optimisation = 'O2' | 'O3' | 'Os';
 
 export interface FirmwareRequest {
   readonly target: Target;
   readonly sources: readonly FirmwareSource[];
   /** Sections not named here stay with the code; `.lm2mcu.arena` goes to the data region. */
   readonly placement: Placement;
-  readonly optimisation: 'O2' | 'O3' | 'Os';
+  readonly optimisation: Optimisation;
+  /** Absolute; its `sources` and `objects` are replaced. */
   readonly outDir: string;
 }
 
@@ -172,10 +177,11 @@ interface CompileJob {
 }
 
 function sharedJobs(request: FirmwareRequest): readonly CompileJob[] {
-  const optimisation = `-${request.optimisation}`;
   const generated = request.sources
     .filter(({ path }) => path.endsWith('.c'))
-    .map(({ path }) => job(`sources/${path}`, [optimisation], undefined));
+    .map((source) =>
+      job(`sources/${source.path}`, [`-${source.optimisation ?? request.optimisation}`], undefined),
+    );
   const template = (name: string, ...flags: readonly string[]) =>
     job(`sources/firmware/${name}.c`, flags, undefined);
   return [
@@ -208,7 +214,9 @@ function cpuFlags({ core: { gcc } }: Target): readonly string[] {
   return ['-mthumb', `-mcpu=${gcc.cpu}`, `-mfpu=${gcc.fpu}`, `-mfloat-abi=${gcc.floatAbi}`];
 }
 
-function compileFlags({ target, outDir }: FirmwareRequest): readonly string[] {
+function compileFlags({ target, outDir, sources }: FirmwareRequest): readonly string[] {
+  const headers = sources.filter(({ path }) => path.endsWith('.h'));
+  const folders = new Set(['sources', ...headers.map(({ path }) => dirname(`sources/${path}`))]);
   return [
     ...cpuFlags(target),
     '-std=gnu11',
@@ -224,8 +232,7 @@ function compileFlags({ target, outDir }: FirmwareRequest): readonly string[] {
     '-fcallgraph-info=su',
     '-DLM2MCU_SECTIONS', // lm2mcu_model.h
     `-ffile-prefix-map=${outDir}=.`,
-    '-Isources',
-    '-Isources/firmware',
+    ...[...folders, 'sources/firmware'].map((folder) => `-I${folder}`),
   ];
 }
 

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The platform of the console on a host: stdin and stdout are its UART. It ends with its input.
+ */
+#define _POSIX_C_SOURCE 199309L
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "platform.h"
+
+uint8_t uart_read(void) {
+  const int character = getchar();
+  if (character == EOF) exit(fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+  return (uint8_t)character;
+}
+
+/* Nobody waits for half a line. */
+void uart_write(uint8_t byte) {
+  putchar(byte);
+  if (byte == '\n') fflush(stdout);
+}
+
+const char counter_unit[] = "nanoseconds";
+
+uint64_t counter_ticks(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t counter_units(uint64_t ticks) { return ticks; }
+
+/* The host's stack is large and not painted. */
+stack_use stack_measure(void) { return (stack_use){0}; }
