@@ -32,3 +32,13 @@ export function stagesOf(fixture: string): Readonly<Record<string, Graph<Stage>>
   const legal: Graph<'legal'> = { ...fuseTable(quantized), stage: 'legal' };
   return { imported: graph, fused, demanded, split, quantized, legal };
 }
+
+/** Stored forms have one zero only; an integer −0 means the same. */
+export function withoutNegativeZero(value: unknown): unknown {
+  if (typeof value === 'number') return value + 0;
+  if (Array.isArray(value)) return value.map(withoutNegativeZero);
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, withoutNegativeZero(item)]),
+  );
+}

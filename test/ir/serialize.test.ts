@@ -7,7 +7,7 @@ import { Lm2mcuError } from '../../toolchain/errors.ts';
 import { importModel, modelCardSchema } from '../../toolchain/importers/index.ts';
 import { graphBuilder } from '../../toolchain/ir/build.ts';
 import { parseGraph, serializeGraph } from '../../toolchain/ir/serialize.ts';
-import { fixturePath, fixtures, stagesOf } from './graphs.ts';
+import { fixturePath, fixtures, stagesOf, withoutNegativeZero } from './graphs.ts';
 
 describe.each(fixtures)('%s', (fixture) => {
   test.each(Object.entries(stagesOf(fixture)))('%s graph comes back', (_name, graph) => {
@@ -21,16 +21,6 @@ describe.each(fixtures)('%s', (fixture) => {
     expect(interpret(back.graph, tokens)).toEqual(interpret(graph, tokens));
   });
 });
-
-/** JSON has one zero only; an integer −0 means the same. */
-function withoutNegativeZero(value: unknown): unknown {
-  if (typeof value === 'number') return value + 0;
-  if (Array.isArray(value)) return value.map(withoutNegativeZero);
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, withoutNegativeZero(item)]),
-  );
-}
 
 const arrayTypes = [Float32Array, Float64Array, Int8Array, Uint8Array, Int16Array, Int32Array];
 const { extra: anyExtra } = fc.letrec((tie) => ({
