@@ -143,7 +143,9 @@ static void write_text(const char *text) {
   while (*text != '\0') uart_write((uint8_t)*text++);
 }
 
-static void write_hex_digit(uint32_t digit) { uart_write((uint8_t)"0123456789abcdef"[digit & 15u]); }
+static void write_hex_digit(uint32_t digit) {
+  uart_write((uint8_t)"0123456789abcdef"[digit & 15u]);
+}
 
 /* Labels are UTF-8 already: only quotes, backslashes and control characters need escaping. */
 static void write_string(const char *text) {

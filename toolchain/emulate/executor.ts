@@ -1,0 +1,245 @@
+/**
+ * A compiled model on any machine behind one interface: text or tokens in, the raw integers out, the
+ * same on every machine.
+ *
+ *   interpreter   the graph of graph.bin, op by op: the definition of the bits
+ *   program       the schedule of that graph on one arena, as the chip does it
+ *   host          the emitted C with portable kernels, compiled here
+ *   emulator      the firmware image under QEMU
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadKernels } from '../../kernels/load.ts';
+import { emitModel, type SourceFile, sha256Of } from '../emit/c-model.ts';
+import { assertExhaustive, internalError, type Lm2mcuError, userError } from '../errors.ts';
+import type { Matrix } from '../ir/graph.ts';
+import { compactEncoder, type Example } from '../pipeline.ts';
+import type { Program } from '../schedule/program.ts';
+import { schedule } from '../schedule/schedule.ts';
+import { kernelScratch } from '../schedule/scratch.ts';
+import { compileTokenizer } from '../tokenizer/compile.ts';
+import { openHostConsole } from './host-c.ts';
+import { interpret, type Tokens } from './interpreter.ts';
+import type { ProcessConsole } from './process-console.ts';
+import { runProgram } from './program.ts';
+import { openQemuConsole } from './qemu.ts';
+import { parseStoredModel, type RunnableModel, readGraphFile } from './stored-model.ts';
+
+export const executorKinds = ['interpreter', 'program', 'host', 'emulator'] as const;
+export type ExecutorKind = (typeof executorKinds)[number];
+
+export interface Answer {
+  /** Special tokens included. */
+  readonly tokens: number;
+  readonly truncated: boolean;
+  /** (rows, columns); times the output tensor's scale they are reals. */
+  readonly outputs: Int16Array;
+  readonly rows: number;
+  readonly columns: number;
+  /** Null where they cannot be counted. */
+  readonly instructions: { readonly tokenizer: number; readonly inference: number } | null;
+}
+
+export interface Executor {
+  readonly on: ExecutorKind;
+  readonly model: RunnableModel;
+  classify(example: Pick<Example, 'text' | 'textPair'>): Promise<Answer>;
+  /** Compact ids, special tokens included. */
+  runTokens(tokens: Tokens): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+export interface BuiltModel {
+  readonly graphBin: Uint8Array;
+  /** `Firmware.emulatorElfPath`; only `emulator` needs it. */
+  readonly emulatorElfPath?: string | undefined;
+}
+
+export interface ExecutorOptions {
+  /** `host`: with address and undefined-behaviour sanitizers. */
+  readonly sanitize?: boolean;
+}
+
+/** `built`: what `lm2mcu build` wrote, or its parts. */
+export async function openExecutor(
+  on: ExecutorKind,
+  built: string | BuiltModel,
+  { sanitize = false }: ExecutorOptions = {},
+): Promise<Executor> {
+  const { graphBin, emulatorElfPath } = typeof built === 'string' ? readBuilt(built) : built;
+  const model = parseStoredModel(graphBin);
+  switch (on) {
+    case 'interpreter':
+      return inProcess(on, model, (tokens) => interpret(model.graph, tokens));
+    case 'program': {
+      const program = programOf(model, model.target.core.features);
+      return inProcess(on, model, (tokens) => runProgram(program, tokens));
+    }
+    case 'host': {
+      const sources = portableSources(model, graphBin);
+      return onConsole(on, model, await openHostConsole({ sources, sanitize }));
+    }
+    case 'emulator': {
+      if (emulatorElfPath === undefined) throw noFirmware();
+      const { target } = model;
+      return onConsole(on, model, await openQemuConsole({ target, elfPath: emulatorElfPath }));
+    }
+    default:
+      return assertExhaustive(on);
+  }
+}
+
+function readBuilt(folder: string): BuiltModel {
+  const images = ['firmware-twin.elf', 'firmware.elf'].map((name) => join(folder, name));
+  return {
+    graphBin: readGraphFile(join(folder, 'graph.bin')),
+    emulatorElfPath: images.find((path) => existsSync(path)),
+  };
+}
+
+function noFirmware(): Lm2mcuError {
+  return userError({
+    code: 'no-firmware',
+    message: 'there is no firmware image beside graph.bin',
+    where: 'firmware.elf',
+    hint: 'Build for a board: lm2mcu build <model> --target <board> --out <dir>',
+  });
+}
+
+function programOf(
+  { graph, maxTokens, plan }: RunnableModel,
+  features: readonly string[],
+): Program {
+  return schedule(graph, {
+    maxTokens,
+    tileRows: plan.tileRows,
+    scratchBytes: kernelScratch(loadKernels(), features, maxTokens),
+  });
+}
+
+/** The target's own kernels are not for this machine. */
+function portableSources(model: RunnableModel, graphBin: Uint8Array): readonly SourceFile[] {
+  const features: readonly string[] = [];
+  return emitModel({
+    program: programOf(model, features),
+    card: model.card,
+    tokenizer: compileTokenizer(model.tokenizer),
+    targetName: model.target.name,
+    features,
+    kernels: loadKernels(),
+    sha256: sha256Of(graphBin),
+  }).sources;
+}
+
+function inProcess(
+  on: ExecutorKind,
+  model: RunnableModel,
+  run: (tokens: Tokens) => readonly Matrix[],
+): Executor {
+  const encode = compactEncoder(model, model.maxTokens);
+  const answer = (tokens: Tokens, truncated: boolean): Answer => {
+    const { data, rows, columns } = run(tokens)[0]!;
+    const outputs = Int16Array.from(data);
+    return { tokens: tokens.ids.length, truncated, outputs, rows, columns, instructions: null };
+  };
+  return {
+    on,
+    model,
+    classify: async (example) => {
+      const tokens = encode(example);
+      return answer(tokens, tokens.truncated);
+    },
+    runTokens: async (tokens) => {
+      checkTokens(model, tokens);
+      return answer(tokens, false);
+    },
+    close: async () => {},
+  };
+}
+
+function onConsole(on: ExecutorKind, model: RunnableModel, console: ProcessConsole): Executor {
+  return {
+    on,
+    model,
+    classify: async (example) => parseAnswer(model, await console.ask(textLine(example))),
+    runTokens: async (tokens) => {
+      checkTokens(model, tokens);
+      return parseAnswer(model, await console.ask(idsLine(tokens)));
+    },
+    close: () => console.close(),
+  };
+}
+
+/** A text on the console is one line: for BERT any white space is a space, and TAB begins the pair. */
+export function textLine({ text, textPair }: Pick<Example, 'text' | 'textPair'>): string {
+  const oneLine = (part: string) => part.replaceAll(/[\t\n\r]/g, ' ');
+  const line = textPair === undefined ? oneLine(text) : `${oneLine(text)}\t${oneLine(textPair)}`;
+  return /^[#?]/.test(line) ? `#text ${line}` : line;
+}
+
+export function idsLine({ ids, segmentStart }: Tokens): string {
+  const words = Array.from(ids, String);
+  if (segmentStart < words.length) words.splice(segmentStart, 0, '|');
+  return ['#ids', ...words].join(' ');
+}
+
+/** What `lm2mcu_set_tokens` checks. */
+function checkTokens({ maxTokens, idOrder }: RunnableModel, { ids, segmentStart }: Tokens): void {
+  if (ids.length > maxTokens) {
+    throw userError({
+      code: 'too-long',
+      message: `${ids.length} tokens are more than the model was built for (${maxTokens})`,
+      hint: 'Give fewer, or build with a larger --max-tokens.',
+    });
+  }
+  const areKnown = Array.from(ids).every(
+    (id) => Number.isInteger(id) && isBelow(id, idOrder.length),
+  );
+  const startsInside = Number.isInteger(segmentStart) && isBelow(segmentStart, ids.length + 1);
+  if (ids.length >= 1 && areKnown && startsInside) return;
+  throw userError({
+    code: 'bad-token',
+    message: 'no token, an unknown token id or a wrong segment start',
+    hint: `Compact ids go from 0 to ${idOrder.length - 1}.`,
+  });
+}
+
+function isBelow(value: number, limit: number): boolean {
+  return value >= 0 && value < limit;
+}
+
+/** What the console prints; it is our own firmware that speaks. */
+interface ConsoleAnswer {
+  readonly tokens: number;
+  readonly truncated: boolean;
+  readonly logits?: readonly number[];
+  readonly embedding?: readonly number[];
+  readonly instructions: Answer['instructions'];
+  readonly error?: { readonly code: string; readonly message: string; readonly limit?: number };
+}
+
+export function parseAnswer({ graph }: RunnableModel, line: string): Answer {
+  const answer: ConsoleAnswer = JSON.parse(line);
+  if (answer.error !== undefined) throw consoleError(answer.error);
+  const { tokens, truncated, logits, embedding, instructions } = answer;
+  const values = logits ?? embedding;
+  if (values === undefined) throw internalError('the console gave no values', line);
+  const columns = graph.tensors[graph.outputs[0]!]!.shape[1];
+  const rows = values.length / columns;
+  return { tokens, truncated, outputs: Int16Array.from(values), rows, columns, instructions };
+}
+
+function consoleError({ code, message, limit }: NonNullable<ConsoleAnswer['error']>): Lm2mcuError {
+  if (code === 'line-too-long') {
+    return userError({
+      code,
+      message,
+      ...(limit === undefined ? {} : { availableBytes: limit }),
+      hint: 'Give a shorter text: what goes beyond the model’s tokens is cut off anyway.',
+    });
+  }
+  if (code === 'too-long') {
+    return userError({ code, message, hint: 'Build with a larger --max-tokens.' });
+  }
+  return internalError(`the console answered ${code}: ${message}`);
+}

@@ -1,0 +1,80 @@
+/**
+ * The firmware's C on this machine: the emitted model with portable kernels, and the console of the
+ * firmware on stdin and stdout, compiled with the host's gcc into a folder of its own.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { SourceFile } from '../emit/c-model.ts';
+import { environmentError, internalError } from '../errors.ts';
+import { packagePath } from '../package-root.ts';
+import { openProcessConsole, type ProcessConsole } from './process-console.ts';
+
+const COMPILER = 'gcc';
+
+export interface HostRequest {
+  readonly sources: readonly SourceFile[];
+  /** Watch every memory access and every operation without a meaning in C. */
+  readonly sanitize: boolean;
+}
+
+const optimised = ['-O2'];
+const sanitized = ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+
+export async function openHostConsole(request: HostRequest): Promise<ProcessConsole> {
+  const folder = mkdtempSync(join(tmpdir(), 'lm2mcu-host-'));
+  try {
+    const command = buildHost(request, folder);
+    const console = await openProcessConsole({
+      command,
+      args: [],
+      where: 'the firmware compiled for this host',
+      stopped: { code: 'host-stopped', message: 'the program stopped' },
+      missing: () => internalError('the compiled program is not there'),
+    });
+    return {
+      ask: console.ask,
+      close: async () => {
+        await console.close();
+        rmSync(folder, { recursive: true });
+      },
+    };
+  } catch (error) {
+    rmSync(folder, { recursive: true });
+    throw error;
+  }
+}
+
+/** The path of the program. */
+function buildHost({ sources, sanitize }: HostRequest, folder: string): string {
+  for (const { path, content } of sources) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+  for (const file of ['lm2mcu.h', 'platform.h', 'console.c', 'host/host.c']) {
+    mkdirSync(dirname(join(folder, 'firmware', file)), { recursive: true });
+    cpSync(packagePath('firmware-templates', file), join(folder, 'firmware', file));
+  }
+  const program = join(folder, 'firmware', 'host', 'program');
+  const args = [
+    ...['-std=c99', '-Wall', '-Wextra', '-Wconversion'],
+    ...(sanitize ? sanitized : optimised),
+    ...['-I.', '-Ifirmware'],
+    ...sources.map(({ path }) => path).filter((path) => path.endsWith('.c')),
+    ...['firmware/console.c', 'firmware/host/host.c', '-o', program],
+  ];
+  const { status, stderr, error } = spawnSync(COMPILER, args, { cwd: folder, encoding: 'utf8' });
+  if (error !== undefined && 'code' in error && error.code === 'ENOENT') throw missingCompiler();
+  if (error !== undefined) throw error;
+  if (status !== 0) throw internalError(`${COMPILER} failed:\n${stderr}`);
+  return program;
+}
+
+function missingCompiler() {
+  return environmentError({
+    code: 'missing-host-compiler',
+    message: `${COMPILER} is not installed`,
+    hint: 'On Debian and Ubuntu: apt install gcc',
+  });
+}

@@ -1,0 +1,72 @@
+/** Reads a `graph.bin` back: a compiled model with all that is needed to run it. */
+import { readFileSync } from 'node:fs';
+import * as z from 'zod';
+import { userError } from '../errors.ts';
+import { modelCardSchema } from '../importers/index.ts';
+import type { Graph } from '../ir/graph.ts';
+import { parseGraph } from '../ir/serialize.ts';
+import type { StoredModel } from '../pipeline.ts';
+import type { Target } from '../targets.ts';
+
+export interface RunnableModel extends StoredModel {
+  readonly graph: Graph<'legal'>;
+}
+
+const natural = z.int().nonnegative();
+
+const tokenizerSchema = z.strictObject({
+  vocabulary: z.array(z.string()),
+  lowercase: z.boolean(),
+  stripAccents: z.boolean(),
+  tokenizeChinese: z.boolean(),
+  unknownId: natural,
+  clsId: natural,
+  sepId: natural,
+  padId: natural,
+  maskId: natural.exactOptional(),
+  addedTokens: z.array(z.strictObject({ text: z.string(), id: natural })),
+  continuationPrefix: z.string(),
+  maxWordChars: natural,
+});
+
+/** The board was checked when it was loaded; here only what picks its parts is. */
+const targetSchema = z.custom<Target>(
+  (value) =>
+    z
+      .object({ name: z.string(), core: z.object({ features: z.array(z.string()) }) })
+      .safeParse(value).success,
+  'is no target',
+);
+
+const storedModelSchema = z.strictObject({
+  card: modelCardSchema,
+  tokenizer: tokenizerSchema,
+  idOrder: z.instanceof(Int32Array),
+  target: targetSchema,
+  maxTokens: z.int().positive(),
+  plan: z.strictObject({ headGroups: z.int().positive(), tileRows: z.int().positive() }),
+});
+
+export function parseStoredModel(graphBin: Uint8Array): RunnableModel {
+  const { graph, extra } = parseGraph(graphBin, storedModelSchema);
+  if (graph.stage !== 'legal') throw notBuilt('its graph was not compiled to the end');
+  return { ...extra, graph: graph as Graph<'legal'> };
+}
+
+export function readGraphFile(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw notBuilt(reason);
+  }
+}
+
+function notBuilt(reason: string) {
+  return userError({
+    code: 'not-built',
+    message: `there is no compiled model here: ${reason}`,
+    where: 'graph.bin',
+    hint: 'Build it first: lm2mcu build <model> --target <board> --out <dir>',
+  });
+}
