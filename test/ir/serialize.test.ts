@@ -1,12 +1,14 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { interpret } from '../../toolchain/emulate/interpreter.ts';
-import { Lm2mcuError } from '../../toolchain/errors.ts';
+import { formatError, internalError, Lm2mcuError } from '../../toolchain/errors.ts';
 import { importModel, modelCardSchema } from '../../toolchain/importers/index.ts';
 import { graphBuilder } from '../../toolchain/ir/build.ts';
 import { parseGraph, serializeGraph } from '../../toolchain/ir/serialize.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
 import { fixturePath, fixtures, stagesOf, withoutNegativeZero } from './graphs.ts';
 
 describe.each(fixtures)('%s', (fixture) => {
@@ -77,31 +79,29 @@ test('the model card and the tokenizer fit in', () => {
 
 test('an extra of another form is a user error', () => {
   const bytes = serializeGraph(tiny, { card: 1 });
-  expect(() => parseGraph(bytes, z.object({ card: z.string() }))).toThrow(/extra\.card/);
+  expect(() => parseGraph(bytes, z.object({ card: z.string() }))).toThrow(/header\.extra\.card/);
 });
 
-/** Only the user's errors; our own would be a bug. */
-function expectUserError(bytes: Uint8Array): void {
+/** The user's error that reading gives; another error, or none, is a bug. */
+function userErrorOf(bytes: Uint8Array): Lm2mcuError {
   try {
     parseGraph(bytes);
   } catch (error) {
-    expect(error).toBeInstanceOf(Lm2mcuError);
-    expect((error as Lm2mcuError).kind).toBe('user');
-    return;
+    if (error instanceof Lm2mcuError && error.kind === 'user') return error;
+    throw error;
   }
-  throw new Error('the damage was not seen');
+  throw internalError('the damage was not seen');
 }
 
 const legalBytes = serializeGraph(stagesOf('seqcls-odd-f32')['legal']!, { card: 'a' });
 
 test('any flipped bit and any cut is seen', () => {
-  for (let end = 0; end < 400; end++) expectUserError(legalBytes.subarray(0, end));
+  for (let end = 0; end < 400; end++) userErrorOf(legalBytes.subarray(0, end));
   fc.assert(
     fc.property(fc.nat(legalBytes.length - 1), fc.nat(7), (index, bit) => {
       const damaged = legalBytes.slice();
       damaged[index]! ^= 1 << bit;
-      // Bytes 20 to 23 are covered by the checksum as well.
-      expectUserError(damaged);
+      userErrorOf(damaged);
     }),
     { numRuns: 500 },
   );
@@ -125,21 +125,41 @@ function withHeader(edit: (json: string) => string): Uint8Array {
   return bytes;
 }
 
-test.each([
-  ['not JSON', (json: string) => `${json}}`],
-  ['deep', () => `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
-  ['no graph', () => '{"extra":1}'],
-  ['a number', () => '5'],
-  ['an array too long', (json: string) => json.replace(/"int8",(\d+),/, '"int8",8000000,')],
-  ['an array unaligned', (json: string) => json.replace(/\["int32",(\d+),/, '["int32",4,')],
-  ['an unknown array', (json: string) => json.replace('"int32",', '"int64",')],
-  ['another stage', (json: string) => json.replace('"legal"', '"float"')],
-  ['an unknown op', (json: string) => json.replace('"op":"linear"', '"op":"toString"')],
-  ['a missing tensor', (json: string) => json.replace('"output":"classifier"', '"output":"gone"')],
-  ['no heads', (json: string) => json.replace(/"heads":\d+/, '"heads":0')],
-  ['a key more', (json: string) => json.replace('"role":', '"rule":1,"role":')],
-])('a header with %s is a user error', (_name, edit) => {
-  expectUserError(withHeader(edit));
+/** The file with the first `from` in its header replaced. */
+const edited = (from: string | RegExp, to: string) => withHeader((json) => json.replace(from, to));
+const wrongVersion = legalBytes.slice();
+wrongVersion[8] = 9;
+const wrongByte = legalBytes.slice();
+wrongByte[legalBytes.length - 1]! ^= 1;
+
+const damagedFiles: Readonly<Record<string, Uint8Array>> = {
+  'an empty file': new Uint8Array(0),
+  'another file': new TextEncoder().encode('{"name":"tiny","version":"0.1.0"}'),
+  'a file cut off': legalBytes.subarray(0, 1000),
+  'another version': wrongVersion,
+  'a changed byte': wrongByte,
+  'no JSON': withHeader((json) => `${json}}`),
+  'deep nesting': withHeader(() => `${'['.repeat(100_000)}${']'.repeat(100_000)}`),
+  'no graph': withHeader(() => '{"extra":1}'),
+  'a number': withHeader(() => '5'),
+  'an array too long': edited(/"int8",\d+,/, '"int8",8000000,'),
+  'an array unaligned': edited(/"int32",\d+,/, '"int32",4,'),
+  'an unknown array type': edited('"int32",', '"int64",'),
+  'another stage': edited('"legal"', '"float"'),
+  'an unknown op': edited('"op":"linear"', '"op":"toString"'),
+  'a missing tensor': edited('"output":"classifier"', '"output":"gone"'),
+  'a tensor twice': edited('"name":"pooler.dense.bias"', '"name":"pooler.dense.weight"'),
+  'no heads': edited(/"heads":\d+/, '"heads":0'),
+  'a key more': edited('"role":', '"rule":1,"role":'),
+};
+
+test('every message reads as in graph-bin-errors.txt (BLESS=1 rewrites it)', () => {
+  const text = Object.entries(damagedFiles)
+    .map(([name, bytes]) => `# ${name}\n${formatError(userErrorOf(bytes).details)}\n`)
+    .join('\n');
+  const file = packagePath('test/ir/graph-bin-errors.txt');
+  if (process.env['BLESS'] === '1') writeFileSync(file, text);
+  expect(text).toBe(readFileSync(file, 'utf8'));
 });
 
 test('damage behind a right checksum never crashes', () => {

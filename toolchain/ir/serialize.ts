@@ -122,7 +122,8 @@ export function parseGraph(
     .safeParse(decode(parseJson(header), data, maxDepth));
   if (!stored.success) {
     const [issue] = stored.error.issues;
-    throw damaged(`${issue?.path.join('.')}: ${issue?.message}`);
+    const place = ['header', ...(issue?.path ?? [])].join('.');
+    throw damaged(`${place}: ${issue?.message}`);
   }
   const { extra, graph: parsed } = stored.data;
   const tensors = Object.fromEntries(parsed.tensors.map((tensor) => [tensor.name, tensor]));
