@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * nRF52840: the core always runs at 64 MHz. Starts the crystal, which the UART's timing deserves,
- * and the flash instruction cache (Product Specification, 5.4 CLOCK and 4.3.6.10 NVMC ICACHECNF). */
+ * and the flash instruction cache (Product Specification: CLOCK, NVMC ICACHECNF). */
 #include "platform.h"
 
 #define CLOCK_TASKS_HFCLKSTART (*(volatile uint32_t *)0x40000000u)
