@@ -29,8 +29,7 @@ export function runProgram(
   for (const name of graph.inputs) {
     const buffer = program.buffers[name];
     if (buffer === undefined) continue;
-    const source = inputMatrix({ ...tensorOf(graph, name), dtype: buffer.dtype }, tokens);
-    bufferView(arena, buffer).set(source.data);
+    bufferView(arena, buffer).set(inputMatrix(tensorOf(graph, name), tokens).data);
     live.add(buffer);
   }
   let number = 0;

@@ -1,10 +1,20 @@
 /** Building a changed copy of a graph: the few moves that passes are made of. */
-import { opOf } from '../ops/index.ts';
-import { type Graph, type Node, readersOf, type Shape, type Stage, tensorOf } from './graph.ts';
+import { type Graph, type Node, readersOf, type Stage } from './graph.ts';
+import { verify } from './verify.ts';
 
 export interface Pass<S extends Stage> {
   readonly name: string;
   run(graph: Graph<S>): Graph<S>;
+}
+
+/** Runs passes in order; what each leaves behind is verified. */
+export function runPasses<S extends Stage>(graph: Graph<S>, passes: readonly Pass<S>[]): Graph<S> {
+  let current = graph;
+  for (const pass of passes) {
+    current = pass.run(current);
+    verify(current);
+  }
+  return current;
 }
 
 /** The node that makes a tensor, or undefined for inputs and constants. */
@@ -46,10 +56,4 @@ export function inOrder<S extends Stage>(graph: Graph<S>): Graph<S> {
   };
   for (const node of graph.nodes) visit(node);
   return { ...graph, nodes: [...nodes] };
-}
-
-/** The shape the op table infers for a node from the shapes of its operands. */
-export function inferredShape(graph: Pick<Graph<Stage>, 'tensors'>, node: Node): Shape {
-  const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);
-  return opOf(node.op).infer(shapes, node.attrs);
 }

@@ -51,7 +51,6 @@ export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
   evalInteger: ([q, k, v], attrs, integer, out, context) =>
     attentionInteger(q!, k!, v!, attrs, integer, out, context),
   macsPerRow: ([q, , v], _attrs, tokens) => tokens * (q![1] + v![1]),
-  scratchBytesPerRow: (_inputs, _attrs, tokens) => tokens,
   kernel: 'attention',
 };
 

@@ -66,8 +66,6 @@ export interface OpDef<A, I> {
   ): void;
   /** Multiply-accumulates of one output row. */
   macsPerRow(inputs: readonly Shape[], attrs: A, tokens: number): number;
-  /** Scratch bytes a row of a tile needs. */
-  scratchBytesPerRow?(inputs: readonly Shape[], attrs: A, tokens: number): number;
   /** Kernel family in `kernels/kernels.json`; null for views and for ops without an integer form. */
   readonly kernel: string | null;
 }

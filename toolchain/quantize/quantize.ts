@@ -22,13 +22,20 @@ export function quantize(graph: Graph<'float'>, calibration: Calibration): Graph
   const tensors: Record<string, Tensor> = {};
   for (const name of graph.inputs) {
     const tensor = tensorOf(graph, name);
-    tensors[name] = tensor.shape[0] === 'tokens' ? { ...tensor, dtype: 'uint16' } : tensor;
+    tensors[name] = { ...tensor, dtype: integerDtype(graph, tensor) };
   }
   for (const [name, { dtype, quant }] of quants) {
     tensors[name] = { ...tensorOf(graph, name), dtype, quant };
   }
   const nodes = graph.nodes.map((node) => quantizeNode(graph, node, calibration, quants, tensors));
   return { ...graph, stage: 'quantized', nodes, tensors };
+}
+
+/** The integer type of an activation or input, which a planner may ask for before any calibration. */
+export function integerDtype(graph: Graph<'float'>, tensor: Tensor): DType {
+  if (tensor.role === 'input') return tensor.shape[0] === 'tokens' ? 'uint16' : tensor.dtype;
+  if (tensor.role !== 'activation') return tensor.dtype;
+  return graph.outputs.includes(tensor.name) ? 'int16' : 'int8';
 }
 
 interface TensorQuant {
@@ -86,7 +93,7 @@ function chooseQuants(
         ? [Math.min(...useful.map((one) => one[0])), Math.max(...useful.map((one) => one[1]))]
         : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
     const seen = mergeObserved(group.map((name) => calibration.tensors.get(name)!));
-    const dtype = isOutput ? 'int16' : 'int8';
+    const dtype = integerDtype(graph, tensorOf(graph, isOutput ? graph.outputs[0]! : group[0]!));
     const quant = isOutput ? outputQuant(seen) : activationQuant(seen, symmetric, range);
     for (const name of group) quants.set(name, { dtype, quant });
   }

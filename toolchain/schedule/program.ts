@@ -46,7 +46,7 @@ export interface Buffer {
   readonly rows: number;
   readonly columns: number;
   readonly sizeBytes: number;
-  /** In the arena. */
+  /** In the arena; a multiple of 8. */
   readonly offset: number;
   /** First and last call, counted through the program, between which its bytes are in use. */
   readonly firstCall: number;
@@ -59,6 +59,8 @@ export interface Program {
   readonly segments: readonly ProgramSegment[];
   readonly buffers: Readonly<Record<string, Buffer>>;
   readonly arenaBytes: number;
+  /** From here to the arena's end text may lie until the run begins; room for `maxTokens` int32. */
+  readonly textOffset: number;
   /** The most bytes in use during any call: no placement needs less. */
   readonly lowerBoundBytes: number;
 }

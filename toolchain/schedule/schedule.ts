@@ -21,9 +21,13 @@ import { type Block, planArena } from './arena.ts';
 import type { Buffer, BufferKind, Call, Program, ProgramSegment, Slot } from './program.ts';
 import { cutSegments, type Segment } from './segments.ts';
 
+export type ScratchBytes = (graph: Graph<Stage>, node: Node) => number;
+
 export interface ScheduleOptions {
   readonly maxTokens: number;
   readonly tileRows: number;
+  /** Scratch of one call of the kernel that will compute the node. */
+  readonly scratchBytes: ScratchBytes;
 }
 
 /** `graph` may be of any stage: only shapes and dtypes count (a planner asks before quantization). */
@@ -31,14 +35,12 @@ export function schedule(graph: Graph<Stage>, options: ScheduleOptions): Program
   const segments = cutSegments(graph);
   const layout = new Layout(graph, segments, options);
   const programSegments = segments.map((segment, index) => layout.segment(segment, index));
-  const { buffers, arenaBytes, lowerBoundBytes } = layout.place();
+  const placed = layout.place();
   return {
     graph: graph as Graph<'legal'>,
     maxTokens: options.maxTokens,
     segments: programSegments,
-    buffers,
-    arenaBytes,
-    lowerBoundBytes,
+    ...placed,
   };
 }
 
@@ -74,7 +76,9 @@ class Layout {
     }
     for (const name of graph.inputs) {
       const tensor = tensorOf(graph, name);
-      if (tensor.shape[0] === 'tokens') this.open(name, 'input', tensor, options.maxTokens, 0);
+      const isIds = tensor.shape[0] === 'tokens';
+      const shape = isIds ? tensor.shape : ([1, 2] as const); // segment start, number of tokens
+      this.open(name, 'input', { ...tensor, shape }, isIds ? options.maxTokens : 1, 0);
     }
   }
 
@@ -98,10 +102,7 @@ class Layout {
     if (node.op === 'concat') return this.joinColumns(node, segment);
     const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index));
     const output = this.outputSlot(node, segment, tileRows);
-    const shapes = node.inputs.map((name) => tensorOf(this.graph, name).shape);
-    const scratchBytes =
-      (opOf(node.op).scratchBytesPerRow?.(shapes, node.attrs, this.options.maxTokens) ?? 0) *
-      tileRows;
+    const scratchBytes = this.options.scratchBytes(this.graph, node);
     const scratch = scratchBytes > 0 ? `scratch:${node.output}` : null;
     if (scratch !== null) {
       this.buffers.set(scratch, {
@@ -289,7 +290,7 @@ class Layout {
     return buffer.sharesWith === null ? buffer : this.root(buffer.sharesWith);
   }
 
-  place(): Pick<Program, 'buffers' | 'arenaBytes' | 'lowerBoundBytes'> {
+  place(): Pick<Program, 'buffers' | 'arenaBytes' | 'textOffset' | 'lowerBoundBytes'> {
     const last = this.nextCall - 1;
     const roots = [...this.buffers].filter(([, buffer]) => buffer.sharesWith === null);
     const blocks = roots.map(
@@ -323,7 +324,16 @@ class Layout {
         lastCall: block.last,
       };
     }
-    return { buffers, arenaBytes: plan.sizeBytes, lowerBoundBytes: plan.lowerBoundBytes };
+    const inputEnds = Object.values(buffers)
+      .filter(({ kind }) => kind === 'input')
+      .map(({ offset, sizeBytes: bytes }) => offset + bytes);
+    const textOffset = Math.ceil(Math.max(0, ...inputEnds) / 4) * 4;
+    return {
+      buffers,
+      arenaBytes: Math.max(plan.sizeBytes, textOffset + 4 * this.options.maxTokens),
+      textOffset,
+      lowerBoundBytes: plan.lowerBoundBytes,
+    };
   }
 
   private holdsOutput(name: string): boolean {

@@ -1,0 +1,256 @@
+/** The parameters of every node as C: a struct of `kernels.h` a node, and the arrays it points to. */
+import { assertExhaustive, internalError } from '../errors.ts';
+import { type DType, dtypes } from '../ir/dtypes.ts';
+import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
+import type { AddNormInteger, EmbedNormInteger, NormInteger } from '../ops/layer-norm.ts';
+import type { ConstantArray } from './c-text.ts';
+import { identifier, initializer } from './c-text.ts';
+
+/** Sections by what a constant is for; placement and report go by them. */
+export const sectionMacros = {
+  encoder: 'LM2MCU_SECTION_ENCODER',
+  embedding: 'LM2MCU_SECTION_EMBEDDING',
+  tokenizer: 'LM2MCU_SECTION_TOKENIZER',
+} as const;
+export const sectionNames = {
+  encoder: '.lm2mcu.encoder',
+  embedding: '.lm2mcu.embedding',
+  tokenizer: '.lm2mcu.tokenizer',
+  arena: '.lm2mcu.arena',
+} as const;
+
+/** The C type of the struct, its initialiser, and the arrays; null for nodes without a kernel. */
+export interface NodeConstants {
+  readonly name: string;
+  readonly type: string;
+  readonly initializer: string;
+  readonly arrays: readonly ConstantArray[];
+}
+
+/** Lays out linear weights as the chosen kernel reads them. */
+export type PackWeights = (
+  node: Node,
+  weights: Int8Array,
+  rows: number,
+  columns: number,
+) => Int8Array;
+
+/** The C name of a node's parameters. */
+export function paramsName(node: Node): string {
+  return `${identifier(node.name)}_params`;
+}
+
+export function nodeConstants(
+  graph: Graph<'legal'>,
+  node: Node<'legal'>,
+  packWeights: PackWeights,
+): NodeConstants | null {
+  const name = identifier(node.name);
+  const array = (
+    suffix: string,
+    data: ConstantArray['data'],
+    dtype: DType,
+    comment: string,
+    section: keyof typeof sectionMacros = 'encoder',
+  ): ConstantArray => ({
+    name: `${name}_${suffix}`,
+    ctype: dtypes[dtype].c,
+    data,
+    comment: `${node.name}: ${comment}`,
+    isStatic: true,
+    section: sectionMacros[section],
+  });
+  const constant = (
+    index: number,
+  ): { readonly data: ConstantArray['data']; rows: number; columns: number } => {
+    const tensor = tensorOf(graph, node.inputs[index]!);
+    if (!isConstant(tensor)) throw internalError(`'${tensor.name}' is not constant`, node.name);
+    return { data: tensor.data, rows: tensor.shape[0] as number, columns: tensor.shape[1] };
+  };
+  switch (node.op) {
+    case 'linear': {
+      const weight = constant(1);
+      const { multipliers, shifts, zeroPoint, min, max, table } = node.integer;
+      const packed = packWeights(node, weight.data as Int8Array, weight.rows, weight.columns);
+      const shape = `(${weight.rows}, ${weight.columns})`;
+      const arrays = [
+        array('weights', packed, 'int8', `weights ${shape}`),
+        array('bias', constant(2).data, 'int32', 'bias with the input zero point'),
+        array('multipliers', multipliers, 'int32', 'requantization'),
+        array('shifts', shifts, 'int8', 'requantization'),
+        ...(table === null ? [] : [array('table', table, 'int8', 'activation by value + 128')]),
+      ];
+      return {
+        name: paramsName(node),
+        type: 'lm_linear',
+        arrays,
+        initializer: initializer({
+          inputs: weight.columns,
+          outputs: weight.rows,
+          weights: `${name}_weights`,
+          bias: `${name}_bias`,
+          multipliers: `${name}_multipliers`,
+          shifts: `${name}_shifts`,
+          zero_point: zeroPoint,
+          min,
+          max,
+          table: table === null ? 'NULL' : `${name}_table`,
+        }),
+      };
+    }
+    case 'attention': {
+      const { scoreMultipliers, scoreShifts, expTables, mix, zeroPoint } = node.integer;
+      const [q, , v] = node.inputs.map((input) => tensorOf(graph, input).shape[1]);
+      const { heads, causal } = node.attrs;
+      return {
+        name: paramsName(node),
+        type: 'lm_attention',
+        arrays: [
+          array('score_multipliers', scoreMultipliers, 'int32', 'score scale a head'),
+          array('score_shifts', scoreShifts, 'int8', 'score scale a head'),
+          array('exp_tables', expTables, 'uint8', '127·exp(−difference), (heads, 256)'),
+        ],
+        initializer: initializer({
+          heads,
+          head_width: q! / heads,
+          value_width: v! / heads,
+          causal: String(causal),
+          score_multipliers: `${name}_score_multipliers`,
+          score_shifts: `${name}_score_shifts`,
+          exp_tables: `${name}_exp_tables`,
+          mix: requant(mix),
+          zero_point: zeroPoint,
+        }),
+      };
+    }
+    case 'addLayerNorm': {
+      const { integer } = node;
+      return {
+        name: paramsName(node),
+        type: 'lm_add_layernorm',
+        arrays: normArrays(constant(2).data, constant(3).data, array),
+        initializer: initializer({
+          norm: normInitializer(name, constant(2).columns, integer),
+          ...addFields(integer),
+        }),
+      };
+    }
+    case 'embedLayerNorm': {
+      const [word, position, segment] = [constant(2), constant(3), constant(4)];
+      return {
+        name: paramsName(node),
+        type: 'lm_embed_layernorm',
+        arrays: [
+          array('word', word.data, 'int8', `(${word.rows}, ${word.columns})`, 'embedding'),
+          array(
+            'position',
+            position.data,
+            'int8',
+            `(${position.rows}, ${position.columns})`,
+            'embedding',
+          ),
+          array(
+            'segment',
+            segment.data,
+            'int8',
+            `(${segment.rows}, ${segment.columns})`,
+            'embedding',
+          ),
+          ...normArrays(constant(5).data, constant(6).data, array),
+        ],
+        initializer: initializer({
+          norm: normInitializer(name, word.columns, node.integer),
+          word: `${name}_word`,
+          position: `${name}_position`,
+          segment: `${name}_segment`,
+          segments: segment.rows,
+          ...embedFields(node.integer),
+        }),
+      };
+    }
+    case 'meanRows': {
+      const { zeroPoint, mean, min, max } = node.integer;
+      return {
+        name: paramsName(node),
+        type: 'lm_mean_rows',
+        arrays: [],
+        initializer: initializer({
+          width: tensorOf(graph, node.output).shape[1],
+          zero_point: zeroPoint,
+          mean: requant(mean),
+          min,
+          max,
+        }),
+      };
+    }
+    case 'selectRow':
+    case 'concat':
+      return null;
+    case 'activation':
+    case 'add':
+    case 'embed':
+    case 'layerNorm':
+      throw internalError(`op '${node.op}' has no kernel`, node.name);
+    default:
+      return assertExhaustive(node);
+  }
+}
+
+type MakeArray = (
+  suffix: string,
+  data: ConstantArray['data'],
+  dtype: DType,
+  comment: string,
+) => ConstantArray;
+
+function normArrays(
+  gamma: ConstantArray['data'],
+  beta: ConstantArray['data'],
+  array: MakeArray,
+): ConstantArray[] {
+  return [
+    array('gamma', gamma, 'int16', 'gamma'),
+    array('beta', beta, 'int32', 'beta, output zero point and rounding half'),
+  ];
+}
+
+function normInitializer(name: string, width: number, norm: NormInteger): string {
+  const fields = {
+    width,
+    epsilon: `INT64_C(${norm.epsilon})`,
+    fraction: norm.fraction,
+    out_shift: norm.outShift,
+    min: norm.min,
+    max: norm.max,
+    gamma: `${name}_gamma`,
+    beta: `${name}_beta`,
+  };
+  return initializer(fields, '  ');
+}
+
+function addFields(integer: AddNormInteger): Record<string, number> {
+  return {
+    multiplier_a: integer.multiplierA,
+    multiplier_b: integer.multiplierB,
+    zero_point_a: integer.zeroPointA,
+    zero_point_b: integer.zeroPointB,
+  };
+}
+
+function embedFields(integer: EmbedNormInteger): Record<string, number> {
+  return {
+    multiplier_word: integer.multiplierWord,
+    multiplier_position: integer.multiplierPosition,
+    multiplier_segment: integer.multiplierSegment,
+  };
+}
+
+function requant({
+  multiplier,
+  shift,
+}: {
+  readonly multiplier: number;
+  readonly shift: number;
+}): string {
+  return `{.multiplier = ${multiplier}, .shift = ${shift}}`;
+}

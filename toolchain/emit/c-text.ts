@@ -1,0 +1,94 @@
+/** Small pieces of C text: identifiers, constant arrays, struct initialisers. */
+
+/** A node's or tensor's name as a C identifier; `#0` (a head group) becomes `_group_0`. */
+export function identifier(name: string): string {
+  const text = name.replaceAll('#', '_group_').replaceAll(/[^A-Za-z0-9]+/g, '_');
+  return /^[0-9]/.test(text) ? `n${text}` : text;
+}
+
+/** A string as a C literal, any bytes. */
+export function stringLiteral(text: string): string {
+  return `"${[...new TextEncoder().encode(text)].map(literalByte).join('')}"`;
+}
+
+/** Octal, always three digits, so that a following digit does not belong to it. */
+function literalByte(byte: number): string {
+  const isPlain = byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c && byte !== 0x3f;
+  return isPlain ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`;
+}
+
+export type ConstantData =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array;
+
+export interface ConstantArray {
+  readonly name: string;
+  readonly ctype: string;
+  readonly data: ConstantData;
+  /** Shape and meaning. */
+  readonly comment: string;
+  /** `static` where only its own file reads it. */
+  readonly isStatic: boolean;
+  /** Macro that puts it into a section. */
+  readonly section: string | null;
+}
+
+/** Above this many bytes an array is written as string literals, which compile ten times faster. */
+const longestList = 4096;
+
+export function constantArray(array: ConstantArray): string {
+  const { name, ctype, data, comment, isStatic, section } = array;
+  const declaration = `${isStatic ? 'static ' : ''}const ${ctype} ${name}[${data.length}]`;
+  const head = `/* ${comment} */\n${declaration}${section === null ? '' : ` ${section}`} =`;
+  const isBytes = data instanceof Int8Array || data instanceof Uint8Array;
+  if (isBytes && data.length > longestList) return `${head}\n${byteLiterals(data)};\n`;
+  return `${head} {\n${numberLines(data)}};\n`;
+}
+
+function numberLines(data: ConstantData): string {
+  let text = '';
+  let line = ' ';
+  for (const value of data) {
+    // INT32_MIN has no literal of type int.
+    const number = value === -(2 ** 31) ? '-2147483647 - 1' : String(value);
+    if (line.length + number.length + 2 > 100) {
+      text += `${line}\n`;
+      line = ' ';
+    }
+    line += ` ${number},`;
+  }
+  return line === ' ' ? text : `${text}${line}\n`;
+}
+
+const bytesPerLiteral = 32;
+const octal = Array.from({ length: 256 }, (_, byte) => literalByte(byte));
+
+function byteLiterals(data: ConstantData): string {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
+  const lines: string[] = [];
+  for (let start = 0; start < bytes.length; start += bytesPerLiteral) {
+    let line = '  "';
+    const end = Math.min(bytes.length, start + bytesPerLiteral);
+    for (let index = start; index < end; index++) line += octal[bytes[index]!]!;
+    lines.push(`${line}"`);
+  }
+  return lines.join('\n');
+}
+
+/** `.field = value` pairs as an initialiser, a line each. */
+export function initializer(
+  fields: Readonly<Record<string, string | number>>,
+  indent = '',
+): string {
+  const lines = Object.entries(fields).map(([name, value]) => `${indent}  .${name} = ${value},\n`);
+  return `{\n${lines.join('')}${indent}}`;
+}
+
+export function hex(value: number): string {
+  return `0x${value.toString(16).toUpperCase().padStart(4, '0')}`;
+}

@@ -1,0 +1,234 @@
+/**
+ * The whole compiler, in order: a model on disk to a Program and its C sources.
+ *
+ * Nothing is written here; `build/artifacts.ts` writes the results and links them.
+ */
+import { loadKernels, scratchBytes, selectKernel } from '../kernels/load.ts';
+import { sectionNames } from './emit/c-constants.ts';
+import { emitModel, type SourceFile, sha256Of } from './emit/c-model.ts';
+import type { Tokens } from './emulate/interpreter.ts';
+import { internalError, userError } from './errors.ts';
+import { type ImportedModel, importModel, type ModelCard } from './importers/index.ts';
+import { type Graph, type Node, rowsOf, type Stage, tensorOf } from './ir/graph.ts';
+import { runPasses } from './ir/rewrite.ts';
+import { serializeGraph } from './ir/serialize.ts';
+import { verify } from './ir/verify.ts';
+import { opOf } from './ops/index.ts';
+import { fuseLayerNorm } from './passes/fuse-layer-norm.ts';
+import { fuseTable } from './passes/fuse-table.ts';
+import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
+import { rowDemand } from './passes/row-demand.ts';
+import { splitHeads } from './passes/split-heads.ts';
+import { calibrate } from './quantize/calibrate.ts';
+import { quantize } from './quantize/quantize.ts';
+import {
+  arenaRegion,
+  type ConstantSizes,
+  constantParts,
+  placeConstants,
+} from './schedule/placement.ts';
+import { choosePlan, type Plan, type Planned } from './schedule/plan.ts';
+import type { Program } from './schedule/program.ts';
+import { schedule } from './schedule/schedule.ts';
+import type { Target } from './targets.ts';
+import { compileTokenizer } from './tokenizer/compile.ts';
+import { encode } from './tokenizer/encode.ts';
+import type { Tokenizer } from './tokenizer/parse.ts';
+
+/** A text of the user's data; `textPair` is its second sentence. */
+export interface Example {
+  readonly text: string;
+  readonly textPair?: string | undefined;
+  readonly label?: string | undefined;
+}
+
+export interface CompileRequest {
+  readonly modelPath: string;
+  readonly pooling?: 'cls' | 'mean' | undefined;
+  readonly target: Target;
+  readonly maxTokens: number;
+  /** Texts like those the model will see; null calibrates on random tokens. */
+  readonly calibration: readonly Example[] | null;
+  readonly progress?: (phase: string, done: number, total: number) => void;
+}
+
+export interface Compiled {
+  readonly imported: ImportedModel;
+  readonly floatGraph: Graph<'float'>;
+  readonly program: Program;
+  readonly planned: Planned;
+  readonly target: Target;
+  readonly constantSizes: ConstantSizes;
+  /** Region by section of the linked image. */
+  readonly placement: Readonly<Record<string, string>>;
+  readonly graphBin: Uint8Array;
+  readonly sources: readonly SourceFile[];
+  /** Multiply-accumulates at maxTokens, of the graph as imported and as compiled. */
+  readonly macsUnoptimized: number;
+  readonly notes: readonly string[];
+}
+
+export function compile(request: CompileRequest): Compiled {
+  const { target, maxTokens } = request;
+  const kernels = loadKernels();
+  const { pooling } = request;
+  const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
+  checkMaxTokens(maxTokens, imported.card.maxPositions);
+  const tokenizer = compileTokenizer(imported.tokenizer);
+
+  const floatGraph = runPasses(imported.graph, [
+    // Tokens that no text can reach lose their rows before anything is sized or quantized.
+    { name: 'reorder-vocabulary', run: (graph) => reorderVocabulary(graph, tokenizer.idOrder) },
+    fuseLayerNorm,
+    // After the fusion: it then moves through one op per residual join, not three.
+    rowDemand,
+  ]);
+
+  // The plan comes before calibration, so that every plan is calibrated as it will run.
+  const arena = arenaRegion(target);
+  const planned = choosePlan({
+    graph: floatGraph,
+    maxTokens,
+    availableBytes: arena.availableBytes,
+    regionName: arena.region.name,
+    scratchBytes: scratchOf,
+  });
+  const planGraph = splitHeads(floatGraph, () => planned.plan.headGroups);
+
+  const examples = calibrationTokens(request, imported, tokenizer.idOrder);
+  const calibration = calibrate(planGraph, examples, (done, total) =>
+    request.progress?.('calibrate', done, total),
+  );
+  const legal = legalize(quantize(planGraph, calibration));
+
+  const program = schedule(legal, {
+    maxTokens,
+    tileRows: planned.plan.tileRows,
+    scratchBytes: scratchOf,
+  });
+
+  const stored: StoredModel = {
+    card: imported.card,
+    tokenizer: imported.tokenizer,
+    idOrder: tokenizer.idOrder,
+    target,
+    maxTokens,
+    plan: planned.plan,
+  };
+  const graphBin = serializeGraph(legal, stored);
+  const emitted = emitModel({
+    program,
+    card: imported.card,
+    tokenizer,
+    targetName: target.name,
+    features: target.core.features,
+    kernels,
+    sha256: sha256Of(graphBin),
+  });
+  const regions = placeConstants(target, emitted.constantSizes);
+  return {
+    imported,
+    floatGraph,
+    program,
+    planned,
+    target,
+    constantSizes: emitted.constantSizes,
+    placement: {
+      ...Object.fromEntries(constantParts.map((part) => [sectionNames[part], regions[part]])),
+      [sectionNames.arena]: arena.region.name,
+    },
+    graphBin,
+    sources: emitted.sources,
+    macsUnoptimized: macsOf(imported.graph, maxTokens),
+    notes: request.calibration === null ? [...imported.notes, uncalibrated] : imported.notes,
+  };
+
+  function scratchOf(graph: Graph<Stage>, node: Node): number {
+    const family = opOf(node.op).kernel;
+    if (family === null) return 0;
+    const dtype = graph.outputs.includes(node.output) ? 'int16' : 'int8';
+    const inputs = tensorOf(graph, node.inputs[0]!).shape[1];
+    const kernel = selectKernel(kernels, family, dtype, target.core.features);
+    return scratchBytes(kernel, { inputs, tokens: maxTokens });
+  }
+}
+
+/** Only ops with a kernel are left, element-wise tables joined with the linear before them. */
+function legalize(graph: Graph<'quantized'>): Graph<'legal'> {
+  const legal: Graph<'legal'> = { ...fuseTable(graph), stage: 'legal' };
+  verify(legal);
+  return legal;
+}
+
+/** What graph.bin holds beside the graph: all that `run` and `eval` need. */
+export interface StoredModel {
+  readonly card: ModelCard;
+  readonly tokenizer: Tokenizer;
+  /** Vocabulary id of each compact id, by which the graph's tables and the device count. */
+  readonly idOrder: Int32Array;
+  readonly target: Target;
+  readonly maxTokens: number;
+  readonly plan: Plan;
+}
+
+/** Encodes texts to the compact ids that the graph's tables are ordered by. */
+export function compactEncoder(
+  { tokenizer, idOrder }: Pick<StoredModel, 'tokenizer' | 'idOrder'>,
+  maxTokens: number,
+): (example: Example) => Tokens & { readonly truncated: boolean } {
+  const compactOf = new Map(Array.from(idOrder, (id, index) => [id, index]));
+  return ({ text, textPair }) => {
+    const { ids, segmentStart, truncated } = encode(tokenizer, text, textPair, maxTokens);
+    const compact = ids.map((id) => {
+      const index = compactOf.get(id);
+      if (index === undefined) throw internalError(`token ${id} has no compact id`, 'tokenizer');
+      return index;
+    });
+    return { ids: compact, segmentStart, truncated };
+  };
+}
+
+/** Multiply-accumulates of a whole inference over `tokens` tokens. */
+export function macsOf(graph: Graph<Stage>, tokens: number): number {
+  return graph.nodes.reduce((sum, node) => sum + nodeMacs(graph, node, tokens), 0);
+}
+
+export function nodeMacs(graph: Graph<Stage>, node: Node, tokens: number): number {
+  const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);
+  const rows = rowsOf(tensorOf(graph, node.output).shape[0], tokens);
+  return rows * opOf(node.op).macsPerRow(shapes, node.attrs, tokens);
+}
+
+function calibrationTokens(
+  { calibration, maxTokens }: CompileRequest,
+  { tokenizer }: ImportedModel,
+  idOrder: Int32Array,
+): readonly Tokens[] {
+  if (calibration !== null) {
+    return calibration.map(compactEncoder({ tokenizer, idOrder }, maxTokens));
+  }
+  // A fixed linear congruential sequence (Numerical Recipes): the same tokens in every build.
+  let state = 1;
+  const next = (bound: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * bound);
+  };
+  return Array.from({ length: randomExamples }, () => {
+    const length = 2 + next(maxTokens - 1);
+    return { ids: Int32Array.from({ length }, () => next(idOrder.length)), segmentStart: length };
+  });
+}
+
+const randomExamples = 64;
+const uncalibrated =
+  'Calibrated on random tokens: give --calibrate texts.jsonl for the accuracy the model can have.';
+
+function checkMaxTokens(maxTokens: number, maxPositions: number): void {
+  if (Number.isInteger(maxTokens) && maxTokens >= 2 && maxTokens <= maxPositions) return;
+  throw userError({
+    code: 'bad-max-tokens',
+    message: `--max-tokens ${maxTokens} is outside what the model can take`,
+    where: `the model has ${maxPositions} positions`,
+    hint: `Use a whole number from 2 to ${maxPositions}.`,
+  });
+}
