@@ -72,6 +72,7 @@ const cases: Readonly<Record<string, Files>> = {
   'no tokenizer': without(base, 'vocab.txt'),
   'a row missing': { ...base, 'vocab.txt': utf8(`${textOf(base['vocab.txt'])}one\n`) },
   'tokens missing': config({ vocab_size: 500 }),
+  'vocab.txt too large': { ...base, 'vocab.txt': new Uint8Array(16_000_001) },
   'no weights': without(base, weights),
   'pickled weights': { ...without(base, weights), 'pytorch_model.bin': new Uint8Array(1) },
   'misshapen and missing weights': entries((all) => {
@@ -174,6 +175,7 @@ function pathCases(): readonly (readonly [string, string])[] {
   try {
     const results = [
       inFolder('no such path', () => importModel(path('none'))),
+      inFolder('a path that no file can have', () => importModel('a\0b')),
       inFolder('a name on the hub', () => importModel('google/bert_uncased_L-2_H-128_A-2')),
       inFolder('an empty folder', () => importModel(folder)),
     ];

@@ -50,21 +50,24 @@ export function shorten(text: string): string {
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
-/** Parsed JSON takes many times its text, so there is a limit; tokenizer.json has under 1 MB. */
-const maxJsonBytes = 16_000_000;
+/** Parsed text takes many times its bytes, so there is a limit; tokenizer.json has under 1 MB. */
+const maxTextBytes = 16_000_000;
+
+export function checkTextSize(bytes: Uint8Array, file: string): void {
+  if (bytes.length <= maxTextBytes) return;
+  throw userError({
+    code: 'file-too-large',
+    message: `${file} is too large`,
+    where: file,
+    neededBytes: bytes.length,
+    availableBytes: maxTextBytes,
+    hint: 'The text files of a BERT model have less than 1 MB: this is another file.',
+  });
+}
 
 /** A JSON file of the model as typed data; the error lists every field that is wrong. */
 export function parseJsonFile<T>(schema: z.ZodType<T>, bytes: Uint8Array, file: string): T {
-  if (bytes.length > maxJsonBytes) {
-    throw userError({
-      code: 'bad-json',
-      message: `${file} is too large`,
-      where: file,
-      neededBytes: bytes.length,
-      availableBytes: maxJsonBytes,
-      hint: 'A BERT model’s JSON files have less than 1 MB: this is another file.',
-    });
-  }
+  checkTextSize(bytes, file);
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

@@ -7,7 +7,14 @@ import type { Graph } from '../ir/graph.ts';
 import type { ActivationKind } from '../ops/linear.ts';
 import { parseTokenizer, type Tokenizer } from '../tokenizer/parse.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { type ModelFiles, parseJsonFile, quote, recordReads, shorten } from './files.ts';
+import {
+  checkTextSize,
+  type ModelFiles,
+  parseJsonFile,
+  quote,
+  recordReads,
+  shorten,
+} from './files.ts';
 import { type StoredTensor, toFloat32 } from './safetensors.ts';
 
 export type Pooling = 'cls' | 'mean';
@@ -192,6 +199,7 @@ function readTokenizer(files: ModelFiles): Tokenizer {
     return bytes === undefined ? undefined : parseJsonFile(z.unknown(), bytes, name);
   };
   const vocabTxt = files.read('vocab.txt');
+  if (vocabTxt !== undefined) checkTextSize(vocabTxt, 'vocab.txt');
   return parseTokenizer({
     vocabTxt,
     tokenizerConfig: json('tokenizer_config.json'),

@@ -1,8 +1,8 @@
 /** A model on disk, in whichever form, to a float graph with its tokenizer and model card. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { type Lm2mcuError, userError } from '../errors.ts';
-import type { ModelFiles } from './files.ts';
+import { type ModelFiles, quote } from './files.ts';
 import { type ImportedModel, type ImportOptions, importHuggingFace } from './huggingface.ts';
 
 export type { ImportedModel, ImportOptions, ModelCard, ModelKind } from './huggingface.ts';
@@ -10,7 +10,7 @@ export { modelCardSchema } from './huggingface.ts';
 
 /** `path`: a folder as Hugging Face writes it. */
 export function importModel(path: string, options: ImportOptions = {}): ImportedModel {
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = statsOf(path);
   if (stats === undefined) throw noSuchModel(path);
   const isFolder = stats.isDirectory();
   if (!isFolder || !existsSync(join(path, 'config.json'))) throw unknownForm(path, isFolder);
@@ -22,7 +22,7 @@ const maxFileBytes = 2 ** 31 - 1;
 
 function filesInFolder(folder: string): ModelFiles {
   const sizeOf = (name: string): number | undefined => {
-    const stats = statSync(join(folder, name), { throwIfNoEntry: false });
+    const stats = statsOf(join(folder, name));
     return stats?.isFile() ? stats.size : undefined;
   };
   return {
@@ -30,7 +30,8 @@ function filesInFolder(folder: string): ModelFiles {
     read: (name) => {
       const sizeBytes = sizeOf(name);
       if (sizeBytes === undefined) return undefined;
-      if (sizeBytes <= maxFileBytes) return readOne(join(folder, name));
+      if (sizeBytes <= maxFileBytes)
+        return orUnreadable(join(folder, name), (path) => readFileSync(path));
       throw userError({
         code: 'file-too-large',
         message: `${name} is too large for a model that is to run on a microcontroller`,
@@ -43,15 +44,18 @@ function filesInFolder(folder: string): ModelFiles {
   };
 }
 
-function readOne(path: string): Uint8Array {
+function statsOf(path: string): Stats | undefined {
+  return orUnreadable(path, () => statSync(path, { throwIfNoEntry: false }));
+}
+
+function orUnreadable<T>(path: string, read: (path: string) => T): T {
   try {
-    return readFileSync(path);
+    return read(path);
   } catch (cause) {
     const error = userError({
       code: 'unreadable-file',
-      message: `${JSON.stringify(path)} cannot be read: ${cause instanceof Error ? cause.message : cause}`,
-      where: path,
-      hint: 'Check the file’s permissions.',
+      message: `${quote(path)} cannot be read: ${(cause as NodeJS.ErrnoException).code}`,
+      hint: 'Check the path and its permissions.',
     });
     error.cause = cause;
     throw error;
@@ -74,7 +78,7 @@ function noSuchModel(path: string): Lm2mcuError {
 }
 
 function unknownForm(path: string, isFolder: boolean): Lm2mcuError {
-  const names = isFolder ? readdirSync(path) : [basename(path)];
+  const names = isFolder ? orUnreadable(path, (folder) => readdirSync(folder)) : [basename(path)];
   const form = names.map(formOf).find((name) => name !== undefined);
   return userError({
     code: 'unknown-model-form',
