@@ -22,6 +22,17 @@ const template = (folder: string) =>
     message: `no such file in firmware-templates/${folder}/`,
   });
 
+/** Instructions: `call` a call, and for each row `row` + `element`·elements + `mac`·MACs + `score`·scores. */
+const costSchema = z.strictObject({
+  call: z.number().nonnegative(),
+  row: z.number().nonnegative(),
+  element: z.number().nonnegative(),
+  mac: z.number().nonnegative(),
+  score: z.number().nonnegative(),
+  /** Rows that share one pass over the weights; a row without neighbours costs as much as all. */
+  rowsAtOnce: positive,
+});
+
 const coreSchema = z.strictObject({
   name: identifier,
   title: z.string(),
@@ -34,6 +45,15 @@ const coreSchema = z.strictObject({
   exceptionFrameBytes: positive,
   /** firmware-templates/core/. */
   setup: template('core'),
+  /** For estimates before anything runs; see toolchain/report/cost.ts. */
+  cost: z.strictObject({
+    /** The command whose --write put the numbers here. */
+    measuredBy: z.string(),
+    /** Assumed, not measured: no board has been timed. */
+    cyclesPerInstruction: z.number().positive(),
+    /** By kernel family, of the best kernel for the core. */
+    families: z.record(z.string(), costSchema),
+  }),
 });
 
 const regionSchema = z.strictObject({

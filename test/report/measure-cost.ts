@@ -1,0 +1,185 @@
+/**
+ * Measures the `cost` data of targets/cores: instructions of every kernel family at the shapes of
+ * tiny BERTs, on each emulated core, and the linear model that fits them best.
+ *
+ *   node test/report/measure-cost.ts            prints the models and how far off they are
+ *   node test/report/measure-cost.ts --write    writes them into targets/cores
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type Kernel, loadKernels, selectKernel } from '../../kernels/load.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
+import {
+  addLayerNormCaseOf,
+  attentionCase,
+  type Case,
+  embedLayerNormCaseOf,
+  linearCase,
+  meanRowsCaseOf,
+} from '../kernels/cases.ts';
+import { seedRandom } from '../kernels/random.ts';
+import { emulated, type Machine, runCases } from '../kernels/run.ts';
+
+const terms = ['call', 'row', 'element', 'mac', 'score'] as const;
+type Term = (typeof terms)[number];
+type Cost = Readonly<Record<Term | 'rowsAtOnce', number>>;
+
+interface Sample {
+  readonly one: Case;
+  /** What the call does, by term; rows are paid rows. */
+  readonly work: Readonly<Record<Term, number>>;
+}
+
+/** Rows that the kernels of a family take in one pass over the weights, by variant. */
+const rowsAtOnce: Readonly<Record<string, Readonly<Record<Kernel['variant'], number>>>> = {
+  linear: { portable: 1, dsp: 2, mve: 2 },
+  attention: { portable: 1, dsp: 2, mve: 2 },
+};
+
+const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => Sample[]>> = {
+  linear: (kernel, block) =>
+    [1, 2, 16].flatMap((rows) =>
+      [
+        [64, 64],
+        [128, 64],
+        [128, 128],
+        [128, 512],
+        [512, 128],
+        [312, 312],
+      ].map(([inputs = 0, outputs = 0]) => {
+        const paid = Math.ceil(rows / block) * block;
+        const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs };
+        return {
+          one: linearCase(kernel, { ...shape, data: 'random', table: false, anyShift: false }),
+          work: {
+            ...{ call: 1, row: paid, element: paid * outputs },
+            ...{ mac: paid * outputs * inputs, score: 0 },
+          },
+        };
+      }),
+    ),
+  attention: (kernel, block) =>
+    [1, 2, 16].flatMap((rows) =>
+      [32, 64, 128].flatMap((tokens) =>
+        [
+          [1, 64],
+          [2, 64],
+          [2, 32],
+          [4, 32],
+        ].map(([heads = 0, width = 0]) => {
+          const paid = Math.ceil(rows / block) * block;
+          const shape = { heads, headWidth: width, valueWidth: width, tokens, rows, rowStart: 0 };
+          const rest = { causal: false, inPlace: false, gap: 0, anyShift: false } as const;
+          return {
+            one: attentionCase(kernel, { ...shape, ...rest, data: 'random' }),
+            work: {
+              ...{ call: 1, row: paid, element: paid * heads * width },
+              ...{ mac: 2 * paid * tokens * heads * width, score: paid * heads * tokens },
+            },
+          };
+        }),
+      ),
+    ),
+  add_layernorm: (kernel) =>
+    byRows((width, rows) => addLayerNormCaseOf(kernel, width, rows, 'random', 'no')),
+  embed_layernorm: (kernel) => byRows((width, rows) => embedLayerNormCaseOf(kernel, width, rows)),
+  mean_rows: (kernel) =>
+    [16, 64, 128].map((rows) => ({
+      one: meanRowsCaseOf(kernel, 128, rows),
+      work: { call: 1, row: 0, element: rows * 128, mac: 0, score: 0 },
+    })),
+};
+
+function byRows(make: (width: number, rows: number) => Case): Sample[] {
+  return [1, 4, 16].flatMap((rows) =>
+    [64, 128, 312].map((width) => ({
+      one: make(width, rows),
+      work: { call: 1, row: rows, element: rows * width, mac: 0, score: 0 },
+    })),
+  );
+}
+
+function measure(machine: Machine): Record<string, Cost> {
+  const table = loadKernels();
+  seedRandom(1);
+  const all = Object.entries(samples).map(([family, make]) => {
+    const kernel = selectKernel(table, family, 'int8', machine.features);
+    const block = rowsAtOnce[family]?.[kernel.variant] ?? 1;
+    return { family, kernel, block, list: make(kernel, block) };
+  });
+  const cases = all.flatMap(({ list }) => list.map(({ one }) => one));
+  const answers = runCases(table, machine, cases).map(({ instructions }) => instructions);
+  const costs: Record<string, Cost> = {};
+  for (const { family, kernel, block, list } of all) {
+    const counts = answers.splice(0, list.length);
+    const cost = fitCost(list, counts);
+    const errors = list.map(({ work }, index) =>
+      Math.abs(predict(cost, work) / counts[index]! - 1),
+    );
+    const worst = `worst ${(100 * Math.max(...errors)).toFixed(1)} %`;
+    console.log(machine.name, kernel.name, JSON.stringify(cost), worst);
+    costs[family] = { ...cost, rowsAtOnce: block };
+  }
+  return costs;
+}
+
+function predict(cost: Readonly<Record<Term, number>>, work: Sample['work']): number {
+  return terms.reduce((sum, term) => sum + cost[term] * work[term], 0);
+}
+
+/** Least squares of relative errors; a term that comes out negative is left out, then all again. */
+function fitCost(list: readonly Sample[], counts: readonly number[]): Record<Term, number> {
+  let used: Term[] = terms.filter((term) => list.some(({ work }) => work[term] > 0));
+  for (;;) {
+    const rows = list.map(({ work }, index) => used.map((term) => work[term] / counts[index]!));
+    const solution = leastSquares(rows);
+    const kept = used.filter((_, index) => solution[index]! >= 0);
+    if (kept.length === used.length) {
+      const value = (term: Term): number => {
+        const index = used.indexOf(term);
+        return index < 0 ? 0 : Number(solution[index]!.toPrecision(4));
+      };
+      return Object.fromEntries(terms.map((term) => [term, value(term)])) as Record<Term, number>;
+    }
+    used = kept;
+  }
+}
+
+/** x of least Σ (row·x − 1)², by the normal equations and Gauss-Jordan elimination. */
+function leastSquares(rows: readonly (readonly number[])[]): number[] {
+  const size = rows[0]!.length;
+  const matrix = Array.from({ length: size }, (_, i) => [
+    ...Array.from({ length: size }, (_, j) =>
+      rows.reduce((sum, row) => sum + row[i]! * row[j]!, 0),
+    ),
+    rows.reduce((sum, row) => sum + row[i]!, 0),
+  ]);
+  for (let pivot = 0; pivot < size; pivot++) {
+    const best = matrix
+      .slice(pivot)
+      .reduce((a, b) => (Math.abs(b[pivot]!) > Math.abs(a[pivot]!) ? b : a));
+    matrix.splice(matrix.indexOf(best), 1);
+    matrix.splice(pivot, 0, best);
+    for (const row of matrix) {
+      if (row === best) continue;
+      const factor = row[pivot]! / best[pivot]!;
+      for (let j = pivot; j <= size; j++) row[j]! -= factor * best[j]!;
+    }
+  }
+  return matrix.map((row, i) => row[size]! / row[i]!);
+}
+
+const command = 'node test/report/measure-cost.ts --write';
+for (const machine of emulated) {
+  const families = measure(machine);
+  if (!process.argv.includes('--write')) continue;
+  const name = machine.name === 'cortex-m4' ? 'cortex-m4f' : machine.name;
+  const path = packagePath('targets', 'cores', `${name}.json`);
+  const core = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+  const old = core['cost'] as { readonly cyclesPerInstruction?: number } | undefined;
+  core['cost'] = {
+    measuredBy: command,
+    cyclesPerInstruction: old?.cyclesPerInstruction ?? 1,
+    families,
+  };
+  writeFileSync(path, `${JSON.stringify(core, null, 2)}\n`);
+}
