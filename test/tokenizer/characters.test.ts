@@ -28,7 +28,8 @@ describe.each(allSettings)('words as the oracle has them, %o', (settings) => {
     return words.map((word) => String.fromCodePoint(...word));
   }
 
-  test('every code point, alone and between letters', () => {
+  const maps = settings === allSettings[0] || settings === allSettings[2];
+  test.runIf(maps)('every code point, alone and between letters', () => {
     for (const text of everyCharacter()) {
       if (ourWords(text).join(' ') === oracleWords(text).join(' ')) continue;
       expect(ourWords(text)).toEqual(oracleWords(text));

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { packagePath } from '../../toolchain/package-root.ts';
 import type { CompiledTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { tokenizerConstants, tokenizerFields } from '../../toolchain/tokenizer/constants.ts';
@@ -22,6 +23,8 @@ export interface Device {
 }
 
 export const sanitized = ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+
+export const optimized = ['-O2'];
 
 const maxOutputBytes = 1 << 29;
 const noPair = 0xffff_ffff;
@@ -83,4 +86,22 @@ function parseOutput(output: Buffer, count: number, idOrder: Int32Array): Encode
   });
   if (at !== output.length) throw new Error(`${output.length - at} bytes too many`);
   return results;
+}
+
+/** Fails at the first difference, with the text and both answers. */
+export function expectSame(
+  name: string,
+  texts: readonly unknown[],
+  ours: readonly EncodedText[],
+  theirs: readonly EncodedText[],
+): void {
+  expect(ours.length).toBe(theirs.length);
+  ours.forEach((our, i) => {
+    const [a, b] = [summary(our), summary(theirs[i]!)];
+    if (a !== b) expect(a, `${name}: ${JSON.stringify(texts[i])}`).toBe(b);
+  });
+}
+
+function summary({ ids, segmentStart, truncated }: EncodedText): string {
+  return `${ids.join(' ')} / ${segmentStart} ${truncated}`;
 }

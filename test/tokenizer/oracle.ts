@@ -57,14 +57,28 @@ export function tokenizerJson(tokenizer: Tokenizer): unknown {
 
 export type Oracle = (texts: readonly Texts[], maxTokens: number) => Promise<EncodedText[]>;
 
+/**
+ * Texts are encoded whole and then truncated. Since 0.23 the library reads each text of a pair only
+ * up to `maxTokens` and so forgets which was longer, which moves an odd token from one to the other;
+ * versions before and the Python package 0.23.3 do not, and we follow them.
+ */
 export function makeOracle(tokenizer: Tokenizer): Oracle {
   const oracle = HuggingFace.fromString(JSON.stringify(tokenizerJson(tokenizer)));
+  const whole = { addSpecialTokens: false };
   return async (texts, maxTokens) => {
-    oracle.setTruncation(maxTokens); // longest_first is the default
-    const encodings = await oracle.encodeBatch(
-      texts.map(([text, pair]) => (pair === undefined ? text : [text, pair])),
+    oracle.disableTruncation();
+    const firsts = await oracle.encodeBatch(
+      texts.map(([text]) => text),
+      whole,
     );
-    return encodings.map((encoding) => {
+    const seconds = await oracle.encodeBatch(
+      texts.map(([, pair]) => pair ?? ''),
+      whole,
+    );
+    oracle.setTruncation(maxTokens);
+    return texts.map(([, pair], i) => {
+      const second = pair === undefined ? undefined : seconds[i]!;
+      const encoding = oracle.postProcess(firsts[i]!, second, true);
       const segments = encoding.getTypeIds();
       const segmentStart = segments.indexOf(1);
       return {

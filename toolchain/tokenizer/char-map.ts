@@ -37,6 +37,7 @@ export const asciiDropped = 0;
 /** Columns of `CharacterMap.sequences`. */
 export const sequenceColumns = 4;
 
+const asciiEnd = 0x80;
 const planeCount = 17;
 const planeSize = 0x10000;
 const lastCodePoint = 0x10ffff;
@@ -74,7 +75,7 @@ export function compileCharacterMap(
   if (actions.size > maxActions) throw internalError(`${actions.size} character actions`);
   const sequences = runs.filter(({ action }) => action.kind === 'sequence');
   return {
-    ascii: Uint8Array.from({ length: 0x80 }, (_, codePoint) => asciiEntry(codePoint, rules)),
+    ascii: Uint8Array.from({ length: asciiEnd }, (_, codePoint) => asciiEntry(codePoint, rules)),
     planes: Uint16Array.from({ length: planeCount + 1 }, (_, plane) => {
       const index = runs.findIndex(({ start }) => start >= plane * planeSize);
       return index === -1 ? runs.length : index;
@@ -121,9 +122,11 @@ function atomicRuns(rules: CharacterRules, alphabet: ReadonlySet<number>): reado
   for (let codePoint = 0; codePoint <= lastCodePoint; codePoint++) {
     const isHangul = codePoint >= hangul.first && codePoint <= hangul.last;
     const { action, targets } =
-      isHangul && decomposesHangul
-        ? simple('hangul')
-        : mapCharacter(codePoint, rules, alphabet, ordersMarks);
+      codePoint < asciiEnd // is looked up in `ascii`
+        ? simple('shift')
+        : isHangul && decomposesHangul
+          ? simple('hangul')
+          : mapCharacter(codePoint, rules, alphabet, ordersMarks);
     const last = runs.at(-1);
     const continues =
       last !== undefined &&

@@ -113,13 +113,14 @@ function tokenize(tokenizer: Tokenizer, text: string): readonly number[] {
   function pieces(word: readonly number[]): number[] {
     const unknown = [tokenizer.unknownId];
     if (word.length > tokenizer.maxWordChars) return unknown;
+    const text = String.fromCodePoint(...word);
     const found: number[] = [];
-    for (let start = 0; start < word.length; ) {
+    for (let start = 0; start < text.length; ) {
       const prefix = start === 0 ? '' : tokenizer.continuationPrefix;
-      let end = word.length;
+      let end = text.length;
       let id: number | undefined;
       for (; end > start; end--) {
-        id = lookup.idOf.get(prefix + String.fromCodePoint(...word.slice(start, end)));
+        id = lookup.idOf.get(prefix + text.slice(start, end));
         if (id !== undefined) break;
       }
       if (id === undefined) return unknown;
