@@ -83,12 +83,28 @@ function startingPoints(): readonly Files[] {
     small,
     small,
     sharded(small, 3),
+    withTokenizerJson(small),
     {
       ...fixtureFiles('embed-tanh-bf16'),
       'modules.json': utf8(JSON.stringify(modules)),
       '1_Pooling/config.json': utf8('{"pooling_mode_cls_token":true}'),
     },
   ];
+}
+
+/** The vocabulary as tokenizer.json has it. */
+function withTokenizerJson(files: Files): Files {
+  const words = textOf(files['vocab.txt']).trimEnd().split('\n');
+  const vocab = Object.fromEntries(words.map((word, id) => [word, id]));
+  const special = (content: string) => ({ id: vocab[content], content, special: true });
+  const json = {
+    added_tokens: ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'].map(special),
+    normalizer: { type: 'BertNormalizer', clean_text: true, lowercase: true },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] },
+    model: { type: 'WordPiece', unk_token: '[UNK]', vocab },
+  };
+  return { ...without(files, 'vocab.txt'), 'tokenizer.json': utf8(JSON.stringify(json)) };
 }
 
 interface Random {

@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { type GraphBuilder, graphBuilder } from '../ir/build.ts';
-import type { TypedArrayOf } from '../ir/dtypes.ts';
 import type { Graph } from '../ir/graph.ts';
 import type { ActivationKind } from '../ops/linear.ts';
 import { parseTokenizer, type Tokenizer } from '../tokenizer/parse.ts';
@@ -15,7 +14,7 @@ import {
   recordReads,
   shorten,
 } from './files.ts';
-import { type StoredTensor, toFloat32 } from './safetensors.ts';
+import { type WeightLoader, weightLoader } from './weights.ts';
 
 export type Pooling = 'cls' | 'mean';
 
@@ -231,80 +230,6 @@ function vocabularyRows(config: Config, tokenizer: Tokenizer, notes: string[]): 
       surplus > 0
         ? `Tokens seem to be missing. Only padding is left out: fewer than ${maxPadding} rows, to a multiple of ${paddingUnit}.`
         : 'Take the vocabulary the model was trained with; some of its tokens have no embedding.',
-  });
-}
-
-interface WeightLoader {
-  has(name: string): boolean;
-  /** The elements; where they are not as expected, that is noted and an empty array returned. */
-  load(name: string, shape: readonly number[]): TypedArrayOf<'float32'>;
-  rowsOf(name: string): number | undefined;
-  parameters(): number;
-  /** Throws one error with all that was noted. */
-  finish(architecture: Architecture): void;
-}
-
-function weightLoader(stored: ReadonlyMap<string, StoredTensor>): WeightLoader {
-  const problems: string[] = [];
-  const tensors = new Map<string, StoredTensor>();
-  for (const [storedName, tensor] of stored) {
-    const name = canonicalName(storedName);
-    if (tensors.has(name))
-      problems.push(`${quote(name)} is there twice, with and without the prefix bert.`);
-    tensors.set(name, tensor);
-  }
-  const used = new Set<string>();
-  let parameters = 0;
-  return {
-    has: (name) => tensors.has(name),
-    rowsOf: (name) => tensors.get(name)?.shape[0],
-    parameters: () => parameters,
-    load: (name, shape) => {
-      const tensor = tensors.get(name);
-      used.add(name);
-      const expected = `[${shape.join(', ')}]`;
-      if (tensor === undefined) problems.push(`${name} is missing, expected ${expected}`);
-      else if (tensor.shape.join() !== shape.join()) {
-        problems.push(`${name} is [${tensor.shape.join(', ')}], expected ${expected}`);
-      } else {
-        const values = toFloat32(tensor);
-        parameters += values.length;
-        return values;
-      }
-      return new Float32Array(0);
-    },
-    finish: (architecture) => {
-      for (const name of tensors.keys()) {
-        if (!used.has(name) && !unusedNames.test(name)) {
-          problems.push(`${quote(name)} has no place in ${architecture}`);
-        }
-      }
-      if (problems.length > 0) throw badWeights(problems);
-    },
-  };
-}
-
-/** As BertModel names it: no `bert.` prefix; early checkpoints wrote gamma and beta. */
-function canonicalName(name: string): string {
-  return name
-    .replace(/^bert\./, '')
-    .replace(/\bLayerNorm\.gamma$/, 'LayerNorm.weight')
-    .replace(/\bLayerNorm\.beta$/, 'LayerNorm.bias');
-}
-
-/** Buffers, the pooler of a model that does not use it, and heads of the pretraining. */
-const unusedNames = /^(embeddings\.(position_ids|token_type_ids)$|pooler\.dense\.|cls\.)/;
-
-const maxListed = 20;
-
-function badWeights(problems: readonly string[]): Lm2mcuError {
-  const listed = problems.slice(0, maxListed).map((problem) => `\n    ${problem}`);
-  const more = problems.length > maxListed ? `\n    and ${problems.length - maxListed} more` : '';
-  return userError({
-    code: 'bad-weights',
-    message: `the weights are not those config.json describes:${listed.join('')}${more}`,
-    where: 'config.json and the safetensors files',
-    hint: 'Take config.json and weights of one checkpoint; merge adapters into the model first.',
   });
 }
 
