@@ -83,6 +83,8 @@ void lm_attention_s8_s8(const lm_attention *p, const lm_attention_tile *tile, in
 
 void lm_attention_s8_s8_dsp(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
                             int32_t y_stride);
+void lm_attention_s8_s8_mve(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                            int32_t y_stride);
 
 /* What follows the sum of every layer normalization. */
 typedef struct {

@@ -4,14 +4,12 @@
 #ifndef LM_DSP_H
 #define LM_DSP_H
 
-#include <string.h>
-
 #include "../fixed_point.h"
 
 /* Four bytes at any address: one LDR. */
 static inline uint32_t lm_load4(const int8_t *from) {
   uint32_t word;
-  memcpy(&word, from, sizeof word);
+  __builtin_memcpy(&word, from, sizeof word);
   return word;
 }
 

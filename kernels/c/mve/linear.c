@@ -7,64 +7,69 @@
 #include "mve.h"
 
 /* Outputs between two requantizations: whole vectors of four and whole blocks of three. */
-enum { BAND = 24 };
+enum { BAND = 48 };
 
-/* Sums without bias of outputs `first` ... `first + count - 1` of rows a and b. */
+/* Sums without bias of `count` outputs of rows a and b, from `first` on. sums: (2, BAND) */
 static void sum_band(const lm_linear *p, const int8_t *a, const int8_t *b, int32_t first,
-                     int32_t count, int32_t sums_a[BAND], int32_t sums_b[BAND]) {
-  const int8_t *last = p->weights + (first + count - 1) * p->inputs;
-  const int8_t *u = p->weights + first * p->inputs;
-  for (int32_t column = 0; column < count; column += 3) {
-    const int8_t *v = column + 1 < count ? u + p->inputs : last;
-    const int8_t *w = column + 2 < count ? v + p->inputs : last;
-    lm_dot_2x3(a, b, u, v, w, p->inputs, sums_a + column, sums_b + column);
-    u = w + p->inputs;
+                     int32_t count, int32_t *sums) {
+  const int32_t inputs = p->inputs;
+  const int8_t *u = p->weights + first * inputs;
+  int32_t left = count;
+  for (; left >= 3; left -= 3) {
+    lm_dot_2x3(a, b, u, u + inputs, u + 2 * inputs, inputs, sums, sums + BAND);
+    u += 3 * inputs;
+    sums += 3;
   }
+  if (left == 0) return;
+  const int8_t *last = u + (left - 1) * inputs;
+  lm_dot_2x3(a, b, u, last, last, inputs, sums, sums + BAND);
 }
 
-/* The outputs of four sums; lanes outside `lanes` are neither read nor meant. */
-static inline int32x4_t outputs_of(const lm_linear *p, const int32_t *sums, int32_t column,
-                                   mve_pred16_t lanes) {
-  const int32x4_t biases = vldrwq_z_s32(p->bias + column, lanes);
-  const int32x4_t multipliers = vldrwq_z_s32(p->multipliers + column, lanes);
-  const int32x4_t shifts = vldrbq_z_s32(p->shifts + column, lanes);
-  const int32x4_t scaled =
-      lm_requantize_x4(vaddq_s32(vldrwq_s32(sums), biases), multipliers, shifts);
-  const int32x4_t values = lm_add_clamped_x4(scaled, p->zero_point, p->min, p->max);
-  if (p->table == NULL) return values;
-  return vldrbq_gather_offset_z_s32(p->table, vreinterpretq_u32_s32(vaddq_n_s32(values, 128)),
-                                    lanes);
+static void look_up(const int8_t *table, int32_t count, int8_t *y) {
+  for (int32_t i = 0; i < count; i += 16) {
+    const mve_pred16_t lanes = vctp8q((uint32_t)(count - i));
+    const uint8x16_t values = vreinterpretq_u8_s8(vldrbq_z_s8(y + i, lanes));
+    const uint8x16_t indexes = veorq_u8(values, vdupq_n_u8(128));
+    vstrbq_p_s8(y + i, vldrbq_gather_offset_z_s8(table, indexes, lanes), lanes);
+  }
 }
 
 static void finish_s8(const lm_linear *p, const int32_t *sums, int32_t first, int32_t count,
-                      int8_t *y) {
-  for (int32_t i = 0; i < count; i += 4) {
-    const mve_pred16_t lanes = vctp32q((uint32_t)(count - i));
-    vstrbq_p_s32(y + i, outputs_of(p, sums + i, first + i, lanes), lanes);
-  }
+                      int8_t *to) {
+  const int32_t *bias = p->bias + first;
+  const int32_t *multipliers = p->multipliers + first;
+  const int8_t *shifts = p->shifts + first;
+  const int32_t zero_point = p->zero_point, min = p->min, max = p->max;
+  int8_t *y = to;
+  LM_FINISH_OUTPUTS("vstrb.32 q0, [%[y]], #4\n\t");
+  if (p->table != NULL) look_up(p->table, count, to);
 }
 
 static void finish_s16(const lm_linear *p, const int32_t *sums, int32_t first, int32_t count,
-                       int16_t *y) {
-  for (int32_t i = 0; i < count; i += 4) {
-    const mve_pred16_t lanes = vctp32q((uint32_t)(count - i));
-    vstrhq_p_s32(y + i, outputs_of(p, sums + i, first + i, lanes), lanes);
-  }
+                       int16_t *to) {
+  const int32_t *bias = p->bias + first;
+  const int32_t *multipliers = p->multipliers + first;
+  const int8_t *shifts = p->shifts + first;
+  const int32_t zero_point = p->zero_point, min = p->min, max = p->max;
+  int16_t *y = to;
+  LM_FINISH_OUTPUTS("vstrh.32 q0, [%[y]], #8\n\t");
+  if (p->table == NULL) return;
+  for (int32_t i = 0; i < count; i++) to[i] = p->table[to[i] + 128];
 }
 
 void lm_linear_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                          void *scratch) {
   (void)scratch;
-  int32_t sums_a[BAND];
-  int32_t sums_b[BAND];
+  int32_t sums[2 * BAND];
   for (int32_t row = 0; row < rows; row += 2) {
     const int32_t next = lm_min(row + 1, rows - 1);
+    const int8_t *a = x.data + row * x.stride;
+    const int8_t *b = x.data + next * x.stride;
     for (int32_t column = 0; column < p->outputs; column += BAND) {
       const int32_t count = lm_min(BAND, p->outputs - column);
-      sum_band(p, x.data + row * x.stride, x.data + next * x.stride, column, count, sums_a,
-               sums_b);
-      finish_s8(p, sums_a, column, count, y + row * y_stride + column);
-      if (next > row) finish_s8(p, sums_b, column, count, y + next * y_stride + column);
+      sum_band(p, a, b, column, count, sums);
+      finish_s8(p, sums, column, count, y + row * y_stride + column);
+      if (next > row) finish_s8(p, sums + BAND, column, count, y + next * y_stride + column);
     }
   }
 }
@@ -72,16 +77,16 @@ void lm_linear_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
 void lm_linear_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
                           int32_t y_stride, void *scratch) {
   (void)scratch;
-  int32_t sums_a[BAND];
-  int32_t sums_b[BAND];
+  int32_t sums[2 * BAND];
   for (int32_t row = 0; row < rows; row += 2) {
     const int32_t next = lm_min(row + 1, rows - 1);
+    const int8_t *a = x.data + row * x.stride;
+    const int8_t *b = x.data + next * x.stride;
     for (int32_t column = 0; column < p->outputs; column += BAND) {
       const int32_t count = lm_min(BAND, p->outputs - column);
-      sum_band(p, x.data + row * x.stride, x.data + next * x.stride, column, count, sums_a,
-               sums_b);
-      finish_s16(p, sums_a, column, count, y + row * y_stride + column);
-      if (next > row) finish_s16(p, sums_b, column, count, y + next * y_stride + column);
+      sum_band(p, a, b, column, count, sums);
+      finish_s16(p, sums, column, count, y + row * y_stride + column);
+      if (next > row) finish_s16(p, sums + BAND, column, count, y + next * y_stride + column);
     }
   }
 }

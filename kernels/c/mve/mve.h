@@ -12,8 +12,8 @@
 /* Dot products of rows a, b with rows u, v, w of `width` int8: 12 instructions for 96 products.
  * Loads and multiplications alternate, for they overlap. */
 static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u, const int8_t *v,
-                              const int8_t *w, int32_t width, int32_t sums_a[3],
-                              int32_t sums_b[3]) {
+                              const int8_t *w, int32_t width, int32_t *sums_a,
+                              int32_t *sums_b) {
   int32_t au = 0, av = 0, aw = 0, bu = 0, bv = 0, bw = 0;
   __asm volatile(
       "wlstp.8 lr, %[n], 1f\n"
@@ -43,22 +43,67 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
   sums_b[2] = bw;
 }
 
-/* lm_requantize of four lanes. VRSHL rounds ties up; a negative x that will be shifted is made one
- * less, so that its ties go down, away from zero. */
-static inline int32x4_t lm_requantize_x4(int32x4_t accumulators, int32x4_t multipliers,
-                                         int32x4_t shifts) {
-  const int32x4_t left = vmaxq_s32(shifts, vdupq_n_s32(0));
-  const int32x4_t right = vminq_s32(shifts, vdupq_n_s32(0));
-  const int32x4_t x = vqrdmulhq_s32(vshlq_s32(accumulators, left), multipliers);
-  const int32x4_t one_less = vshrq_n_s32(vandq_s32(x, right), 31);
-  return vrshlq_s32(vaddq_s32(x, one_less), right);
-}
+/* The part of lm_requantize behind VQRDMULH, with `right` = min(shift, 0) in q1. VRSHL rounds ties up;
+ * a negative x that will be shifted is made one less, so that its ties go down, away from zero. */
+#define LM_ROUNDING_SHIFT_Q0_BY_Q1 \
+  "vand q2, q0, q1\n\t"            \
+  "vshr.s32 q2, q2, #31\n\t"       \
+  "vadd.i32 q0, q0, q2\n\t"        \
+  "vrshl.s32 q0, q0, q1\n\t"
 
-/* clamp(x + zero_point, min, max) */
-static inline int32x4_t lm_add_clamped_x4(int32x4_t x, int32_t zero_point, int32_t min,
-                                          int32_t max) {
-  const int32x4_t sum = vqaddq_n_s32(x, zero_point);
-  return vminq_s32(vmaxq_s32(sum, vdupq_n_s32(min)), vdupq_n_s32(max));
+/* y[i] = clamp(requantize(sums[i] + bias[i]) + zero_point), an own multiplier for each i: 18
+ * instructions for four. `STORE` writes four lanes of q0 to y. */
+#define LM_FINISH_OUTPUTS(STORE)                                                              \
+  __asm volatile(                                                                             \
+      "vdup.32 q4, %[zero]\n\t"                                                               \
+      "vdup.32 q5, %[min]\n\t"                                                                \
+      "vdup.32 q6, %[max]\n\t"                                                                \
+      "wlstp.32 lr, %[n], 1f\n"                                                               \
+      "2:\n\t"                                                                                \
+      "vldrw.32 q0, [%[sums]], #16\n\t"                                                       \
+      "vldrw.32 q2, [%[bias]], #16\n\t"                                                       \
+      "vldrb.s32 q1, [%[shifts]], #4\n\t"                                                     \
+      "vadd.i32 q0, q0, q2\n\t"                                                               \
+      "vmax.s32 q2, q1, q4\n\t"                                                               \
+      "vmin.s32 q1, q1, q4\n\t"                                                               \
+      "vshl.s32 q0, q0, q2\n\t"                                                               \
+      "vldrw.32 q3, [%[multipliers]], #16\n\t"                                                \
+      "vqrdmulh.s32 q0, q0, q3\n\t" LM_ROUNDING_SHIFT_Q0_BY_Q1                                \
+      "vqadd.s32 q0, q0, %[zero_point]\n\t"                                                   \
+      "vmax.s32 q0, q0, q5\n\t"                                                               \
+      "vmin.s32 q0, q0, q6\n\t" STORE                                                         \
+      "letp lr, 2b\n"                                                                         \
+      "1:"                                                                                    \
+      : [sums] "+r"(sums), [bias] "+r"(bias), [shifts] "+l"(shifts),                          \
+        [multipliers] "+r"(multipliers), [y] "+l"(y)                                          \
+      : [n] "r"(count), [zero] "r"(0), [min] "r"(min), [max] "r"(max),                        \
+        [zero_point] "r"(zero_point)                                                          \
+      : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "lr", "memory")
+
+/* y[i] = clamp(requantize(sums[i]) + zero_point), one multiplier for all: 12 instructions for four.
+ * y: int8 or uint8. */
+static inline void lm_finish_uniform(const int32_t *sums, int32_t count, lm_requant requant,
+                                     int32_t zero_point, int32_t min, int32_t max, void *y) {
+  __asm volatile(
+      "vdup.32 q1, %[right]\n\t"
+      "vdup.32 q5, %[min]\n\t"
+      "vdup.32 q6, %[max]\n\t"
+      "wlstp.32 lr, %[n], 1f\n"
+      "2:\n\t"
+      "vldrw.32 q0, [%[sums]], #16\n\t"
+      "vshl.s32 q0, %[left]\n\t"
+      "vqrdmulh.s32 q0, q0, %[multiplier]\n\t" LM_ROUNDING_SHIFT_Q0_BY_Q1
+      "vqadd.s32 q0, q0, %[zero_point]\n\t"
+      "vmax.s32 q0, q0, q5\n\t"
+      "vmin.s32 q0, q0, q6\n\t"
+      "vstrb.32 q0, [%[y]], #4\n\t"
+      "letp lr, 2b\n"
+      "1:"
+      : [sums] "+r"(sums), [y] "+l"(y)
+      : [n] "r"(count), [left] "r"(lm_max(requant.shift, 0)), [right] "r"(lm_min(requant.shift, 0)),
+        [multiplier] "r"(requant.multiplier), [zero_point] "r"(zero_point), [min] "r"(min),
+        [max] "r"(max)
+      : "q0", "q1", "q2", "q5", "q6", "lr", "memory");
 }
 
 #endif
