@@ -62,6 +62,13 @@ const cases: Readonly<Record<string, Files>> = {
   'config.json of other types': config({ hidden_size: '18', num_hidden_layers: 0, id2label: [] }),
   'config.json is a list': { ...base, 'config.json': utf8('[]') },
   'other architecture': config({ architectures: ['BertForMaskedLM'] }),
+  'another kind of model altogether': {
+    'config.json': config({ architectures: ['RobertaModel'], model_type: 'roberta' })[
+      'config.json'
+    ]!,
+    'tokenizer.json': utf8('{"model":{"type":"BPE"}}'),
+    'pytorch_model.bin': new Uint8Array(1),
+  },
   'other model type': config({ model_type: 'roberta' }),
   'relative positions': config({ position_embedding_type: 'relative_key' }),
   decoder: config({ is_decoder: true }),

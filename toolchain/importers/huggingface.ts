@@ -58,10 +58,13 @@ export function importHuggingFace(
 ): ImportedModel {
   const files = recordReads(modelFiles);
   const config = parseConfig(requireFile(files, 'config.json'));
+  // First of all: another model's tokenizer or weights would give a less telling error.
+  checkSupported(config);
   const tokenizer = readTokenizer(files);
   const weights = weightLoader(readCheckpoint(files));
-  const architecture = architectureOf(config, weights);
-  checkSupported(config);
+  const architecture = supportedArchitecture(
+    config.architectures?.[0] ?? inferArchitecture(weights),
+  );
   const name = options.name ?? defaultName;
   const notes: string[] = [];
   const vocabulary = vocabularyRows(config, tokenizer, notes);
@@ -138,8 +141,7 @@ const activations: Readonly<Record<string, ActivationKind>> = {
   relu: 'relu',
 };
 
-function architectureOf(config: Config, weights: WeightLoader): Architecture {
-  const named = config.architectures?.[0] ?? inferArchitecture(weights);
+function supportedArchitecture(named: string): Architecture {
   if (Object.hasOwn(architectures, named)) return named as Architecture;
   throw unsupported(
     `the architecture ${quote(named)} is not supported`,
@@ -158,6 +160,8 @@ function inferArchitecture(weights: WeightLoader): string {
 
 function checkSupported(config: Config): void {
   const { model_type, hidden_act, hidden_size, num_attention_heads } = config;
+  const [named] = config.architectures ?? [];
+  if (named !== undefined) supportedArchitecture(named);
   const type = model_type ?? 'bert';
   if (type !== 'bert') {
     throw unsupported(`the model type ${quote(type)} is not supported`, 'Supported is bert.');
