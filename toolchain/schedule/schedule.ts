@@ -89,11 +89,13 @@ class Layout {
     for (const node of segment.nodes) calls.push(...this.callsFor(node, index, tileRows));
     const lastCall = this.nextCall - 1;
     // A loop comes back to its first call: what holds more than a tile is in use all through it.
-    for (const name of new Set(calls.flatMap(slotBuffers))) {
-      const buffer = this.root(name);
-      if (buffer.kind === 'tile' || buffer.kind === 'scratch') continue;
-      buffer.firstCall = Math.min(buffer.firstCall, firstCall);
-      buffer.lastCall = Math.max(buffer.lastCall, lastCall);
+    if (tileRows < rowsOf(segment.rows, this.options.maxTokens)) {
+      for (const name of new Set(calls.flatMap(slotBuffers))) {
+        const buffer = this.root(name);
+        if (buffer.kind === 'tile' || buffer.kind === 'scratch') continue;
+        buffer.firstCall = Math.min(buffer.firstCall, firstCall);
+        buffer.lastCall = Math.max(buffer.lastCall, lastCall);
+      }
     }
     return { name: segment.nodes.at(-1)!.name, rows: segment.rows, tileRows, calls };
   }

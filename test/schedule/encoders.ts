@@ -1,0 +1,156 @@
+/** Random encoders for property tests: any layer, head and width count, odd ones too. */
+import fc from 'fast-check';
+import { graphBuilder } from '../../toolchain/ir/build.ts';
+import type { Graph } from '../../toolchain/ir/graph.ts';
+import { runPasses } from '../../toolchain/ir/rewrite.ts';
+import { verify } from '../../toolchain/ir/verify.ts';
+import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
+import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { rowDemand } from '../../toolchain/passes/row-demand.ts';
+import { splitHeads } from '../../toolchain/passes/split-heads.ts';
+import { calibrate } from '../../toolchain/quantize/calibrate.ts';
+import { quantize } from '../../toolchain/quantize/quantize.ts';
+
+export interface EncoderShape {
+  readonly layers: number;
+  readonly heads: number;
+  readonly headWidth: number;
+  readonly ffn: number;
+  readonly activation: 'relu' | 'gelu';
+  /** What becomes of the last layer: a pooled classifier, one of every token, an embedding. */
+  readonly head: 'pooled' | 'tokens' | 'first' | 'last' | 'mean';
+  readonly outputs: number;
+  readonly vocabulary: number;
+  readonly maxTokens: number;
+  readonly seed: number;
+}
+
+export const encoderShapes: fc.Arbitrary<EncoderShape> = fc.record({
+  layers: fc.integer({ min: 1, max: 3 }),
+  heads: fc.integer({ min: 1, max: 4 }),
+  headWidth: fc.integer({ min: 4, max: 12 }),
+  ffn: fc.integer({ min: 1, max: 60 }),
+  activation: fc.constantFrom('relu', 'gelu'),
+  head: fc.constantFrom('pooled', 'tokens', 'first', 'last', 'mean'),
+  outputs: fc.integer({ min: 1, max: 9 }),
+  vocabulary: fc.integer({ min: 1, max: 50 }),
+  maxTokens: fc.integer({ min: 2, max: 20 }),
+  seed: fc.nat(2 ** 30),
+});
+
+/** How a program runs: rows a tile, head groups, features of the core. */
+export interface PlanShape {
+  readonly tileRows: number;
+  /** Chooses among the divisors of the number of heads. */
+  readonly grouping: number;
+  readonly features: readonly string[];
+}
+
+export const planShapes: fc.Arbitrary<PlanShape> = fc.record({
+  tileRows: fc.integer({ min: 1, max: 16 }),
+  grouping: fc.nat(3),
+  features: fc.constantFrom([], ['dsp'], ['dsp', 'mve']),
+});
+
+export function headGroups({ heads }: EncoderShape, { grouping }: PlanShape): number {
+  const divisors = [1, 2, 3, 4].filter((groups) => heads % groups === 0);
+  return divisors[grouping % divisors.length]!;
+}
+
+/** Numbers below 1 in magnitude. Lehmer's generator with Park and Miller's constants. */
+function randomNumbers(seed: number): () => number {
+  let state = 1 + (seed % 0x7fff_fffe);
+  return () => {
+    state = (state * 48_271) % 0x7fff_ffff;
+    return (2 * state) / 0x7fff_ffff - 1;
+  };
+}
+
+export function randomTokens(
+  { vocabulary, seed }: EncoderShape,
+  length: number,
+): { readonly ids: readonly number[]; readonly segmentStart: number } {
+  const random = randomNumbers(seed + length);
+  const below = (limit: number): number => Math.floor(((random() + 1) / 2) * limit) % limit;
+  const ids = Array.from({ length }, () => below(vocabulary));
+  return { ids, segmentStart: below(length + 1) };
+}
+
+/** As an importer would make it. */
+export function importedEncoder(shape: EncoderShape): Graph<'float'> {
+  const { layers, heads, headWidth, ffn, activation, vocabulary, maxTokens } = shape;
+  const width = heads * headWidth;
+  const random = randomNumbers(shape.seed);
+  const builder = graphBuilder('random');
+  const constant = (name: string, rows: number, columns: number, scale: number, center = 0) =>
+    builder.constant(
+      name,
+      [rows, columns],
+      Float32Array.from({ length: rows * columns }, () => center + scale * random()),
+    );
+  const linear = (name: string, x: string, inputs: number, outputs: number): string => {
+    const weight = constant(`${name}.weight`, outputs, inputs, 2 / Math.sqrt(inputs));
+    const bias = constant(`${name}.bias`, 1, outputs, 0.3);
+    return builder.node('linear', name, [x, weight, bias], {});
+  };
+  const norm = (name: string, x: string): string => {
+    const gamma = constant(`${name}.weight`, 1, width, 0.5, 1);
+    const beta = constant(`${name}.bias`, 1, width, 0.3);
+    return builder.node('layerNorm', name, [x, gamma, beta], { epsilon: 1e-12 });
+  };
+  const ids = builder.input('tokenIds', 'int32', ['tokens', 1]);
+  const start = builder.input('segmentStart', 'int32', [1, 1]);
+  const tables = [
+    constant('word', vocabulary, width, 1),
+    constant('position', maxTokens, width, 0.5),
+    constant('segment', 2, width, 0.5),
+  ];
+  let x = norm('norm', builder.node('embed', 'embed', [ids, start, ...tables], {}));
+  for (let layer = 0; layer < layers; layer++) {
+    const [q, k, v] = ['q', 'k', 'v'].map((part) => linear(`${layer}.${part}`, x, width, width));
+    const attrs = { heads, scale: 1 / Math.sqrt(headWidth), causal: false };
+    const mixed = builder.node('attention', `${layer}.attention`, [q!, k!, v!], attrs);
+    const projected = linear(`${layer}.out`, mixed, width, width);
+    x = norm(`${layer}.norm1`, builder.node('add', `${layer}.add1`, [projected, x], {}));
+    const wide = linear(`${layer}.up`, x, width, ffn);
+    const active = builder.node('activation', `${layer}.act`, [wide], { kind: activation });
+    const narrow = linear(`${layer}.down`, active, ffn, width);
+    x = norm(`${layer}.norm2`, builder.node('add', `${layer}.add2`, [narrow, x], {}));
+  }
+  switch (shape.head) {
+    case 'pooled': {
+      const first = builder.node('selectRow', 'first', [x], { which: 'first' });
+      const pooled = linear('pooler', first, width, width);
+      const active = builder.node('activation', 'tanh', [pooled], { kind: 'tanh' });
+      return builder.finish([linear('classifier', active, width, shape.outputs)]);
+    }
+    case 'tokens':
+      return builder.finish([linear('classifier', x, width, shape.outputs)]);
+    case 'first':
+    case 'last':
+      return builder.finish([builder.node('selectRow', 'row', [x], { which: shape.head })]);
+    case 'mean':
+      return builder.finish([builder.node('meanRows', 'mean', [x], {})]);
+  }
+}
+
+/** Through the passes up to the plan. */
+export function floatEncoder(shape: EncoderShape): Graph<'float'> {
+  return runPasses(importedEncoder(shape), [fuseLayerNorm, rowDemand]);
+}
+
+export function quantizedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'quantized'> {
+  const split = splitHeads(floatEncoder(shape), () => headGroups(shape, plan));
+  verify(split);
+  const lengths = [1, 2, Math.ceil(shape.maxTokens / 2), shape.maxTokens];
+  const examples = lengths.map((length) => randomTokens(shape, length));
+  const quantized = quantize(split, calibrate(split, examples));
+  verify(quantized);
+  return quantized;
+}
+
+export function legalEncoder(shape: EncoderShape, plan: PlanShape): Graph<'legal'> {
+  const legal: Graph<'legal'> = { ...fuseTable(quantizedEncoder(shape, plan)), stage: 'legal' };
+  verify(legal);
+  return legal;
+}
