@@ -3,7 +3,7 @@
  *
  * Nothing is written here; `build/artifacts.ts` writes the results and links them.
  */
-import { loadKernels, scratchBytes, selectKernel } from '../kernels/load.ts';
+import { loadKernels } from '../kernels/load.ts';
 import { sectionNames } from './emit/c-constants.ts';
 import { emitModel, type SourceFile, sha256Of } from './emit/c-model.ts';
 import type { Tokens } from './emulate/interpreter.ts';
@@ -30,6 +30,7 @@ import {
 import { choosePlan, type Plan, type Planned } from './schedule/plan.ts';
 import type { Program } from './schedule/program.ts';
 import { schedule } from './schedule/schedule.ts';
+import { kernelScratch } from './schedule/scratch.ts';
 import type { Target } from './targets.ts';
 import { compileTokenizer } from './tokenizer/compile.ts';
 import { encode } from './tokenizer/encode.ts';
@@ -71,6 +72,7 @@ export interface Compiled {
 export function compile(request: CompileRequest): Compiled {
   const { target, maxTokens } = request;
   const kernels = loadKernels();
+  const scratchBytes = kernelScratch(kernels, target.core.features, maxTokens);
   const { pooling } = request;
   const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
   checkMaxTokens(maxTokens, imported.card.maxPositions);
@@ -91,7 +93,7 @@ export function compile(request: CompileRequest): Compiled {
     maxTokens,
     availableBytes: arena.availableBytes,
     regionName: arena.region.name,
-    scratchBytes: scratchOf,
+    scratchBytes,
   });
   const planGraph = splitHeads(floatGraph, () => planned.plan.headGroups);
 
@@ -104,7 +106,7 @@ export function compile(request: CompileRequest): Compiled {
   const program = schedule(legal, {
     maxTokens,
     tileRows: planned.plan.tileRows,
-    scratchBytes: scratchOf,
+    scratchBytes,
   });
 
   const stored: StoredModel = {
@@ -142,15 +144,6 @@ export function compile(request: CompileRequest): Compiled {
     macsUnoptimized: macsOf(imported.graph, maxTokens),
     notes: request.calibration === null ? [...imported.notes, uncalibrated] : imported.notes,
   };
-
-  function scratchOf(graph: Graph<Stage>, node: Node): number {
-    const family = opOf(node.op).kernel;
-    if (family === null) return 0;
-    const dtype = graph.outputs.includes(node.output) ? 'int16' : 'int8';
-    const inputs = tensorOf(graph, node.inputs[0]!).shape[1];
-    const kernel = selectKernel(kernels, family, dtype, target.core.features);
-    return scratchBytes(kernel, { inputs, tokens: maxTokens });
-  }
 }
 
 /** Only ops with a kernel are left, element-wise tables joined with the linear before them. */
