@@ -6,7 +6,7 @@ import type { Tokenizer } from '../../toolchain/tokenizer/parse.ts';
 export type Texts = readonly [text: string, pair?: string];
 
 /** The tokenizer.json that `transformers` would write for this tokenizer. */
-export function tokenizerJson(tokenizer: Tokenizer): unknown {
+export function tokenizerJson(tokenizer: Tokenizer): object {
   const { vocabulary, clsId, sepId } = tokenizer;
   const special = (id: number) => ({ id: vocabulary[id], ids: [id], tokens: [vocabulary[id]] });
   const piece = (id: number, type: number) => ({
@@ -64,9 +64,16 @@ export type Oracle = (texts: readonly Texts[], maxTokens: number) => Promise<Enc
  */
 export function makeOracle(tokenizer: Tokenizer): Oracle {
   const oracle = HuggingFace.fromString(JSON.stringify(tokenizerJson(tokenizer)));
+  // Truncates and adds special tokens; setting up truncation copies the vocabulary, so it has none.
+  const { vocabulary, addedTokens } = tokenizer;
+  const specialsOnly = vocabulary.map((word, id) =>
+    addedTokens.some((token) => token.id === id) ? word : '',
+  );
+  const finisher = HuggingFace.fromString(
+    JSON.stringify(tokenizerJson({ ...tokenizer, vocabulary: specialsOnly })),
+  );
   const whole = { addSpecialTokens: false };
   return async (texts, maxTokens) => {
-    oracle.disableTruncation();
     const firsts = await oracle.encodeBatch(
       texts.map(([text]) => text),
       whole,
@@ -75,10 +82,10 @@ export function makeOracle(tokenizer: Tokenizer): Oracle {
       texts.map(([, pair]) => pair ?? ''),
       whole,
     );
-    oracle.setTruncation(maxTokens);
+    finisher.setTruncation(maxTokens);
     return texts.map(([, pair], i) => {
       const second = pair === undefined ? undefined : seconds[i]!;
-      const encoding = oracle.postProcess(firsts[i]!, second, true);
+      const encoding = finisher.postProcess(firsts[i]!, second, true);
       const segments = encoding.getTypeIds();
       const segmentStart = segments.indexOf(1);
       return {

@@ -86,7 +86,7 @@ function messageOf(files: TokenizerFiles): string {
 }
 
 function json(change: object): TokenizerFiles {
-  return { tokenizerJson: { ...(tokenizerJson(good) as object), ...change } };
+  return { tokenizerJson: { ...tokenizerJson(good), ...change } };
 }
 
 const badFiles: Readonly<Record<string, TokenizerFiles>> = {
