@@ -1,0 +1,150 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { interpret, type Tokens } from '../../toolchain/emulate/interpreter.ts';
+import type { Graph, Stage } from '../../toolchain/ir/graph.ts';
+import { verify } from '../../toolchain/ir/verify.ts';
+import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
+import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { reorderVocabulary } from '../../toolchain/passes/reorder-vocabulary.ts';
+import { rowDemand } from '../../toolchain/passes/row-demand.ts';
+import { splitHeads } from '../../toolchain/passes/split-heads.ts';
+import { macsOf } from '../../toolchain/pipeline.ts';
+import {
+  type EncoderShape,
+  encoderShapes,
+  floatEncoder,
+  headGroups,
+  importedEncoder,
+  planShapes,
+  quantizedEncoder,
+  randomTokens,
+} from '../schedule/encoders.ts';
+
+/** Sums of float32 values in another order, through three layers. */
+const tolerance = 1e-6;
+
+function outputOf(graph: Graph<Stage>, tokens: Tokens): readonly number[] {
+  return Array.from(interpret(graph, tokens)[0]!.data);
+}
+
+function expectSame(before: Graph<'float'>, after: Graph<'float'>, shape: EncoderShape): void {
+  verify(after);
+  for (const length of [1, 2, shape.maxTokens]) {
+    const tokens = randomTokens(shape, length);
+    const expected = outputOf(before, tokens);
+    const found = outputOf(after, tokens);
+    expect(found.length).toBe(expected.length);
+    const errors = found.map((value, index) => Math.abs(value - expected[index]!));
+    const largest = Math.max(1, ...expected.map(Math.abs));
+    expect(Math.max(...errors) / largest).toBeLessThan(tolerance);
+  }
+}
+
+describe('exact on float graphs', () => {
+  test('fuse-layer-norm', () => {
+    fc.assert(
+      fc.property(encoderShapes, (shape) => {
+        const before = importedEncoder(shape);
+        const after = fuseLayerNorm.run(before);
+        expectSame(before, after, shape);
+        expect(after.nodes.some(({ op }) => op === 'add' || op === 'embed')).toBe(false);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test.each(['fused', 'as imported'])('row-demand, layer normalization %s', (form) => {
+    fc.assert(
+      fc.property(encoderShapes, (shape) => {
+        const imported = importedEncoder(shape);
+        const before = form === 'fused' ? fuseLayerNorm.run(imported) : imported;
+        const after = rowDemand.run(before);
+        expectSame(before, after, shape);
+        const work = (graph: Graph<'float'>) => macsOf(graph, shape.maxTokens);
+        expect(work(after)).toBeLessThanOrEqual(work(before));
+        expect(rowDemand.run(after)).toEqual(after);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('split-heads', () => {
+    fc.assert(
+      fc.property(encoderShapes, planShapes, (shape, plan) => {
+        const before = floatEncoder(shape);
+        const groups = headGroups(shape, plan);
+        const after = splitHeads(before, () => groups);
+        expectSame(before, after, shape);
+        expect(macsOf(after, shape.maxTokens)).toBe(macsOf(before, shape.maxTokens));
+        const attentions = after.nodes.filter(({ op }) => op === 'attention');
+        expect(attentions.length).toBe(shape.layers * groups);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+test('reorder-vocabulary changes the numbers of the tokens and nothing else', () => {
+  const orders = encoderShapes.chain((shape) =>
+    fc.record({
+      shape: fc.constant(shape),
+      order: fc.shuffledSubarray([...Array(shape.vocabulary).keys()], { minLength: 1 }),
+    }),
+  );
+  fc.assert(
+    fc.property(orders, ({ shape, order }) => {
+      const before = importedEncoder(shape);
+      const after = reorderVocabulary(before, Int32Array.from(order));
+      verify(after);
+      const compact = { ids: [...order.keys()].slice(0, shape.maxTokens), segmentStart: 1 };
+      const original = { ...compact, ids: compact.ids.map((id) => order[id]!) };
+      expect(outputOf(after, compact)).toEqual(outputOf(before, original));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('fuse-table leaves every bit of the integer graph', () => {
+  fc.assert(
+    fc.property(encoderShapes, planShapes, (shape, plan) => {
+      const before = quantizedEncoder(shape, plan);
+      const after = fuseTable(before);
+      verify(after);
+      expect(after.nodes.some(({ op }) => op === 'activation')).toBe(false);
+      for (const length of [1, 2, shape.maxTokens]) {
+        const tokens = randomTokens(shape, length);
+        expect(outputOf(after, tokens)).toEqual(outputOf(before, tokens));
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+/** BERT-tiny without its head: the layers alone. Multiply-accumulates by hand. */
+describe.each([
+  { tokens: 64, all: 27_262_976, demanded: 15_908_864 },
+  { tokens: 128, all: 58_720_256, demanded: 33_751_040 },
+  { tokens: 512, all: 335_544_320, demanded: 184_844_288 },
+])('row demand on BERT-tiny, $tokens tokens', ({ tokens, all, demanded }) => {
+  const imported = importedEncoder({
+    layers: 2,
+    heads: 2,
+    headWidth: 64,
+    ffn: 512,
+    activation: 'gelu',
+    head: 'first',
+    outputs: 1,
+    vocabulary: 1,
+    maxTokens: 512,
+    seed: 1,
+  });
+
+  test('saves 42 to 45 %', () => {
+    const after = rowDemand.run(fuseLayerNorm.run(imported));
+    expect(macsOf(imported, tokens)).toBe(all);
+    expect(macsOf(after, tokens)).toBe(demanded);
+    const saved = 1 - demanded / all;
+    expect(saved).toBeGreaterThan(0.416);
+    expect(saved).toBeLessThan(0.451);
+  });
+});
