@@ -113,6 +113,14 @@ void lm_add_layernorm_s8_s8(const lm_add_layernorm *p, lm_rows a, lm_rows b, int
                             int8_t *y, int32_t y_stride);
 void lm_add_layernorm_s8_s16(const lm_add_layernorm *p, lm_rows a, lm_rows b, int32_t rows,
                              int16_t *y, int32_t y_stride);
+void lm_add_layernorm_s8_s8_dsp(const lm_add_layernorm *p, lm_rows a, lm_rows b, int32_t rows,
+                                int8_t *y, int32_t y_stride);
+void lm_add_layernorm_s8_s16_dsp(const lm_add_layernorm *p, lm_rows a, lm_rows b, int32_t rows,
+                                 int16_t *y, int32_t y_stride);
+void lm_add_layernorm_s8_s8_mve(const lm_add_layernorm *p, lm_rows a, lm_rows b, int32_t rows,
+                                int8_t *y, int32_t y_stride);
+void lm_add_layernorm_s8_s16_mve(const lm_add_layernorm *p, lm_rows a, lm_rows b, int32_t rows,
+                                 int16_t *y, int32_t y_stride);
 
 /* y = LayerNorm(word[id] + position[token] + segment[token >= segment_start]), bounded likewise. */
 typedef struct {
