@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { internalError } from '../toolchain/errors.ts';
 import type { TypedArrayOf } from '../toolchain/ir/dtypes.ts';
+import { type Graph, type Node, type Stage, tensorOf } from '../toolchain/ir/graph.ts';
+import { opOf } from '../toolchain/ops/index.ts';
 import { packagePath } from '../toolchain/package-root.ts';
 
 type Weights = TypedArrayOf<'int8'>;
@@ -25,7 +27,7 @@ const kernelSchema = z.strictObject({
   /** `OpDef.kernel` of the op. */
   family: z.string(),
   name: z.string().regex(/^lm_[a-z0-9_]+$/, 'a C name that begins with lm_'),
-  input: z.enum(['int8']),
+  input: z.enum(['int8', 'int16']),
   output: z.enum(['int8', 'int16']),
   variant: z.enum(variants),
   /** The C source, from `kernels/` on. */
@@ -62,14 +64,29 @@ export function selectKernel(
   family: string,
   output: string,
   features: readonly string[],
+  input: Kernel['input'] = 'int8',
 ): Kernel {
   const usable = kernels
     .filter((kernel) => kernel.family === family && kernel.output === output)
+    .filter((kernel) => kernel.input === input)
     .filter(({ needs }) => needs.every((feature) => features.includes(feature)))
     .toSorted((a, b) => variants.indexOf(a.variant) - variants.indexOf(b.variant));
   const best = usable[0];
   if (best === undefined) throw internalError(`no kernel computes ${family} to ${output}`, family);
   return best;
+}
+
+/** The kernel that computes a node, by the integer types of its first operand and its output. */
+export function kernelOfNode(
+  table: KernelTable,
+  graph: Graph<Stage>,
+  node: Node,
+  features: readonly string[],
+): Kernel {
+  const family = opOf(node.op).kernel;
+  if (family === null) throw internalError(`op '${node.op}' has no kernel`, node.name);
+  const input = tensorOf(graph, node.inputs[0]!).dtype === 'int16' ? 'int16' : 'int8';
+  return selectKernel(table, family, tensorOf(graph, node.output).dtype, features, input);
 }
 
 /** Scratch of one call over `tokens` tokens; `inputs` are the columns of x or q. */

@@ -22,6 +22,12 @@ typedef struct {
   int32_t stride;
 } lm_rows;
 
+/* The same of int16. */
+typedef struct {
+  const int16_t *data; /* (rows, columns) */
+  int32_t stride;
+} lm_wide_rows;
+
 /* y = table[clamp(requantize(bias + sum x * w) + zero_point)]; the sum must stay in int32:
  * |bias| <= 2^30 and inputs <= 32,768. */
 typedef struct {
@@ -52,6 +58,10 @@ void lm_linear_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
                          void *scratch);
 void lm_linear_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
                           int32_t y_stride, void *scratch);
+
+/* int16 inputs: at most 256 of them */
+void lm_linear_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y, int32_t y_stride,
+                      void *scratch);
 
 /* Unnormalised attention of a group of heads: column ranges, side by side. */
 typedef struct {
@@ -85,6 +95,21 @@ void lm_attention_s8_s8_dsp(const lm_attention *p, const lm_attention_tile *tile
                             int32_t y_stride);
 void lm_attention_s8_s8_mve(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
                             int32_t y_stride);
+
+/* Attention that has its input x as keys and as values, for all heads. */
+typedef struct {
+  int32_t heads;
+  int32_t width; /* columns of x, and of a head's u and y; at most 256 */
+  const int32_t *score_multipliers; /* (heads) */
+  const int8_t *score_shifts;       /* (heads) */
+  const uint8_t *exp_tables;        /* (heads, 256), 0 ... 127, entry 0 at least 1 */
+  int32_t zero_point;               /* of x */
+  lm_requant mix;                   /* scale(x) / scale(y) */
+} lm_attend_inputs;
+
+/* u, y: (rows, heads * width); x: (tokens, width); scratch: (tokens) */
+void lm_attend_inputs_s16_s16(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows, lm_rows x,
+                              int32_t tokens, uint8_t *scratch, int16_t *y, int32_t y_stride);
 
 /* What follows the sum of every layer normalization. */
 typedef struct {

@@ -32,6 +32,7 @@
  */
 import { z } from 'zod';
 import { internalError } from '../errors.ts';
+import { widestInput } from '../ops/attend-inputs.ts';
 import { type AttrsOf, type IntegerOf, type OpName, operandOf, opOf, ops } from '../ops/index.ts';
 import { allocate, dtypes } from './dtypes.ts';
 import type { Graph, Node, Shape, Stage, Tensor } from './graph.ts';
@@ -361,6 +362,18 @@ const opForms = {
       }),
     fits: ([q, k, v], { heads }) =>
       q![1] === k![1] && k![0] === v![0] && q![1] % heads === 0 && v![1] % heads === 0,
+  },
+  attendInputs: {
+    attrs: z.strictObject({ heads: int.positive(), scale: z.number().positive() }),
+    integer: (_shapes, { heads }) =>
+      z.strictObject({
+        scoreMultipliers: arrayOf(Int32Array, heads),
+        scoreShifts: shiftsOf(heads),
+        expTables: arrayOf(Uint8Array, heads * 256, (e) => e <= 127),
+        inputZeroPoint: int32,
+        mix: requant,
+      }),
+    fits: ([u, x], { heads }) => u![1] === heads * x![1] && x![1] <= widestInput,
   },
   add: { attrs: none, integer: () => z.null(), fits: ([a, b]) => sameShape(a!, b!) },
   layerNorm: {

@@ -130,30 +130,40 @@ function quantizeAttention({
   observed,
 }: QuantizeArgs<AttentionAttrs>): Quantized<AttentionInteger> {
   const [q, k, v] = quants as readonly [Affine, Affine, Affine];
-  const scoreMultipliers = new Int32Array(attrs.heads);
-  const scoreShifts = new Int8Array(attrs.heads);
-  const expTables = new Uint8Array(attrs.heads * 256);
-  for (let head = 0; head < attrs.heads; head++) {
-    const range = observed?.[head] ?? 127 * 127 * q.scale * k.scale * attrs.scale;
-    const scoreScale = Math.max(range, 1e-6) / 127;
-    const requant = toRequant((q.scale * k.scale * attrs.scale) / scoreScale);
-    scoreMultipliers[head] = requant.multiplier;
-    scoreShifts[head] = requant.shift;
-    for (let difference = 0; difference < 256; difference++) {
-      expTables[head * 256 + difference] = Math.round(127 * Math.exp(-difference * scoreScale));
-    }
-  }
   return {
     integer: {
-      scoreMultipliers,
-      scoreShifts,
-      expTables,
+      ...scoreParameters(attrs.heads, q.scale * k.scale * attrs.scale, observed),
       mix: toRequant(v.scale / output.quant.scale),
       zeroPoint: output.quant.zeroPoint,
     },
     constants: {},
   };
 }
+
+/** Requantization of int32 scores, worth `factor` a unit, to int8, and their exponentials. */
+export function scoreParameters(
+  heads: number,
+  factor: number,
+  observed: readonly number[] | null,
+): Pick<AttentionInteger, 'scoreMultipliers' | 'scoreShifts' | 'expTables'> {
+  const scoreMultipliers = new Int32Array(heads);
+  const scoreShifts = new Int8Array(heads);
+  const expTables = new Uint8Array(heads * 256);
+  for (let head = 0; head < heads; head++) {
+    const range = observed?.[head] ?? 127 * 127 * factor;
+    const scoreScale = Math.max(range, smallestScoreRange) / 127;
+    const requant = toRequant(factor / scoreScale);
+    scoreMultipliers[head] = requant.multiplier;
+    scoreShifts[head] = requant.shift;
+    for (let difference = 0; difference < 256; difference++) {
+      expTables[head * 256 + difference] = Math.round(127 * Math.exp(-difference * scoreScale));
+    }
+  }
+  return { scoreMultipliers, scoreShifts, expTables };
+}
+
+/** Scores that differ less than this weigh the same. */
+const smallestScoreRange = 1e-6;
 
 function attentionInteger(
   q: Matrix,

@@ -1,4 +1,5 @@
 /** THE op table: one row an operation. Importers, passes, quantizer, scheduler and emitters read it. */
+import { attendInputs } from './attend-inputs.ts';
 import { attention } from './attention.ts';
 import { add, addLayerNorm, embed, embedLayerNorm, layerNorm } from './layer-norm.ts';
 import { activation, linear } from './linear.ts';
@@ -11,6 +12,7 @@ export const ops = {
   linear,
   activation,
   attention,
+  attendInputs,
   add,
   layerNorm,
   addLayerNorm,

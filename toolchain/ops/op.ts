@@ -13,6 +13,8 @@ export interface Operand {
   readonly reads: Reads;
   /** The operand's quantization must have zero point 0. */
   readonly symmetric?: boolean;
+  /** The operand's integer type, where it is not int8. */
+  readonly dtype?: 'int16';
 }
 
 /** Where an evaluation stands: a row tile of an inference over `tokens` tokens. */
@@ -45,6 +47,8 @@ export interface OpDef<A, I> {
   readonly variadic?: boolean;
   /** Only another way to look at the operand's elements: no kernel, no instruction. */
   readonly isView?: boolean;
+  /** The output's integer type, where it is not int8 (with int16, the zero point is 0). */
+  readonly outputDtype?: 'int16';
   /** The output has the quantization of its operands. */
   readonly sameQuantAsInputs?: boolean;
   /** The output may take the place of a row operand of the same type, row by row. */

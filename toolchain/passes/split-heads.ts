@@ -26,7 +26,7 @@ export function splitHeads(
     const parts: string[] = [];
     for (let group = 0; group < groups; group++) {
       const inputs = sources.map((source) =>
-        groupLinear(graph, tensors, nodes, source as LinearNode, group, groups),
+        groupLinear({ graph, tensors, nodes }, source as LinearNode, group, groups),
       );
       const whole = tensorOf(graph, node.output);
       const output = `${node.output}#${group}`;
@@ -51,13 +51,18 @@ export function splitHeads(
   return dropDead({ ...graph, nodes, tensors });
 }
 
-type LinearNode = Node<'float'> & { readonly op: 'linear' };
+export type LinearNode = Node<'float'> & { readonly op: 'linear' };
 
-/** The linear that makes only the columns of one head group. */
-function groupLinear(
-  graph: Graph<'float'>,
-  tensors: Record<string, Tensor>,
-  nodes: Node<'float'>[],
+/** A graph and what is being added to it. */
+export interface Growing {
+  readonly graph: Graph<'float'>;
+  readonly tensors: Record<string, Tensor>;
+  readonly nodes: Node<'float'>[];
+}
+
+/** Adds the linear that makes only the columns of one head group; returns its output. */
+export function groupLinear(
+  { graph, tensors, nodes }: Growing,
   source: LinearNode,
   group: number,
   groups: number,
@@ -75,7 +80,8 @@ function groupLinear(
   return output;
 }
 
-function sliceConstant(
+/** Adds the part of a constant that belongs to one head group; returns its name. */
+export function sliceConstant(
   graph: Graph<'float'>,
   tensors: Record<string, Tensor>,
   name: string,

@@ -35,7 +35,15 @@ export function quantize(graph: Graph<'float'>, calibration: Calibration): Graph
 export function integerDtype(graph: Graph<'float'>, tensor: Tensor): DType {
   if (tensor.role === 'input') return tensor.shape[0] === 'tokens' ? 'uint16' : tensor.dtype;
   if (tensor.role !== 'activation') return tensor.dtype;
-  return graph.outputs.includes(tensor.name) ? 'int16' : 'int8';
+  if (graph.outputs.includes(tensor.name)) return 'int16';
+  const isWide = graph.nodes.some(
+    (node) =>
+      (node.output === tensor.name && opOf(node.op).outputDtype === 'int16') ||
+      node.inputs.some(
+        (name, index) => name === tensor.name && operandOf(node.op, index).dtype === 'int16',
+      ),
+  );
+  return isWide ? 'int16' : 'int8';
 }
 
 interface TensorQuant {
@@ -94,7 +102,7 @@ function chooseQuants(
         : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
     const seen = mergeObserved(group.map((name) => calibration.tensors.get(name)!));
     const dtype = integerDtype(graph, tensorOf(graph, isOutput ? graph.outputs[0]! : group[0]!));
-    const quant = isOutput ? outputQuant(seen) : activationQuant(seen, symmetric, range);
+    const quant = dtype === 'int16' ? wideQuant(seen) : activationQuant(seen, symmetric, range);
     for (const name of group) quants.set(name, { dtype, quant });
   }
   return quants;
@@ -108,7 +116,9 @@ function activationQuant(
   const levels = symmetric ? 254 : 255;
   const [min, max] = bestRange(seen, levels, symmetric, useful);
   const scale = Math.max((max - min) / levels, smallestScale);
-  const zeroPoint = symmetric ? 0 : Math.min(127, Math.max(-128, Math.round(-128 - min / scale)));
+  const zeroPoint = symmetric
+    ? 0
+    : Math.min(127, Math.max(-128, Math.round(-128 - min / scale) + 0));
   return { kind: 'affine', scale, zeroPoint };
 }
 
@@ -116,7 +126,7 @@ function activationQuant(
 const smallestScale = 1e-9;
 
 /** int16, zero point 0, with room for twice the largest value of the calibration data. */
-function outputQuant({ min, max }: Observed): Affine {
+function wideQuant({ min, max }: Observed): Affine {
   const scale = Math.max((2 * Math.max(-min, max)) / 32767, smallestScale);
   return { kind: 'affine', scale, zeroPoint: 0 };
 }
