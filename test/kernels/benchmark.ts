@@ -3,6 +3,7 @@
  * `node test/kernels/benchmark.ts [part of a kernel's name]`. Instructions, not cycles.
  */
 import { type Kernel, loadKernels } from '../../kernels/load.ts';
+import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import {
   type AttentionShape,
   addLayerNormCaseOf,
@@ -39,12 +40,19 @@ const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark
   add_layernorm: (kernel) => [
     {
       shape: '16 x 128',
-      one: addLayerNormCaseOf(kernel, 128, 16, 'random', 'no'),
+      one: addLayerNormCaseOf(kernel, {
+        ...{ width: 128, rows: 16, data: 'random', inPlace: 'no' },
+        range: dtypes[kernel.output],
+      }),
       work: 16 * 128,
     },
   ],
   embed_layernorm: (kernel) => [
-    { shape: '16 x 128', one: embedLayerNormCaseOf(kernel, 128, 16), work: 16 * 128 },
+    {
+      shape: '16 x 128',
+      one: embedLayerNormCaseOf(kernel, 128, 16, dtypes[kernel.output]),
+      work: 16 * 128,
+    },
   ],
   mean_rows: (kernel) => [
     { shape: '64 x 128', one: meanRowsCaseOf(kernel, 128, 64), work: 64 * 128 },
@@ -60,7 +68,7 @@ function linearBenchmark(
 ): Benchmark {
   const shape: LinearShape = {
     ...{ inputs, outputs, rows, table, data: 'random', anyShift: false },
-    ...{ xStride: inputs, yStride: outputs },
+    ...{ xStride: inputs, yStride: outputs, range: dtypes[kernel.output] },
   };
   return {
     shape: `${rows} x ${inputs} -> ${outputs}${table ? ', table' : ''}`,

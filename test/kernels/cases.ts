@@ -48,9 +48,16 @@ const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   linear: (kernel) => linearCase(kernel, randomLinear(kernel)),
   attention: (kernel) => attentionCase(kernel, randomAttention()),
   add_layernorm: addLayerNormCase,
-  embed_layernorm: (kernel) => embedLayerNormCaseOf(kernel, pick(widths), randomInt(1, 5)),
+  embed_layernorm: (kernel) =>
+    embedLayerNormCaseOf(kernel, pick(widths), randomInt(1, 5), randomRange(kernel)),
   mean_rows: (kernel) => meanRowsCaseOf(kernel, pick(widths), pick([1, 2, 3, 16, 17, 100, 300])),
 };
+
+/** What outputs are clamped to. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
 
 export interface LinearShape {
   readonly inputs: number;
@@ -60,6 +67,7 @@ export interface LinearShape {
   readonly xStride: number;
   readonly yStride: number;
   readonly table: boolean;
+  readonly range: Range;
   readonly anyShift: boolean;
 }
 
@@ -74,6 +82,7 @@ function randomLinear(kernel: Kernel): LinearShape {
     xStride: inputs + pick([0, 0, 1, 3, 16]),
     yStride: outputs + pick([0, 0, 1, 5]),
     table: kernel.output === 'int8' && pick([false, true]),
+    range: randomRange(kernel),
     anyShift: pick([false, false, true]),
   };
 }
@@ -91,7 +100,7 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
     multipliers[column] = requant.multiplier;
     shifts[column] = requant.shift;
   }
-  const { min, max } = shape.table ? dtypes.int8 : randomRange(kernel.output);
+  const { min, max } = shape.range;
   const zeroPoint = kernel.output === 'int8' ? pick([-128, -1, 0, 5, 127]) : 0;
   const table = shape.table ? fill(new Int8Array(256), -128, 127, 'random') : null;
 
@@ -201,18 +210,24 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
 
 function addLayerNormCase(kernel: Kernel): Case {
   const inPlace = kernel.output === 'int8' ? pick(['no', 'a', 'b'] as const) : 'no';
-  return addLayerNormCaseOf(kernel, pick(widths), randomInt(1, 5), randomFill(), inPlace);
+  return addLayerNormCaseOf(kernel, {
+    ...{ width: pick(widths), rows: randomInt(1, 5), data: randomFill(), inPlace },
+    range: randomRange(kernel),
+  });
 }
 
-export function addLayerNormCaseOf(
-  kernel: Kernel,
-  width: number,
-  rows: number,
-  data: Fill,
-  inPlace: 'no' | 'a' | 'b',
-): Case {
+export interface AddShape {
+  readonly width: number;
+  readonly rows: number;
+  readonly data: Fill;
+  readonly inPlace: 'no' | 'a' | 'b';
+  readonly range: Range;
+}
+
+export function addLayerNormCaseOf(kernel: Kernel, shape: AddShape): Case {
+  const { width, rows, data, inPlace, range } = shape;
   const arena = createArena(ARENA_BYTES);
-  const norm = randomNorm(width, kernel);
+  const norm = randomNorm(width, range);
   const largest = Math.floor(sumLimit(width) / 255);
   const multiplierA = randomInt(0, largest);
   const own = {
@@ -249,14 +264,19 @@ export function addLayerNormCaseOf(
   );
 }
 
-export function embedLayerNormCaseOf(kernel: Kernel, width: number, rows: number): Case {
+export function embedLayerNormCaseOf(
+  kernel: Kernel,
+  width: number,
+  rows: number,
+  range: Range,
+): Case {
   const arena = createArena(ARENA_BYTES);
   const rowStart = randomInt(0, 6);
   const segmentStart = randomInt(0, 12);
   const vocabulary = pick([1, 2, 300]);
   const segments = randomInt(1, 3);
   const data = randomFill();
-  const norm = randomNorm(width, kernel);
+  const norm = randomNorm(width, range);
   const third = Math.floor(sumLimit(width) / 128 / 3);
   const own = {
     multiplierWord: randomInt(0, third),
@@ -308,7 +328,7 @@ export function meanRowsCaseOf(kernel: Kernel, width: number, rows: number): Cas
   const data = randomFill();
   const mean = pick([anyRequant(), { multiplier: 1_500_000_000, shift: 0 }]);
   const zeroPoint = pick([-128, 0, 7, 127]);
-  const { min, max } = randomRange(kernel.output);
+  const { min, max } = randomRange(kernel);
   const x = placeMatrix(arena, rows, width, stride, data);
   const y = reserveMatrix(arena, kernel.output, 1, width, width);
   const args = [width, zeroPoint, mean.multiplier, mean.shift, min, max, x, stride, rows, y];
@@ -357,12 +377,8 @@ function randomFill(): Fill {
   return pick(['random', 'random', 'random', 'min', 'max', 'extremes', 'constant']);
 }
 
-function randomRange(output: Kernel['output']): { readonly min: number; readonly max: number } {
-  const { min, max } = dtypes[output];
-  return pick([
-    { min, max },
-    { min: -100, max: 99 },
-  ]);
+function randomRange({ output }: Kernel): Range {
+  return pick([dtypes[output], dtypes.int8, { min: -100, max: 99 }]);
 }
 
 function anyRequant(): Requant {
@@ -390,14 +406,14 @@ interface Norm {
   readonly beta: TypedArrayOf<'int32'>;
 }
 
-function randomNorm(width: number, kernel: Kernel): Norm {
+function randomNorm(width: number, range: Range): Norm {
   const outShift = pick([1, 14, 16, 18, 20, 22, 30]);
   return {
     integer: {
       epsilon: pick([0, 1, 1_000_000, 2 ** 40 + 12_345, 2 ** 53]),
       fraction: 15 - Math.ceil(Math.log2(width) / 2),
       outShift,
-      ...randomRange(kernel.output),
+      ...range,
     },
     gamma: fill(new Int16Array(width), -32768, 32767, randomFill()),
     beta: pick([

@@ -1,0 +1,50 @@
+/** Selection, scratch and packing by the rows of kernels.json. */
+import { existsSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { loadKernels, packWeights, scratchBytes, selectKernel } from '../../kernels/load.ts';
+import { ops } from '../../toolchain/ops/index.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
+
+const table = loadKernels();
+
+test('every file exists', () => {
+  const files = [...table.headers, ...table.kernels.map(({ file }) => file)];
+  expect(files.filter((file) => !existsSync(packagePath('kernels', file)))).toEqual([]);
+});
+
+test('the best variant a core can run is selected', () => {
+  const select = (features: readonly string[]) =>
+    selectKernel(table, 'linear', 'int8', features).name;
+  expect(select([])).toBe('lm_linear_s8_s8');
+  expect(select(['fpu', 'dsp'])).toBe('lm_linear_s8_s8_dsp');
+  expect(select(['mve', 'dsp', 'fpu', 'caches'])).toBe('lm_linear_s8_s8_mve');
+  expect(selectKernel(table, 'mean_rows', 'int16', ['dsp', 'mve']).name).toBe(
+    'lm_mean_rows_s8_s16',
+  );
+});
+
+test('an unknown kernel is our bug', () => {
+  expect(() => selectKernel(table, 'convolution', 'int8', [])).toThrow(
+    'no kernel computes convolution to int8',
+  );
+});
+
+test('every family of the table belongs to an op', () => {
+  const families = new Set(Object.values(ops).map(({ kernel }) => kernel));
+  expect(table.kernels.filter(({ family }) => !families.has(family))).toEqual([]);
+});
+
+test('scratch follows the shape', () => {
+  const scratch = (family: string, features: readonly string[]) =>
+    scratchBytes(selectKernel(table, family, 'int8', features), { inputs: 128, tokens: 100 });
+  expect(scratch('linear', [])).toBe(0);
+  expect(scratch('linear', ['dsp'])).toBe(4 * 128);
+  expect(scratch('attention', [])).toBe(100);
+  expect(scratch('attention', ['dsp'])).toBe(4 + 4 * 128 + 4 * 100);
+  expect(scratch('attention', ['mve'])).toBe(200);
+});
+
+test('row-major weights stay as they are', () => {
+  const weights = Int8Array.of(1, 2, 3, 4, 5, 6);
+  expect(packWeights(selectKernel(table, 'linear', 'int8', []), weights, 2, 3)).toEqual(weights);
+});
