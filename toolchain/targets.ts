@@ -22,13 +22,17 @@ const template = (folder: string) =>
     message: `no such file in firmware-templates/${folder}/`,
   });
 
-/** Instructions: `call` a call, and for each row `row` + `element`·elements + `mac`·MACs + `score`·scores. */
+/**
+ * Instructions: `call` a call, and for each row
+ * `row + element·elements + mac·MACs + score·scores + table·elements looked up`.
+ */
 const costSchema = z.strictObject({
   call: z.number().nonnegative(),
   row: z.number().nonnegative(),
   element: z.number().nonnegative(),
   mac: z.number().nonnegative(),
   score: z.number().nonnegative(),
+  table: z.number().nonnegative(),
   /** Rows that share one pass over the weights; a row without neighbours costs as much as all. */
   rowsAtOnce: positive,
 });

@@ -19,7 +19,7 @@ import {
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
 
-const terms = ['call', 'row', 'element', 'mac', 'score'] as const;
+const terms = ['call', 'row', 'element', 'mac', 'score', 'table'] as const;
 type Term = (typeof terms)[number];
 type Cost = Readonly<Record<Term | 'rowsAtOnce', number>>;
 
@@ -38,24 +38,20 @@ const rowsAtOnce: Readonly<Record<string, Readonly<Record<Kernel['variant'], num
 const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => Sample[]>> = {
   linear: (kernel, block) =>
     [1, 2, 16].flatMap((rows) =>
-      [
-        [64, 64],
-        [128, 64],
-        [128, 128],
-        [128, 512],
-        [512, 128],
-        [312, 312],
-      ].map(([inputs = 0, outputs = 0]) => {
-        const paid = Math.ceil(rows / block) * block;
-        const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs };
-        return {
-          one: linearCase(kernel, { ...shape, data: 'random', table: false, anyShift: false }),
-          work: {
-            ...{ call: 1, row: paid, element: paid * outputs },
-            ...{ mac: paid * outputs * inputs, score: 0 },
-          },
-        };
-      }),
+      linearWidths.flatMap(([inputs, outputs]) =>
+        [false, true].map((table) => {
+          const paid = Math.ceil(rows / block) * block;
+          const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs, table };
+          const elements = paid * outputs;
+          return {
+            one: withoutClamp(linearCase(kernel, { ...shape, data: 'random', anyShift: false })),
+            work: {
+              ...{ call: 1, row: paid, element: elements, mac: elements * inputs },
+              ...{ score: 0, table: table ? elements : 0 },
+            },
+          };
+        }),
+      ),
     ),
   attention: (kernel, block) =>
     [1, 2, 16].flatMap((rows) =>
@@ -74,6 +70,7 @@ const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => S
             work: {
               ...{ call: 1, row: paid, element: paid * heads * width },
               ...{ mac: 2 * paid * tokens * heads * width, score: paid * heads * tokens },
+              table: 0,
             },
           };
         }),
@@ -85,15 +82,31 @@ const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => S
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
       one: meanRowsCaseOf(kernel, 128, rows),
-      work: { call: 1, row: 0, element: rows * 128, mac: 0, score: 0 },
+      work: { call: 1, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
     })),
 };
+
+/** Inputs and outputs of the linears of BERT-tiny, -mini and TinyBERT's widths. */
+const linearWidths = [
+  [64, 64],
+  [128, 64],
+  [128, 128],
+  [128, 512],
+  [512, 128],
+  [312, 312],
+] as const;
+
+/** Cases draw a range to clamp to; models clamp to all of int8, which costs nothing. */
+function withoutClamp(one: Case): Case {
+  const [min, max] = [7, 8]; // among the arguments of a linear
+  return { ...one, args: one.args.with(min, -128).with(max, 127) };
+}
 
 function byRows(make: (width: number, rows: number) => Case): Sample[] {
   return [1, 4, 16].flatMap((rows) =>
     [64, 128, 312].map((width) => ({
       one: make(width, rows),
-      work: { call: 1, row: rows, element: rows * width, mac: 0, score: 0 },
+      work: { call: 1, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
     })),
   );
 }

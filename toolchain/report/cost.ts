@@ -38,10 +38,15 @@ export function callCost(
   const { calls, rows, blocks } = tilesOf(segment, tokens, rowsAtOnce);
   const constantBytesRead = constants.weightBytes * blocks + constants.bytesPerRow * rows;
   if (cost === undefined) return { instructions: 0, constantBytesRead };
-  const { elements, macs, scores } = workPerRow(graph, node, tokens);
+  const { elements, macs, scores, lookups } = workPerRow(graph, node, tokens);
   // A row without a neighbour costs as much as a whole block.
   const paidRows = blocks * rowsAtOnce;
-  const perRow = cost.row + cost.element * elements + cost.mac * macs + cost.score * scores;
+  const perRow =
+    cost.row +
+    cost.element * elements +
+    cost.mac * macs +
+    cost.score * scores +
+    cost.table * lookups;
   return { instructions: Math.round(cost.call * calls + perRow * paidRows), constantBytesRead };
 }
 
@@ -71,6 +76,8 @@ interface Work {
   readonly macs: number;
   /** Pairs of a query and a key, a head. */
   readonly scores: number;
+  /** Elements that go through an activation table. */
+  readonly lookups: number;
 }
 
 /** What one output row takes; an element is an output, but for a mean an input. */
@@ -80,10 +87,16 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
   const macs = opOf(node.op).macsPerRow(shapes, node.attrs, tokens);
   switch (node.op) {
     case 'attention':
-      return { elements: columns, macs, scores: node.attrs.heads * tokens };
+    case 'attendInputs':
+      return { elements: columns, macs, scores: node.attrs.heads * tokens, lookups: 0 };
+    case 'attendInputs':
+      return { elements: columns, macs, scores: node.attrs.heads * tokens, lookups: 0 };
     case 'meanRows':
-      return { elements: columns * tokens, macs, scores: 0 };
-    case 'linear':
+      return { elements: columns * tokens, macs, scores: 0, lookups: 0 };
+    case 'linear': {
+      const lookups = node.integer !== null && node.integer.table !== null ? columns : 0;
+      return { elements: columns, macs, scores: 0, lookups };
+    }
     case 'addLayerNorm':
     case 'embedLayerNorm':
     case 'embed':
@@ -92,7 +105,7 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
     case 'layerNorm':
     case 'selectRow':
     case 'concat':
-      return { elements: columns, macs, scores: 0 };
+      return { elements: columns, macs, scores: 0, lookups: 0 };
     default:
       return assertExhaustive(node);
   }

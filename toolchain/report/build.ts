@@ -1,0 +1,411 @@
+/** The numbers of a compiled model, and of its firmware where it was linked, as one report. */
+import { type KernelTable, loadKernels, packWeights, selectKernel } from '../../kernels/load.ts';
+import type { Firmware } from '../build/firmware.ts';
+import { nodeConstants, sectionMacros, sectionNames } from '../emit/c-constants.ts';
+import { sha256Of } from '../emit/c-model.ts';
+import { internalError } from '../errors.ts';
+import { type Graph, type Node, rowsOf, tensorOf } from '../ir/graph.ts';
+import { opOf } from '../ops/index.ts';
+import { packageVersion } from '../package-root.ts';
+import { type Compiled, macsOf, nodeMacs } from '../pipeline.ts';
+import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
+import { peakOf } from '../schedule/plan.ts';
+import type { Buffer, Call, Program, ProgramSegment } from '../schedule/program.ts';
+import type { MemoryRegion } from '../targets.ts';
+import { callCost, waitCycles } from './cost.ts';
+import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
+
+/** What the report takes of a firmware: the measured image and the stack bound. */
+export type Linked = Pick<Firmware, 'image' | 'stack'>;
+
+/** `firmware`: null where only sources or a library were made. */
+export function buildReport(compiled: Compiled, firmware: Linked | null): Report {
+  const { imported, program, target, planned } = compiled;
+  const { card } = imported;
+  const layers = layersOf(compiled);
+  const arenaRegion = compiled.placement[sectionNames.arena] ?? target.dataRegion;
+  const regions = regionsOf(compiled, firmware, arenaRegion);
+  const sum = (pick: (layer: ReportLayer) => number): number =>
+    layers.reduce((total, layer) => total + pick(layer), 0);
+  return {
+    version: 1,
+    tool: { name: 'lm2mcu', version: packageVersion() },
+    model: {
+      name: card.name,
+      kind: card.kind,
+      parameters: card.parameters,
+      sha256: card.sha256,
+      compiledSha256: sha256Of(compiled.graphBin),
+      labels: card.labels,
+      maxPositions: card.maxPositions,
+      vocabularySize: card.vocabularySize,
+      storedVocabularySize: storedVocabularySize(program.graph),
+    },
+    target: {
+      name: target.name,
+      title: target.title,
+      chip: target.chip,
+      core: target.core.name,
+      npu: null,
+      clockHz: target.clockHz,
+      verified: { status: target.verified.status, how: target.verified.how },
+    },
+    maxTokens: program.maxTokens,
+    plan: { headGroups: planned.plan.headGroups, tileRows: planned.plan.tileRows },
+    flash: flashOf(compiled, firmware, regions),
+    sram: sramOf(compiled, firmware, regions),
+    predicted: {
+      flashBytes: predictedIn(regions, isFlash),
+      sramBytes: predictedIn(regions, isRam),
+      codeReserveBytes,
+      sramReserveBytes: ramReserveBytes,
+    },
+    regions,
+    arena: {
+      region: arenaRegion,
+      sizeBytes: program.arenaBytes,
+      lowerBoundBytes: program.lowerBoundBytes,
+      gapBytes: Math.max(0, program.arenaBytes - program.lowerBoundBytes),
+    },
+    compute: {
+      macs: macsOf(program.graph, program.maxTokens),
+      macsUnoptimized: compiled.macsUnoptimized,
+      estimatedInstructions: sum((layer) => layer.estimatedInstructions),
+      estimatedCycles: sum((layer) => layer.estimatedCycles),
+      estimatedFrom: estimatedFrom(compiled),
+    },
+    layers,
+    segments: segmentsOf(program),
+    calls: callsOf(program),
+    buffers: buffersOf(program),
+    stack:
+      firmware === null
+        ? null
+        : {
+            boundBytes: firmware.stack.bytes,
+            path: firmware.stack.path.map(({ name, bytes }) => ({ name, bytes })),
+          },
+    notes: [...compiled.notes],
+  };
+}
+
+/** Rows of the word table: the tokens left after those that no text can reach. */
+function storedVocabularySize(graph: Graph<'legal'>): number {
+  const embedding = graph.nodes.find(({ op }) => op === 'embedLayerNorm');
+  return embedding === undefined ? 0 : rowsOf(tensorOf(graph, embedding.inputs[2]!).shape[0], 0);
+}
+
+const isFlash = ({ kind }: Pick<MemoryRegion, 'kind'>): boolean =>
+  kind === 'flash' || kind === 'nor';
+const isRam = ({ kind }: Pick<MemoryRegion, 'kind'>): boolean => kind === 'sram' || kind === 'tcm';
+
+function predictedIn(
+  regions: readonly ReportRegion[],
+  matches: (region: ReportRegion) => boolean,
+): number {
+  return regions.filter(matches).reduce((sum, { predictedBytes }) => sum + predictedBytes, 0);
+}
+
+function capacityOf(
+  regions: readonly ReportRegion[],
+  matches: (region: ReportRegion) => boolean,
+): number {
+  return regions.filter(matches).reduce((sum, { capacityBytes }) => sum + capacityBytes, 0);
+}
+
+function regionsOf(
+  { target, placement, constantSizes, program }: Compiled,
+  firmware: Linked | null,
+  arenaRegion: string,
+): ReportRegion[] {
+  return target.regions.map(({ name, kind, sizeBytes }) => {
+    const constants = constantParts
+      .filter((part) => placement[sectionNames[part]] === name)
+      .reduce((sum, part) => sum + constantSizes[part], 0);
+    return {
+      name,
+      kind,
+      capacityBytes: sizeBytes,
+      usedBytes: firmware?.image.regions.find((region) => region.name === name)?.usedBytes ?? null,
+      predictedBytes:
+        constants +
+        (name === target.codeRegion ? codeReserveBytes : 0) +
+        (name === target.dataRegion ? ramReserveBytes : 0) +
+        (name === arenaRegion ? program.arenaBytes : 0),
+    };
+  });
+}
+
+function flashOf(
+  { constantSizes }: Compiled,
+  firmware: Linked | null,
+  regions: readonly ReportRegion[],
+): Report['flash'] {
+  const capacityBytes = capacityOf(regions, isFlash);
+  const { tokenizer, embedding, encoder } = constantSizes;
+  if (firmware === null) {
+    return {
+      capacityBytes,
+      usedBytes: null,
+      codeBytes: null,
+      tokenizerBytes: tokenizer,
+      embeddingBytes: embedding,
+      encoderBytes: encoder,
+      otherBytes: null,
+    };
+  }
+  const { image } = firmware;
+  const section = (part: keyof typeof sectionNames): number =>
+    image.sections[sectionNames[part]]?.sizeBytes ?? 0;
+  const usedBytes = image.regions
+    .filter(isFlash)
+    .reduce((sum, region) => sum + region.usedBytes, 0);
+  const parts = {
+    codeBytes: image.codeBytes,
+    tokenizerBytes: section('tokenizer'),
+    embeddingBytes: section('embedding'),
+    encoderBytes: section('encoder'),
+  };
+  const named = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+  return { capacityBytes, usedBytes, ...parts, otherBytes: usedBytes - named };
+}
+
+function sramOf(
+  { program }: Compiled,
+  firmware: Linked | null,
+  regions: readonly ReportRegion[],
+): Report['sram'] {
+  const capacityBytes = capacityOf(regions, isRam);
+  const peakAt = peakOf(program);
+  if (firmware === null) {
+    return {
+      capacityBytes,
+      peakBytes: null,
+      arenaBytes: program.arenaBytes,
+      staticBytes: null,
+      stackBytes: null,
+      peakAt,
+    };
+  }
+  const { arenaBytes, staticBytes, stackBytes } = firmware.image;
+  const peakBytes = arenaBytes + staticBytes + stackBytes;
+  return { capacityBytes, peakBytes, arenaBytes, staticBytes, stackBytes, peakAt };
+}
+
+function estimatedFrom({ target }: Compiled): string {
+  const { core } = target;
+  const rate = core.cost.cyclesPerInstruction;
+  return (
+    `instructions of each kernel measured on an emulated ${core.name} (${core.cost.measuredBy}); ` +
+    `${rate} ${rate === 1 ? 'cycle' : 'cycles'} an instruction is assumed, plus waits for flash; ` +
+    'not timed on a board'
+  );
+}
+
+/** A layer a call, in the order in which they run. */
+function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
+  const { graph, maxTokens } = program;
+  const kernels = loadKernels();
+  let call = -1;
+  return program.segments.flatMap((segment) =>
+    segment.calls.map(({ node, output }): ReportLayer => {
+      call += 1;
+      const rows = rowsOf(segment.rows, maxTokens);
+      if (node === null) {
+        return {
+          name: output.buffer,
+          op: 'copy',
+          kernel: null,
+          call,
+          rows,
+          columns: output.columns,
+          ...{ macs: 0, weightBytes: 0, weightBytesRead: 0 },
+          ...{ estimatedInstructions: 0, estimatedCycles: 0 },
+        };
+      }
+      const constants = constantBytes(graph, node, kernels, target.core.features);
+      const { instructions, constantBytesRead } = callCost(
+        graph,
+        node,
+        segment,
+        maxTokens,
+        { weightBytes: constants.encoder, bytesPerRow: constants.embeddingRow },
+        target,
+      );
+      const part = constants.embedding > 0 ? 'embedding' : 'encoder';
+      const region = placement[sectionNames[part]] ?? target.codeRegion;
+      const cycles =
+        instructions * target.core.cost.cyclesPerInstruction +
+        waitCycles(constantBytesRead, region, target);
+      return {
+        name: node.name,
+        op: node.op,
+        kernel: kernelOf(graph, node, kernels, target.core.features).name,
+        call,
+        rows: rowsOf(tensorOf(graph, node.output).shape[0], maxTokens),
+        columns: output.columns,
+        macs: nodeMacs(graph, node, maxTokens),
+        weightBytes: constants.encoder + constants.embedding,
+        weightBytesRead: constantBytesRead,
+        estimatedInstructions: instructions,
+        estimatedCycles: Math.round(cycles),
+      };
+    }),
+  );
+}
+
+interface ConstantBytes {
+  readonly encoder: number;
+  readonly embedding: number;
+  /** Of the embedding tables, what one row of the output reads. */
+  readonly embeddingRow: number;
+}
+
+function constantBytes(
+  graph: Graph<'legal'>,
+  node: Node<'legal'>,
+  kernels: KernelTable,
+  features: readonly string[],
+): ConstantBytes {
+  const constants = nodeConstants(graph, node, (one, weights, rows, columns) =>
+    packWeights(kernelOf(graph, one, kernels, features), Int8Array.from(weights), rows, columns),
+  );
+  const arrays = constants?.arrays ?? [];
+  const tables = arrays.filter(({ section }) => section === sectionMacros.embedding);
+  const sum = (list: typeof arrays): number =>
+    list.reduce((total, { data }) => total + data.byteLength, 0);
+  const columns = tensorOf(graph, node.output).shape[1];
+  return {
+    encoder: sum(arrays) - sum(tables),
+    embedding: sum(tables),
+    embeddingRow: tables.reduce((total, { data }) => total + columns * data.BYTES_PER_ELEMENT, 0),
+  };
+}
+
+function kernelOf(
+  graph: Graph<'legal'>,
+  node: Node,
+  kernels: KernelTable,
+  features: readonly string[],
+): KernelTable['kernels'][number] {
+  const family = opOf(node.op).kernel;
+  if (family === null) throw internalError(`op '${node.op}' has no kernel`, node.name);
+  return selectKernel(kernels, family, tensorOf(graph, node.output).dtype, features);
+}
+
+function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {
+  let firstCall = 0;
+  return segments.map(({ name, rows: dim, tileRows, calls }) => {
+    const rows = rowsOf(dim, maxTokens);
+    const first = firstCall;
+    firstCall += calls.length;
+    return {
+      name,
+      rows,
+      tileRows,
+      tiles: Math.ceil(rows / tileRows),
+      firstCall: first,
+      lastCall: firstCall - 1,
+    };
+  });
+}
+
+function callsOf(program: Program): Report['calls'] {
+  const blocks = blocksOf(program);
+  return program.segments
+    .flatMap((segment, index) => segment.calls.map((call) => ({ call, index })))
+    .map(({ call, index }, position) => ({
+      name: call.node?.name ?? call.output.buffer,
+      op: call.node?.op ?? 'copy',
+      segment: index,
+      inputs: call.inputs.flatMap((slot) => (slot === null ? [] : [slot.buffer])),
+      output: call.output.buffer,
+      scratch: call.scratch,
+      liveBytes: blocks
+        .filter(({ firstCall, lastCall }) => firstCall <= position && position <= lastCall)
+        .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    }));
+}
+
+/** One buffer of each place in the arena: those that overwrite each other count once. */
+function blocksOf({ buffers }: Program): readonly Buffer[] {
+  const byPlace = new Map<string, Buffer>();
+  for (const buffer of Object.values(buffers)) {
+    const place = placeOf(buffer);
+    if (!byPlace.has(place)) byPlace.set(place, buffer);
+  }
+  return [...byPlace.values()];
+}
+
+/** Buffers with the same bytes at the same time are one block of the arena. */
+function placeOf({ offset, sizeBytes, firstCall, lastCall }: Buffer): string {
+  return [offset, sizeBytes, firstCall, lastCall].join();
+}
+
+function buffersOf(program: Program): ReportBuffer[] {
+  const uses = usesOf(program);
+  const blockUsers = new Map<string, Buffer[]>();
+  for (const buffer of Object.values(program.buffers)) {
+    const users = blockUsers.get(placeOf(buffer)) ?? [];
+    blockUsers.set(placeOf(buffer), [...users, buffer]);
+  }
+  const use = (buffer: Buffer): Use => uses.get(buffer.name) ?? buffer;
+  return Object.values(program.buffers).map((buffer) => {
+    const users = blockUsers
+      .get(placeOf(buffer))!
+      .toSorted((a, b) => use(a).firstCall - use(b).firstCall);
+    const before = users[users.indexOf(buffer) - 1];
+    const { name, kind, dtype, rows, columns, offset, sizeBytes, firstCall, lastCall } = buffer;
+    return {
+      ...{ name, kind, dtype, rows, columns, offset, sizeBytes },
+      firstCall,
+      lastCall,
+      firstUse: use(buffer).firstCall,
+      lastUse: use(buffer).lastCall,
+      inPlaceOf: before?.name ?? null,
+    };
+  });
+}
+
+type Use = Pick<Buffer, 'firstCall' | 'lastCall'>;
+
+/** From a buffer's first to its last use; a loop uses what holds more than a tile all through it. */
+function usesOf(program: Program): ReadonlyMap<string, Use> {
+  const uses = new Map<string, Use>();
+  const use = (name: string, firstCall: number, lastCall: number): void => {
+    const known = uses.get(name);
+    uses.set(name, {
+      firstCall: Math.min(known?.firstCall ?? firstCall, firstCall),
+      lastCall: Math.max(known?.lastCall ?? lastCall, lastCall),
+    });
+  };
+  const end = program.segments.reduce((sum, { calls }) => sum + calls.length, 0) - 1;
+  for (const { name, kind, firstCall } of Object.values(program.buffers)) {
+    if (kind === 'input') use(name, firstCall, firstCall);
+    if (kind === 'output') use(name, end, end);
+  }
+  let first = 0;
+  for (const segment of program.segments) {
+    for (const [index, call] of segment.calls.entries()) {
+      for (const name of buffersIn(call)) {
+        const isLoopWide = !['tile', 'scratch'].includes(program.buffers[name]!.kind);
+        if (isLoopWide) use(name, first, first + lastIndex(segment));
+        else use(name, first + index, first + index);
+      }
+    }
+    first += segment.calls.length;
+  }
+  return uses;
+}
+
+function lastIndex({ calls }: ProgramSegment): number {
+  return calls.length - 1;
+}
+
+function buffersIn({ inputs, output, scratch }: Call): readonly string[] {
+  return [
+    ...inputs.flatMap((slot) => (slot === null ? [] : [slot.buffer])),
+    output.buffer,
+    ...(scratch === null ? [] : [scratch]),
+  ];
+}

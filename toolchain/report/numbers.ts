@@ -1,0 +1,99 @@
+/** How the renderers write quantities; and what they say of a region. */
+import type { Report, ReportRegion } from './schema.ts';
+
+/** `1,234,567`. */
+export function grouped(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+export function bytes(value: number): string {
+  return `${grouped(value)} B`;
+}
+
+/** `29.4 M`: three digits. */
+export function short(value: number): string {
+  for (const [factor, unit] of units) {
+    if (value >= factor * 0.9995) return `${(value / factor).toPrecision(3)} ${unit}`;
+  }
+  return grouped(value);
+}
+
+const units = [
+  [1e9, 'G'],
+  [1e6, 'M'],
+  [1e3, 'k'],
+] as const;
+
+export function percent(part: number, whole: number): string {
+  return whole === 0 ? '0 %' : `${((100 * part) / whole).toFixed(1)} %`;
+}
+
+/** `271 ms`, `1.86 s`. */
+export function duration(seconds: number): string {
+  if (seconds >= 1) return `${seconds.toPrecision(3)} s`;
+  const milliseconds = seconds * 1000;
+  return `${milliseconds >= 100 ? Math.round(milliseconds) : milliseconds.toPrecision(2)} ms`;
+}
+
+export function estimatedSeconds({ compute, target }: Report): number {
+  return compute.estimatedCycles / target.clockHz;
+}
+
+/** `180 MHz`. */
+export function megahertz(clockHz: number): string {
+  return `${clockHz / 1e6} MHz`;
+}
+
+export interface RegionState {
+  readonly usedBytes: number;
+  readonly isMeasured: boolean;
+  readonly fits: boolean;
+  /** `fits, 12,345 B free`, `short by 12 B`. */
+  readonly verdict: string;
+}
+
+/** Measured where something was linked, else as predicted. */
+export function regionState({
+  usedBytes,
+  predictedBytes,
+  capacityBytes,
+}: ReportRegion): RegionState {
+  const used = usedBytes ?? predictedBytes;
+  const free = capacityBytes - used;
+  const fits = free >= 0;
+  const isMeasured = usedBytes !== null;
+  const words = isMeasured ? ['fits', 'short'] : ['should fit', 'probably short'];
+  const verdict = fits ? `${words[0]}, ${bytes(free)} free` : `${words[1]} by ${bytes(-free)}`;
+  return { usedBytes: used, isMeasured, fits, verdict };
+}
+
+export interface Part {
+  readonly key: string;
+  readonly title: string;
+  readonly bytes: number;
+}
+
+/** Flash by part; those known before linking only where nothing was linked. */
+export function flashParts({ flash }: Report): readonly Part[] {
+  return parts([
+    ['code', 'code', flash.codeBytes],
+    ['encoder', 'encoder weights', flash.encoderBytes],
+    ['embedding', 'embedding tables', flash.embeddingBytes],
+    ['tokenizer', 'tokenizer', flash.tokenizerBytes],
+    ['other', 'other', flash.otherBytes],
+  ]);
+}
+
+export function sramParts({ sram }: Report): readonly Part[] {
+  return parts([
+    ['arena', 'arena', sram.arenaBytes],
+    ['static', 'static', sram.staticBytes],
+    ['stack', 'stack bound', sram.stackBytes],
+  ]);
+}
+
+function parts(rows: readonly (readonly [string, string, number | null])[]): readonly Part[] {
+  return rows.flatMap(([key, title, value]) =>
+    value === null ? [] : [{ key, title, bytes: value }],
+  );
+}

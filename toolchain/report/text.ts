@@ -1,0 +1,154 @@
+/** The report for a terminal of 80 columns. */
+import {
+  bytes,
+  duration,
+  estimatedSeconds,
+  flashParts,
+  grouped,
+  megahertz,
+  type Part,
+  percent,
+  regionState,
+  short,
+  sramParts,
+} from './numbers.ts';
+import type { Report, ReportRegion } from './schema.ts';
+
+export interface TextOptions {
+  /** Escape codes for colour; off by default. */
+  readonly color?: boolean;
+}
+
+export function renderText(report: Report, { color = false }: TextOptions = {}): string {
+  const paint = painter(color);
+  const sections = [
+    heading(report, paint),
+    memory(report, paint),
+    partList('Flash by part', flashParts(report), paint),
+    [...partList('RAM by part', sramParts(report), paint), ...arena(report)],
+    compute(report, paint),
+    layers(report, paint),
+    stack(report, paint),
+    notes(report, paint),
+  ];
+  return `${sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')}\n`;
+}
+
+type Paint = (style: keyof typeof styles, text: string) => string;
+
+const styles = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
+
+export function painter(color: boolean): Paint {
+  return (style, text) => (color ? `\u001b[${styles[style]}m${text}\u001b[0m` : text);
+}
+
+/** Texts of the model may hold anything: control characters must not reach the terminal. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
+
+function heading(report: Report, paint: Paint): string[] {
+  const { model, target, plan, maxTokens } = report;
+  const groups = plan.headGroups === 1 ? 'all heads at once' : `${plan.headGroups} head groups`;
+  return [
+    `${paint('bold', printable(model.name))} on ${target.title}`,
+    `${model.kind}, ${short(model.parameters)} parameters; ${target.chip}, ${target.core}, ${megahertz(target.clockHz)}`,
+    `at most ${maxTokens} tokens; ${groups}, tiles of ${plan.tileRows} rows`,
+  ];
+}
+
+function memory({ regions }: Report, paint: Paint): string[] {
+  const isMeasured = regions.every(({ usedBytes }) => usedBytes !== null);
+  const how = isMeasured ? 'measured from the linked image' : 'predicted: nothing was linked';
+  return [`${paint('bold', 'Memory')}, ${how}`, ...regions.map((one) => regionLine(one, paint))];
+}
+
+const GAUGE_CELLS = 16;
+
+function regionLine(region: ReportRegion, paint: Paint): string {
+  const { usedBytes, fits, verdict } = regionState(region);
+  const share = usedBytes / region.capacityBytes;
+  const filled = usedBytes === 0 ? 0 : Math.max(1, Math.round(share * GAUGE_CELLS));
+  const cells = Math.min(GAUGE_CELLS, filled);
+  const style = !fits ? 'red' : share > 0.9 ? 'yellow' : 'green';
+  const gauge = paint(style, '█'.repeat(cells)) + paint('dim', '░'.repeat(GAUGE_CELLS - cells));
+  const used = grouped(usedBytes).padStart(10);
+  const capacity = `${grouped(region.capacityBytes).padStart(10)} B`;
+  return `  ${printable(region.name).padEnd(6)} ${gauge} ${used} of ${capacity}  ${paint(style, verdict)}`;
+}
+
+function partList(title: string, parts: readonly Part[], paint: Paint): string[] {
+  const total = parts.reduce((sum, part) => sum + part.bytes, 0);
+  return [
+    `${paint('bold', title)}, ${bytes(total)}`,
+    ...parts.map(
+      (part) =>
+        `  ${part.title.padEnd(18)} ${bytes(part.bytes).padStart(14)} ${percent(part.bytes, total).padStart(8)}`,
+    ),
+  ];
+}
+
+function arena({ arena, sram }: Report): string[] {
+  const gap =
+    arena.gapBytes === 0
+      ? 'which no placement undercuts'
+      : `${bytes(arena.gapBytes)} above the lower bound`;
+  return [
+    `  The arena is ${bytes(arena.sizeBytes)}, ${gap}.`,
+    `  Most of it is in use in ${printable(sram.peakAt)}.`,
+  ];
+}
+
+function compute(report: Report, paint: Paint): string[] {
+  const { macs, macsUnoptimized, estimatedCycles } = report.compute;
+  const saved = macsUnoptimized > 0 ? 100 * (1 - macs / macsUnoptimized) : 0;
+  return [
+    `${paint('bold', 'Compute')}, one inference over ${report.maxTokens} tokens`,
+    `  ${short(macs)} multiply-accumulates; ${short(macsUnoptimized)} as imported (${saved.toFixed(0)} % saved)`,
+    `  about ${short(estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} at ${megahertz(report.target.clockHz)} (an estimate, see --format html)`,
+  ];
+}
+
+const NAME_COLUMNS = 34;
+const BAR_CELLS = 8;
+
+function layers({ layers: rows, compute: { estimatedCycles } }: Report, paint: Paint): string[] {
+  const head = `${'Layers'.padEnd(NAME_COLUMNS + 2)}${'rows'.padStart(5)}${'MACs'.padStart(8)}${'weights'.padStart(11)}${'cycles'.padStart(8)}  share`;
+  return [
+    paint('bold', head),
+    ...rows.map((layer) => {
+      const share = estimatedCycles === 0 ? 0 : layer.estimatedCycles / estimatedCycles;
+      const name = shorten(printable(layer.name), NAME_COLUMNS).padEnd(NAME_COLUMNS);
+      const bar = paint('cyan', '█'.repeat(Math.round(share * BAR_CELLS)));
+      return `  ${name}${grouped(layer.rows).padStart(5)}${short(layer.macs).padStart(8)}${grouped(layer.weightBytes).padStart(11)}${short(layer.estimatedCycles).padStart(8)} ${bar}`.trimEnd();
+    }),
+  ];
+}
+
+/** Cut in the middle: both ends of a layer's name tell something. */
+export function shorten(text: string, columns: number): string {
+  const characters = [...text];
+  if (characters.length <= columns) return text;
+  const tail = Math.ceil((columns - 1) / 2);
+  const head = columns - 1 - tail;
+  return `${characters.slice(0, head).join('')}…${characters.slice(-tail).join('')}`;
+}
+
+function stack({ stack: bound }: Report, paint: Paint): string[] {
+  if (bound === null) return [];
+  return [
+    `${paint('bold', 'Stack')}, at most ${bytes(bound.boundBytes)}; the deepest path from reset`,
+    ...bound.path.map(
+      ({ name, bytes: own }) =>
+        `  ${shorten(printable(name), 50).padEnd(50)}${bytes(own).padStart(10)}`,
+    ),
+  ];
+}
+
+function notes({ notes: list }: Report, paint: Paint): string[] {
+  if (list.length === 0) return [];
+  return [paint('bold', 'Notes'), ...list.map((note) => `  ${printable(note)}`)];
+}
