@@ -14,6 +14,7 @@ import { runPasses } from './ir/rewrite.ts';
 import { serializeGraph } from './ir/serialize.ts';
 import { verify } from './ir/verify.ts';
 import { opOf } from './ops/index.ts';
+import { absorbAttention } from './passes/absorb-attention.ts';
 import { fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
@@ -84,6 +85,8 @@ export function compile(request: CompileRequest): Compiled {
     fuseLayerNorm,
     // After the fusion: it then moves through one op per residual join, not three.
     rowDemand,
+    // After row demand, which leaves attentions with one query row.
+    absorbAttention,
   ]);
 
   // The plan comes before calibration, so that every plan is calibrated as it will run.
