@@ -3,6 +3,7 @@ import { assertExhaustive, internalError } from '../errors.ts';
 import { type DType, dtypes } from '../ir/dtypes.ts';
 import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
 import type { AddNormInteger, EmbedNormInteger, NormInteger } from '../ops/layer-norm.ts';
+import type { ConstantSuffix } from './c-names.ts';
 import type { ConstantArray } from './c-text.ts';
 import { identifier, initializer } from './c-text.ts';
 
@@ -35,19 +36,15 @@ export type PackWeights = (
   columns: number,
 ) => Int8Array;
 
-/** The C name of a node's parameters. */
-export function paramsName(node: Node): string {
-  return `${identifier(node.name)}_params`;
-}
-
+/** `name`: what the C names begin with. */
 export function nodeConstants(
   graph: Graph<'legal'>,
   node: Node<'legal'>,
   packWeights: PackWeights,
+  name = identifier(node.name),
 ): NodeConstants | null {
-  const name = identifier(node.name);
   const array = (
-    suffix: string,
+    suffix: ConstantSuffix,
     data: ConstantArray['data'],
     dtype: DType,
     comment: string,
@@ -81,7 +78,7 @@ export function nodeConstants(
         ...(table === null ? [] : [array('table', table, 'int8', 'activation by value + 128')]),
       ];
       return {
-        name: paramsName(node),
+        name: `${name}_params`,
         type: 'lm_linear',
         arrays,
         initializer: initializer({
@@ -103,12 +100,12 @@ export function nodeConstants(
       const [q, , v] = node.inputs.map((input) => tensorOf(graph, input).shape[1]);
       const { heads, causal } = node.attrs;
       return {
-        name: paramsName(node),
+        name: `${name}_params`,
         type: 'lm_attention',
         arrays: [
           array('score_multipliers', scoreMultipliers, 'int32', 'score scale a head'),
           array('score_shifts', scoreShifts, 'int8', 'score scale a head'),
-          array('exp_tables', expTables, 'uint8', '127·exp(−difference), (heads, 256)'),
+          array('exp_tables', expTables, 'uint8', '127 * exp(-difference), (heads, 256)'),
         ],
         initializer: initializer({
           heads,
@@ -123,10 +120,32 @@ export function nodeConstants(
         }),
       };
     }
+    case 'attendInputs': {
+      const { scoreMultipliers, scoreShifts, expTables, mix, inputZeroPoint } = node.integer;
+      const { heads } = node.attrs;
+      return {
+        name: `${name}_params`,
+        type: 'lm_attend_inputs',
+        arrays: [
+          array('score_multipliers', scoreMultipliers, 'int32', 'score scale a head'),
+          array('score_shifts', scoreShifts, 'int8', 'score scale a head'),
+          array('exp_tables', expTables, 'uint8', '127 * exp(-difference), (heads, 256)'),
+        ],
+        initializer: initializer({
+          heads,
+          width: tensorOf(graph, node.output).shape[1] / heads,
+          score_multipliers: `${name}_score_multipliers`,
+          score_shifts: `${name}_score_shifts`,
+          exp_tables: `${name}_exp_tables`,
+          zero_point: inputZeroPoint,
+          mix: requant(mix),
+        }),
+      };
+    }
     case 'addLayerNorm': {
       const { integer } = node;
       return {
-        name: paramsName(node),
+        name: `${name}_params`,
         type: 'lm_add_layernorm',
         arrays: normArrays(constant(2).data, constant(3).data, array),
         initializer: initializer({
@@ -138,7 +157,7 @@ export function nodeConstants(
     case 'embedLayerNorm': {
       const [word, position, segment] = [constant(2), constant(3), constant(4)];
       return {
-        name: paramsName(node),
+        name: `${name}_params`,
         type: 'lm_embed_layernorm',
         arrays: [
           array('word', word.data, 'int8', `(${word.rows}, ${word.columns})`, 'embedding'),
@@ -171,7 +190,7 @@ export function nodeConstants(
     case 'meanRows': {
       const { zeroPoint, mean, min, max } = node.integer;
       return {
-        name: paramsName(node),
+        name: `${name}_params`,
         type: 'lm_mean_rows',
         arrays: [],
         initializer: initializer({
@@ -197,7 +216,7 @@ export function nodeConstants(
 }
 
 type MakeArray = (
-  suffix: string,
+  suffix: ConstantSuffix,
   data: ConstantArray['data'],
   dtype: DType,
   comment: string,

@@ -3,7 +3,31 @@
 /** A node's or tensor's name as a C identifier; `#0` (a head group) becomes `_group_0`. */
 export function identifier(name: string): string {
   const text = name.replaceAll('#', '_group_').replaceAll(/[^A-Za-z0-9]+/g, '_');
-  return /^[0-9]/.test(text) ? `n${text}` : text;
+  return /^[A-Za-z]/.test(text) ? text : `layer_${text.replace(/^_/, '')}`;
+}
+
+/** Any text inside a comment: ASCII only, one line, and the comment does not end in it. */
+export function commentText(text: string): string {
+  return text
+    .replaceAll(/[^ -~]/gu, '?')
+    .replaceAll('*/', '*|')
+    .replaceAll('/*', '|*');
+}
+
+/** The words of a statement as lines of at most 100 characters; `indent` is added later. */
+export function wrap(words: readonly string[], indent: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of words) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && indent + longer.length > 100) {
+      lines.push(line);
+      line = `    ${word}`;
+    } else {
+      line = longer;
+    }
+  }
+  return [...lines, line];
 }
 
 /** A string as a C literal, any bytes. */
@@ -44,7 +68,7 @@ const longestList = 4096;
 export function constantArray(array: ConstantArray): string {
   const { name, ctype, data, comment, isStatic, section } = array;
   const declaration = `${isStatic ? 'static ' : ''}const ${ctype} ${name}[${data.length}]`;
-  const head = `/* ${comment} */\n${declaration}${section === null ? '' : ` ${section}`} =`;
+  const head = `/* ${commentText(comment)} */\n${declaration}${section === null ? '' : ` ${section}`} =`;
   const isBytes = data instanceof Int8Array || data instanceof Uint8Array;
   if (isBytes && data.length > longestList) return `${head}\n${byteLiterals(data)};\n`;
   return `${head} {\n${numberLines(data)}};\n`;

@@ -77,7 +77,7 @@ class Layout {
     for (const name of graph.inputs) {
       const tensor = tensorOf(graph, name);
       const isIds = tensor.shape[0] === 'tokens';
-      const shape = isIds ? tensor.shape : ([1, 2] as const); // segment start, number of tokens
+      const shape = isIds ? tensor.shape : ([1, 3] as const); // segment start, number of tokens, check
       this.open(name, 'input', { ...tensor, shape }, isIds ? options.maxTokens : 1, 0);
     }
   }

@@ -1,0 +1,68 @@
+/** C names for layers and buffers: readable, and no two the same, whatever the layers are called. */
+import type { Program } from '../schedule/program.ts';
+import { identifier } from './c-text.ts';
+
+export interface CNames {
+  /** By a node's output: what its struct and arrays begin with. */
+  readonly constants: ReadonlyMap<string, string>;
+  /** By a buffer's name; local to `lm2mcu_run`. */
+  readonly buffers: ReadonlyMap<string, string>;
+}
+
+/** What follows a node's name in the names of its constants. */
+export const constantSuffixes = [
+  'params',
+  'weights',
+  'bias',
+  'multipliers',
+  'shifts',
+  'table',
+  'score_multipliers',
+  'score_shifts',
+  'exp_tables',
+  'gamma',
+  'beta',
+  'word',
+  'position',
+  'segment',
+] as const;
+export type ConstantSuffix = (typeof constantSuffixes)[number];
+
+/** C11's keywords, what C99's headers define in lower case, and the names of the generated code. */
+const reserved =
+  `auto break case char const continue default do double else enum extern float for goto if inline
+  int long register restrict return short signed sizeof static struct switch typedef union unsigned
+  void volatile while bool true false offsetof arena card labels result row rows segment_start state
+  tokens`.split(/\s+/);
+const reservedForm = /^(lm|lm2mcu|model|u?int[0-9]*)(_|$)|^[A-Z0-9_]+$/;
+
+export function chooseNames({ graph, buffers }: Program): CNames {
+  const constants = new Map<string, string>();
+  const taken = new Set<string>();
+  const names = (name: string) => constantSuffixes.map((suffix) => `${name}_${suffix}`);
+  for (const node of graph.nodes) {
+    const name = firstFree(node.name, (candidate) =>
+      names(candidate).some((one) => taken.has(one)),
+    );
+    for (const one of names(name)) taken.add(one);
+    constants.set(node.output, name);
+  }
+  const locals = new Map<string, string>();
+  for (const word of reserved) taken.add(word);
+  for (const { name: buffer, kind } of Object.values(buffers)) {
+    if (kind === 'scratch') continue;
+    const name = firstFree(buffer, (candidate) => taken.has(candidate));
+    taken.add(name);
+    locals.set(buffer, name);
+  }
+  return { constants, buffers: locals };
+}
+
+function firstFree(layer: string, isTaken: (candidate: string) => boolean): string {
+  const name = identifier(layer);
+  const start = reservedForm.test(name) ? `layer_${name}` : name;
+  for (let number = 1; ; number++) {
+    const candidate = number === 1 ? start : `${start}_${number}`;
+    if (!isTaken(candidate)) return candidate;
+  }
+}
