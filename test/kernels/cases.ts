@@ -1,7 +1,7 @@
 /** Random calls of every kernel family and what the op table says they compute. */
 import fc from 'fast-check';
 import { type Kernel, packWeights, scratchBytes } from '../../kernels/load.ts';
-import { dtypes, type TypedArray, type TypedArrayOf } from '../../toolchain/ir/dtypes.ts';
+import { allocate, dtypes, type TypedArray, type TypedArrayOf } from '../../toolchain/ir/dtypes.ts';
 import { ops } from '../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../toolchain/ops/layer-norm.ts';
 import type { Requant } from '../../toolchain/quantize/fixed-point.ts';
@@ -47,6 +47,7 @@ const widths = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 31, 32, 33, 36, 4
 const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   linear: (kernel) => linearCase(kernel, randomLinear(kernel)),
   attention: (kernel) => attentionCase(kernel, randomAttention()),
+  attend_inputs: attendInputsCase,
   add_layernorm: addLayerNormCase,
   embed_layernorm: (kernel) =>
     embedLayerNormCaseOf(kernel, pick(widths), randomInt(1, 5), randomRange(kernel)),
@@ -90,13 +91,14 @@ function randomLinear(kernel: Kernel): LinearShape {
 export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const { inputs, outputs, rows, xStride, yStride } = shape;
   const arena = createArena(ARENA_BYTES);
-  const weights = fill(new Int8Array(inputs * outputs), -128, 127, shape.data);
+  const { min: lowest, max: highest } = dtypes[kernel.input];
+  const weights = fill(new Int8Array(inputs * outputs), -127, 127, shape.data);
   const bias = fill(new Int32Array(outputs), -20_000, 20_000, 'random');
   if (shape.anyShift) fill(bias, -(2 ** 30), 2 ** 30, randomFill());
   const multipliers = new Int32Array(outputs);
   const shifts = new Int8Array(outputs);
   for (let column = 0; column < outputs; column++) {
-    const requant = shape.anyShift ? anyRequant() : usefulRequant(inputs, kernel.output);
+    const requant = shape.anyShift ? anyRequant() : usefulRequant(inputs, kernel);
     multipliers[column] = requant.multiplier;
     shifts[column] = requant.shift;
   }
@@ -104,7 +106,8 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const zeroPoint = kernel.output === 'int8' ? pick([-128, -1, 0, 5, 127]) : 0;
   const table = shape.table ? fill(new Int8Array(256), -128, 127, 'random') : null;
 
-  const x = placeMatrix(arena, rows, inputs, xStride, shape.data);
+  const source = allocate(kernel.input, (rows - 1) * xStride + inputs);
+  const x = place(arena, fill(source, lowest, highest, shape.data));
   const y = reserveMatrix(arena, kernel.output, rows, outputs, yStride);
   const scratch = reserveScratch(arena, kernel, inputs, 0);
   const args = [
@@ -116,7 +119,7 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) =>
     ops.linear.evalInteger(
       [
-        matrixAt(before, 'int8', x, rows, inputs, xStride),
+        matrixAt(before, kernel.input, x, rows, inputs, xStride),
         { data: weights, offset: 0, rows: outputs, columns: inputs, stride: inputs },
         { data: bias, offset: 0, rows: 1, columns: outputs, stride: outputs },
       ],
@@ -169,16 +172,12 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
   const outputs = heads * valueWidth;
   const scoreMultipliers = new Int32Array(heads);
   const scoreShifts = new Int8Array(heads);
-  const expTables = new Uint8Array(heads * 256);
   for (let head = 0; head < heads; head++) {
-    const requant = shape.anyShift ? anyRequant() : usefulRequant(headWidth, 'int8');
+    const requant = shape.anyShift ? anyRequant() : usefulRequant(headWidth, kernel);
     scoreMultipliers[head] = requant.multiplier;
     scoreShifts[head] = requant.shift;
-    const temperature = pick([0, 0.001, 0.02, 0.05, 0.3, 10]);
-    for (let i = 0; i < 256; i++) {
-      expTables[head * 256 + i] = Math.round(127 * Math.exp(-i * temperature));
-    }
   }
+  const expTables = randomExpTables(heads);
   const mix = shape.anyShift ? anyRequant() : { multiplier: 1_500_000_000, shift: pick([0, 1]) };
   const zeroPoint = pick([-128, -1, 0, 5, 127]);
 
@@ -204,6 +203,53 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
       { scoreMultipliers, scoreShifts, expTables, mix, zeroPoint },
       matrixAt(after, 'int8', y, rows, outputs, outputs + gap),
       { tokens, rowStart },
+    ),
+  );
+}
+
+function attendInputsCase(kernel: Kernel): Case {
+  const arena = createArena(ARENA_BYTES);
+  const heads = randomInt(1, 3);
+  const width = pick(widths);
+  const tokens = pick([1, 2, 3, 15, 16, 17, 33, 64]);
+  const rows = randomInt(1, 4);
+  const data = randomFill();
+  const xStride = width + pick([0, 1, 9]);
+  const stride = heads * width + pick([0, 1, 9]);
+  const anyShift = pick([false, false, true]);
+  const scoreMultipliers = new Int32Array(heads);
+  const scoreShifts = new Int8Array(heads);
+  for (let head = 0; head < heads; head++) {
+    const useful = { multiplier: 1_500_000_000, shift: -14 - Math.round(Math.log2(width) / 2) };
+    const requant = anyShift ? anyRequant() : useful;
+    scoreMultipliers[head] = requant.multiplier;
+    scoreShifts[head] = requant.shift;
+  }
+  const expTables = randomExpTables(heads);
+  const mix = anyShift ? anyRequant() : { multiplier: 1_500_000_000, shift: pick([6, 7]) };
+  const inputZeroPoint = pick([-128, -1, 0, 5, 127]);
+
+  const source = new Int16Array((rows - 1) * stride + heads * width);
+  const u = place(arena, fill(source, -32768, 32767, data));
+  const x = placeMatrix(arena, tokens, width, xStride, data);
+  const y = reserveMatrix(arena, kernel.output, rows, heads * width, stride);
+  const scratch = reserveScratch(arena, kernel, heads * width, tokens);
+  const args = [
+    ...[heads, width, place(arena, scoreMultipliers), place(arena, scoreShifts)],
+    ...[place(arena, expTables), inputZeroPoint, mix.multiplier, mix.shift],
+    ...[u, stride, rows, x, xStride, tokens, scratch.offset, y, stride],
+  ];
+  const title = JSON.stringify({ heads, width, tokens, rows, data, stride, xStride, anyShift });
+  return finish(kernel, title, arena, args, scratch, (before, after) =>
+    ops.attendInputs.evalInteger(
+      [
+        matrixAt(before, 'int16', u, rows, heads * width, stride),
+        matrixAt(before, 'int8', x, tokens, width, xStride),
+      ],
+      { heads, scale: 1 },
+      { scoreMultipliers, scoreShifts, expTables, inputZeroPoint, mix },
+      matrixAt(after, kernel.output, y, rows, heads * width, stride),
+      { tokens, rowStart: 0 },
     ),
   );
 }
@@ -373,6 +419,18 @@ function rowOf(data: TypedArray) {
   return { data, offset: 0, rows: 1, columns: data.length, stride: data.length };
 }
 
+/** A temperature for each head, from uniform weights to only one. */
+function randomExpTables(heads: number) {
+  const tables = new Uint8Array(heads * 256);
+  for (let head = 0; head < heads; head++) {
+    const temperature = pick([0, 0.001, 0.02, 0.05, 0.3, 10]);
+    for (let i = 0; i < 256; i++) {
+      tables[head * 256 + i] = Math.round(127 * Math.exp(-i * temperature));
+    }
+  }
+  return tables;
+}
+
 function randomFill(): Fill {
   return pick(['random', 'random', 'random', 'min', 'max', 'extremes', 'constant']);
 }
@@ -389,9 +447,9 @@ function anyRequant(): Requant {
 }
 
 /** Sums of `terms` random products fall into the output's range, mostly. */
-function usefulRequant(terms: number, output: Kernel['output']): Requant {
-  const bits = dtypes[output].bytes * 8 - 1;
-  const shift = bits - 13 - Math.round(Math.log2(terms) / 2);
+function usefulRequant(terms: number, { input, output }: Kernel): Requant {
+  const bits = (dtypes[output].bytes - dtypes[input].bytes) * 8;
+  const shift = bits - 6 - Math.round(Math.log2(terms) / 2);
   return { multiplier: randomInt(2 ** 30, 2 ** 31 - 1), shift: shift + randomInt(-1, 1) };
 }
 

@@ -111,7 +111,9 @@ const warnings = ['-Wall', '-Wextra', '-Wconversion', '-Wsign-conversion', '-Wer
 
 function build(table: KernelTable, machine: Machine, folder: string): void {
   const kernels = kernelsOf(table, machine);
-  const rows = kernels.map(({ family, name, output }) => `ROW(${family}, ${name}, ${output}_t)\n`);
+  const rows = kernels.map(
+    ({ family, name, input, output }) => `ROW(${family}, ${name}, ${input}_t, ${output}_t)\n`,
+  );
   writeFileSync(join(folder, 'kernel_rows.h'), rows.join(''));
   const harness = (file: string) => packagePath('test', 'kernels', 'harness', file);
   const sources = [

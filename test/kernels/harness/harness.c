@@ -4,7 +4,7 @@
  * A case is the words {kernel, argument count, region count, arena bytes}, the arguments, the
  * regions, and the arena: all the memory of one call, in which pointers are byte offsets (-1: NULL).
  * The answer is {counter ticks, 1 if a second call did the same} and the arena after the call.
- * `kernel_rows.h` is generated from kernels.json: a ROW(family, name, output type) a kernel. */
+ * `kernel_rows.h` is generated from kernels.json: a ROW(family, name, input, output) a kernel. */
 #include "harness.h"
 
 #include <stddef.h>
@@ -26,6 +26,14 @@ static lm_rows rows_at(const int32_t *a) {
   return rows;
 }
 
+static inline lm_wide_rows wide_rows_at(const int32_t *a) {
+  const lm_wide_rows rows = {at(a[0]), a[1]};
+  return rows;
+}
+
+#define INPUT_int8_t rows_at
+#define INPUT_int16_t wide_rows_at
+
 static lm_norm norm_at(const int32_t *a) {
   const lm_norm norm = {
       .width = a[0],
@@ -40,14 +48,14 @@ static lm_norm norm_at(const int32_t *a) {
   return norm;
 }
 
-#define RUN_linear(name, type)                                                            \
-  static void run_##name(const int32_t *a) {                                              \
+#define RUN_linear(name, input, type)                                                    \
+  static void run_##name(const int32_t *a) {                                             \
     const lm_linear p = {a[0], a[1], at(a[2]), at(a[3]), at(a[4]), at(a[5]), a[6], a[7], \
-                         a[8], at(a[9])};                                                 \
-    name(&p, rows_at(a + 10), a[12], (type *)at(a[13]), a[14], at(a[15]));                \
+                         a[8], at(a[9])};                                                \
+    name(&p, INPUT_##input(a + 10), a[12], (type *)at(a[13]), a[14], at(a[15]));         \
   }
 
-#define RUN_attention(name, type)                                                        \
+#define RUN_attention(name, input, type)                                                 \
   static void run_##name(const int32_t *a) {                                             \
     const lm_attention p = {a[0],     a[1],     a[2],     a[3] != 0, at(a[4]), at(a[5]), \
                             at(a[6]), {a[7], a[8]}, a[9]};                               \
@@ -57,31 +65,39 @@ static lm_norm norm_at(const int32_t *a) {
     name(&p, &tile, (type *)at(a[20]), a[21]);                                           \
   }
 
-#define RUN_add_layernorm(name, type)                                            \
+#define RUN_add_layernorm(name, input, type)                                     \
   static void run_##name(const int32_t *a) {                                     \
     const lm_add_layernorm p = {norm_at(a), a[9], a[10], a[11], a[12]};          \
     name(&p, rows_at(a + 13), rows_at(a + 15), a[17], (type *)at(a[18]), a[19]); \
   }
 
-#define RUN_embed_layernorm(name, type)                                                 \
-  static void run_##name(const int32_t *a) {                                            \
-    const lm_embed_layernorm p = {norm_at(a), at(a[9]), at(a[10]), at(a[11]), a[12],    \
-                                  a[13],      a[14],    a[15]};                         \
-    const lm_token_tile tile = {at(a[16]), a[17], a[18], a[19]};                        \
-    name(&p, &tile, (type *)at(a[20]), a[21]);                                          \
+#define RUN_embed_layernorm(name, input, type)                                       \
+  static void run_##name(const int32_t *a) {                                         \
+    const lm_embed_layernorm p = {norm_at(a), at(a[9]), at(a[10]), at(a[11]), a[12], \
+                                  a[13],      a[14],    a[15]};                      \
+    const lm_token_tile tile = {at(a[16]), a[17], a[18], a[19]};                     \
+    name(&p, &tile, (type *)at(a[20]), a[21]);                                       \
   }
 
-#define RUN_mean_rows(name, type)                                      \
-  static void run_##name(const int32_t *a) {                           \
-    const lm_mean_rows p = {a[0], a[1], {a[2], a[3]}, a[4], a[5]};     \
-    name(&p, rows_at(a + 6), a[8], (type *)at(a[9]));                  \
+#define RUN_mean_rows(name, input, type)                           \
+  static void run_##name(const int32_t *a) {                       \
+    const lm_mean_rows p = {a[0], a[1], {a[2], a[3]}, a[4], a[5]}; \
+    name(&p, rows_at(a + 6), a[8], (type *)at(a[9]));              \
   }
 
-#define ROW(family, name, type) RUN_##family(name, type)
+#define RUN_attend_inputs(name, input, type)                                             \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_attend_inputs p = {a[0],     a[1], at(a[2]),    at(a[3]),                   \
+                                at(a[4]), a[5], {a[6], a[7]}};                           \
+    name(&p, INPUT_##input(a + 8), a[10], rows_at(a + 11), a[13], at(a[14]),             \
+         (type *)at(a[15]), a[16]);                                                      \
+  }
+
+#define ROW(family, name, input, type) RUN_##family(name, input, type)
 #include "kernel_rows.h"
 #undef ROW
 
-#define ROW(family, name, type) run_##name,
+#define ROW(family, name, input, type) run_##name,
 static void (*const runners[])(const int32_t *) = {
 #include "kernel_rows.h"
 };
