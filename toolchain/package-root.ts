@@ -1,5 +1,5 @@
 /** Where the package's data folders (`kernels/`, `targets/`, `firmware-templates/`) are, from sources and from `dist/` alike. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,4 +18,9 @@ export const packageRoot = findPackageRoot();
 /** Absolute path of a file or folder shipped with the package. */
 export function packagePath(...parts: string[]): string {
   return join(packageRoot, ...parts);
+}
+
+/** As package.json says. */
+export function packageVersion(): string {
+  return JSON.parse(readFileSync(packagePath('package.json'), 'utf8')).version;
 }

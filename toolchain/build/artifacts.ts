@@ -1,0 +1,64 @@
+/**
+ * Writes what a build leaves behind: graph.bin, the sources, the images, the report and, last, the
+ * manifest with the hash of every one of them.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageVersion } from '../package-root.ts';
+import type { Compiled } from '../pipeline.ts';
+import { buildReport } from '../report/build.ts';
+import { renderReport } from '../report/render.ts';
+import type { Report } from '../report/schema.ts';
+import { buildFirmware, type Firmware } from './firmware.ts';
+import { formatManifest, type Manifest, manifestFile } from './manifest.ts';
+import { digestOf, filesBelow } from './out-folder.ts';
+
+export interface ArtifactsRequest {
+  readonly compiled: Compiled;
+  /** An empty folder. */
+  readonly folder: string;
+  readonly options: Manifest['options'];
+  readonly inputs: Manifest['inputs'];
+}
+
+export interface Artifacts {
+  readonly report: Report;
+  /** Everything in the folder, by path with forward slashes. */
+  readonly files: readonly string[];
+  /** What the compiler complained about: nothing is expected. */
+  readonly warnings: readonly string[];
+}
+
+export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifacts> {
+  const { compiled, folder, options, inputs } = request;
+  writeFileSync(join(folder, 'graph.bin'), compiled.graphBin);
+  const firmware = await writeFirmware(compiled, folder);
+  const report = buildReport(compiled, firmware);
+  writeFileSync(join(folder, 'report.json'), renderReport(report, 'json'));
+  writeFileSync(join(folder, 'report.html'), renderReport(report, 'html'));
+  const files = filesBelow(folder);
+  const manifest: Manifest = {
+    schema: 1,
+    tool: { name: 'lm2mcu', version: packageVersion() },
+    options,
+    compiler: compilerVersion(),
+    inputs,
+    outputs: Object.fromEntries(
+      files.map((name) => [name, digestOf(readFileSync(join(folder, name)))]),
+    ),
+  };
+  writeFileSync(join(folder, manifestFile), formatManifest(manifest));
+  return { report, files: [...files, manifestFile], warnings: firmware.warnings };
+}
+
+function writeFirmware(compiled: Compiled, folder: string): Promise<Firmware> {
+  const { target, sources, placement } = compiled;
+  return buildFirmware({ target, sources, placement, optimisation: 'O2', outDir: folder });
+}
+
+/** After a build that went well, so the compiler is there. */
+function compilerVersion(): string {
+  const version = execFileSync('arm-none-eabi-gcc', ['-dumpfullversion'], { encoding: 'utf8' });
+  return `arm-none-eabi-gcc ${version.trim()}`;
+}

@@ -1,0 +1,122 @@
+/** `lm2mcu build`: a model to firmware, or to a C library, in a folder. */
+import { readFileSync } from 'node:fs';
+import { writeArtifacts } from '../build/artifacts.ts';
+import type { Manifest } from '../build/manifest.ts';
+import { digestOf, openOutFolder } from '../build/out-folder.ts';
+import { Lm2mcuError, userError } from '../errors.ts';
+import { type Compiled, compile } from '../pipeline.ts';
+import { renderReport } from '../report/render.ts';
+import { listTargets, loadTarget, type Target } from '../targets.ts';
+import { defineCommand } from './command.ts';
+import { readExamples } from './examples.ts';
+import { didYouMean } from './suggest.ts';
+
+export const buildCommand = defineCommand({
+  usage: 'build <model>',
+  summary: 'Compile a model into firmware for a board',
+  positionals: {
+    model: {
+      type: 'string',
+      demandOption: true,
+      describe: 'A folder as Hugging Face writes it: config.json, model.safetensors, vocab.txt',
+    },
+  },
+  options: {
+    target: {
+      type: 'string',
+      demandOption: true,
+      requiresArg: true,
+      describe: 'A board (lm2mcu targets), or the path of a board file ending in .json',
+    },
+    'max-tokens': {
+      type: 'number',
+      default: 128,
+      requiresArg: true,
+      describe: 'The longest input, [CLS] and [SEP] included; longer texts are cut',
+    },
+    calibrate: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Texts like those the model will see, {"text": …} a line; 100 and more are good',
+    },
+    pooling: {
+      choices: ['cls', 'mean'],
+      requiresArg: true,
+      describe: 'How an embedding model makes one vector, where its folder does not say',
+    },
+    out: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The folder to write; <model>-<target> in the current folder if not given',
+    },
+  },
+  examples: [
+    [
+      'lm2mcu build examples/debian-sections/model --target mps2-an386 --calibrate examples/debian-sections/calibration.jsonl --out /tmp/sections',
+      'Firmware for an emulated board',
+    ],
+    [
+      'lm2mcu build examples/debian-sections/model --target stm32f746g-disco --max-tokens 256',
+      'For a real one, calibrated on random tokens',
+    ],
+  ],
+  async run({ model, target: targetName, maxTokens, calibrate, pooling, out }, context) {
+    const { progress, color } = context;
+    const target = findTarget(targetName);
+    const examples = calibrate === undefined ? null : readExamples(calibrate);
+    progress.report('read the model');
+    const compiled = compile({
+      modelPath: model,
+      target,
+      maxTokens,
+      calibration: examples,
+      pooling,
+      progress: progress.report,
+    });
+    const outDir = out ?? `${compiled.imported.card.name}-${target.name}`;
+    const folder = openOutFolder(outDir);
+    const release = context.onInterrupt(folder.discard);
+    try {
+      progress.report('compile and link the C sources');
+      const { report, files, warnings } = await writeArtifacts({
+        compiled,
+        folder: folder.path,
+        options: { target: target.name, maxTokens, pooling: pooling ?? null, emit: 'firmware' },
+        inputs: inputsOf(compiled, target, calibrate),
+      });
+      folder.commit();
+      return {
+        json: { out: outDir, files, warnings, report },
+        text: [renderReport(report, 'text', { color }), ...warnings, `written to ${outDir}`].join(
+          '\n',
+        ),
+      };
+    } finally {
+      release();
+      folder.discard();
+    }
+  },
+});
+
+/** Says which name was meant. */
+export function findTarget(name: string): Target {
+  try {
+    return loadTarget(name);
+  } catch (error) {
+    if (!(error instanceof Lm2mcuError) || error.details.code !== 'unknown-target') throw error;
+    const { hint = '' } = error.details;
+    throw userError({ ...error.details, hint: didYouMean(name, listTargets()) + hint });
+  }
+}
+
+function inputsOf(
+  { imported }: Compiled,
+  target: Target,
+  calibrate: string | undefined,
+): Manifest['inputs'] {
+  return {
+    model: `sha256:${imported.card.sha256}`,
+    target: digestOf(new TextEncoder().encode(JSON.stringify(target))),
+    ...(calibrate === undefined ? {} : { calibrate: digestOf(readFileSync(calibrate)) }),
+  };
+}

@@ -1,0 +1,197 @@
+/** `lm2mcu eval`: how good a built model is on labelled texts, beside the float model. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readManifest } from '../build/manifest.ts';
+import { type Answer, executorKinds } from '../emulate/executor.ts';
+import { interpret } from '../emulate/interpreter.ts';
+import type { RunnableModel } from '../emulate/stored-model.ts';
+import { userError } from '../errors.ts';
+import { type ImportOptions, importModel } from '../importers/index.ts';
+import type { Example } from '../pipeline.ts';
+import { encode } from '../tokenizer/encode.ts';
+import { openBuilt } from './built.ts';
+import { defineCommand } from './command.ts';
+import { type LabelledExample, readExamples } from './examples.ts';
+import { indexOfLargest, labelsOf, outputScale } from './head.ts';
+import { didYouMean } from './suggest.ts';
+
+export const evalCommand = defineCommand({
+  usage: 'eval <dir>',
+  summary: 'Measure a built model on labelled texts, beside the float model',
+  positionals: {
+    dir: { type: 'string', demandOption: true, describe: 'The folder that lm2mcu build wrote' },
+  },
+  options: {
+    data: {
+      type: 'string',
+      demandOption: true,
+      requiresArg: true,
+      describe: 'Texts and their labels, {"text": …, "label": …} a line',
+    },
+    model: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The model it was built from, for the float columns',
+    },
+    on: {
+      choices: executorKinds,
+      requiresArg: true,
+      describe: 'Where to run it; the emulator if the board has one',
+    },
+    limit: { type: 'number', requiresArg: true, describe: 'Only the first N texts' },
+  },
+  examples: [
+    [
+      'lm2mcu eval /tmp/sections --data examples/debian-sections/test.jsonl --limit 100',
+      'Accuracy on the emulated board',
+    ],
+    [
+      'lm2mcu eval /tmp/sections --data examples/debian-sections/test.jsonl --model examples/debian-sections/model --on interpreter',
+      'Integer against float',
+    ],
+  ],
+  async run({ dir, data, model: modelPath, on, limit }, { progress, onInterrupt }) {
+    const all = readExamples(data);
+    const examples = limit === undefined ? all : all.slice(0, checkLimit(limit));
+    const executor = await openBuilt(dir, on);
+    const release = onInterrupt(() => void executor.close());
+    try {
+      const { model } = executor;
+      const reference = modelPath === undefined ? null : floatModel(dir, modelPath, model);
+      const classes = examples.map((example) => classOf(example, model));
+      const tally = newTally(model.card.kind !== 'embedding');
+      for (const [index, example] of examples.entries()) {
+        progress.report(`evaluate on the ${executor.on}`, index, examples.length);
+        const answer = await executor.classify(example);
+        tally.add(answer, classes[index]!, reference?.(example) ?? null, outputScale(model));
+        // Lets signals and the progress bar in between: the interpreters never wait.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const result = { on: executor.on, examples: examples.length, ...tally.result() };
+      return { json: result, text: describe(result) };
+    } finally {
+      release();
+      await executor.close();
+    }
+  },
+});
+
+function checkLimit(limit: number): number {
+  if (Number.isInteger(limit) && limit >= 1) return limit;
+  throw userError({
+    code: 'bad-limit',
+    message: `--limit ${limit} is not a number of texts`,
+    hint: 'Use a whole number from 1.',
+  });
+}
+
+interface Scores {
+  readonly floatAccuracy: number | null;
+  readonly accuracy: number | null;
+  /** Share of rows whose largest value is at the same place in float and in integer. */
+  readonly agreement: number | null;
+  /** Of the real values, over all outputs. */
+  readonly maxLogitError: number | null;
+}
+
+/** `hasClasses`: the largest of a row's values says something. */
+function newTally(hasClasses: boolean) {
+  let labelled = 0;
+  let right = 0;
+  let floatRight = 0;
+  let rows = 0;
+  let agreeing = 0;
+  let compared = 0;
+  let maxLogitError = 0;
+  return {
+    /** `wanted`: the class, or null where there is none. */
+    add(answer: Answer, wanted: number | null, float: ArrayLike<number> | null, scale: number) {
+      const { outputs, columns } = answer;
+      if (wanted !== null) {
+        labelled += 1;
+        if (indexOfLargest(outputs) === wanted) right += 1;
+        if (float !== null && indexOfLargest(float) === wanted) floatRight += 1;
+      }
+      if (float === null) return;
+      compared += 1;
+      const floats = Float64Array.from(float);
+      for (const [index, value] of outputs.entries()) {
+        maxLogitError = Math.max(maxLogitError, Math.abs(value * scale - floats[index]!));
+      }
+      for (let start = 0; hasClasses && columns > 1 && start < outputs.length; start += columns) {
+        rows += 1;
+        const end = start + columns;
+        const same =
+          indexOfLargest(outputs.subarray(start, end)) ===
+          indexOfLargest(floats.subarray(start, end));
+        if (same) agreeing += 1;
+      }
+    },
+    result: (): Scores => ({
+      floatAccuracy: compared > 0 && labelled > 0 ? floatRight / labelled : null,
+      accuracy: labelled > 0 ? right / labelled : null,
+      agreement: rows > 0 ? agreeing / rows : null,
+      maxLogitError: compared > 0 ? maxLogitError : null,
+    }),
+  };
+}
+
+/** The class an example should get; null where the head does not choose one of several. */
+function classOf({ label, where }: LabelledExample, { card, graph }: RunnableModel): number | null {
+  const classes = graph.tensors[graph.outputs[0]!]!.shape[1];
+  if (label === undefined || card.kind !== 'classification' || classes < 2) return null;
+  const labels = labelsOf(card, classes);
+  const named = labels.indexOf(label);
+  if (named >= 0) return named;
+  const number = Number(label);
+  if (/^\d+$/.test(label) && number < classes) return number;
+  throw userError({
+    code: 'unknown-label',
+    message: `the model has no label ${JSON.stringify(label)}`,
+    where,
+    hint: `${didYouMean(label, labels)}Labels are ${labels.join(', ')}, or numbers from 0 to ${classes - 1}.`,
+  });
+}
+
+/** The float graph as imported, on the same tokens; it must be the model that was built. */
+function floatModel(
+  dir: string,
+  modelPath: string,
+  built: RunnableModel,
+): (example: Example) => ArrayLike<number> {
+  const pooling = existsSync(join(dir, 'manifest.json'))
+    ? readManifest(dir).options['pooling']
+    : null;
+  const imported = importModel(
+    modelPath,
+    typeof pooling === 'string' ? { pooling: pooling as ImportOptions['pooling'] & string } : {},
+  );
+  if (imported.card.sha256 !== built.card.sha256) {
+    throw userError({
+      code: 'other-model',
+      message: `${JSON.stringify(modelPath)} is not the model that ${JSON.stringify(dir)} was built from`,
+      where: modelPath,
+      hint: 'Give the model as it was when it was built, or build it again.',
+    });
+  }
+  return ({ text, textPair }) => {
+    const tokens = encode(imported.tokenizer, text, textPair, built.maxTokens);
+    return interpret(imported.graph, tokens)[0]!.data;
+  };
+}
+
+function describe(result: Scores & { readonly on: string; readonly examples: number }): string {
+  const percent = (value: number | null) =>
+    value === null ? 'not known' : `${(100 * value).toFixed(2)} %`;
+  const { on, examples, accuracy, floatAccuracy, agreement, maxLogitError } = result;
+  return [
+    `on              ${on}, ${examples.toLocaleString('en-US')} texts`,
+    `float accuracy  ${percent(floatAccuracy)}`,
+    `accuracy        ${percent(accuracy)}`,
+    `agreement       ${percent(agreement)}`,
+    `logit error     ${maxLogitError === null ? 'not known' : `at most ${maxLogitError.toFixed(4)}`}`,
+    ...(floatAccuracy === null && agreement === null
+      ? ['(--model <model> gives the float columns)']
+      : []),
+  ].join('\n');
+}

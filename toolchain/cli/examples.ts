@@ -1,0 +1,85 @@
+/** `data.jsonl`: a text a line, `{"text": …, "label": …, "text_pair": …}`, as typed data. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { userError } from '../errors.ts';
+import type { Example } from '../pipeline.ts';
+
+const lineSchema = z.object({
+  text: z.string(),
+  text_pair: z.string().nullish(),
+  label: z.union([z.string(), z.number(), z.boolean()]).nullish(),
+});
+
+export interface LabelledExample extends Example {
+  /** For messages: the file and the line. */
+  readonly where: string;
+}
+
+/** Other keys are left alone; empty lines are skipped. */
+export function readExamples(path: string): readonly LabelledExample[] {
+  const lines = readText(path).split('\n');
+  const examples = lines.flatMap((line, index) =>
+    line.trim() === '' ? [] : [parseLine(line, `${path}:${index + 1}`)],
+  );
+  if (examples.length > 0) return examples;
+  throw userError({
+    code: 'no-examples',
+    message: `${JSON.stringify(path)} has no texts`,
+    where: path,
+    hint: lineForm,
+  });
+}
+
+const lineForm =
+  'Each line is one JSON object: {"text": "…", "label": "…"}, for pairs with "text_pair".';
+
+function readText(path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: 'there is no such file',
+      EISDIR: 'it is a folder',
+      EACCES: 'permission denied',
+      ERR_ENCODING_INVALID_ENCODED_DATA: 'it is not UTF-8 text',
+    };
+    const reason = reasons[String(code)];
+    if (reason === undefined) throw cause;
+    const error = userError({
+      code: 'unreadable-file',
+      message: `${JSON.stringify(path)} cannot be read: ${reason}`,
+      where: path,
+      hint: `It must be a text file. ${lineForm}`,
+    });
+    error.cause = cause;
+    throw error;
+  }
+}
+
+function parseLine(line: string, where: string): LabelledExample {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch {
+    // The place within the line is in no stable form; the line is what the user needs.
+    throw badLine('it is not JSON', where);
+  }
+  const parsed = lineSchema.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const key = issue?.path.join('.');
+    throw badLine(key ? `"${key}": ${issue?.message}` : 'it is not a JSON object', where);
+  }
+  const { text, text_pair: textPair, label } = parsed.data;
+  return { text, textPair: textPair ?? undefined, label: label?.toString(), where };
+}
+
+function badLine(reason: string, where: string): Error {
+  return userError({
+    code: 'bad-example',
+    message: `a line of the data cannot be used: ${reason}`,
+    where,
+    hint: lineForm,
+  });
+}

@@ -1,0 +1,126 @@
+/** `lm2mcu inspect`: what is in a model, and what the compiler would make of it. */
+import { formatBytes } from '../errors.ts';
+import { type ImportedModel, importModel } from '../importers/index.ts';
+import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
+import { runPasses } from '../ir/rewrite.ts';
+import { fuseLayerNorm } from '../passes/fuse-layer-norm.ts';
+import { reorderVocabulary } from '../passes/reorder-vocabulary.ts';
+import { rowDemand } from '../passes/row-demand.ts';
+import { macsOf } from '../pipeline.ts';
+import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
+import { defineCommand } from './command.ts';
+import { alignColumns } from './targets.ts';
+
+export const inspectCommand = defineCommand({
+  usage: 'inspect <model>',
+  summary: 'Show what is in a model, and what would be compiled',
+  positionals: {
+    model: {
+      type: 'string',
+      demandOption: true,
+      describe: 'A folder as Hugging Face writes it: config.json, model.safetensors, vocab.txt',
+    },
+  },
+  options: {},
+  examples: [
+    ['lm2mcu inspect examples/debian-sections/model', 'Layers, parameters, vocabulary, work'],
+    ['lm2mcu inspect examples/debian-sections/model --json', 'The same for a program'],
+  ],
+  async run({ model }) {
+    const imported = importModel(model);
+    const tokenizer = compileTokenizer(imported.tokenizer);
+    const inspection = inspect(imported, tokenizer);
+    return { json: inspection, text: describe(inspection) };
+  },
+});
+
+const tokenCounts = [64, 128, 512] as const;
+
+type Inspection = ReturnType<typeof inspect>;
+
+function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
+  const compiled = runPasses(graph, [
+    { name: 'reorder-vocabulary', run: (one) => reorderVocabulary(one, tokenizer.idOrder) },
+    fuseLayerNorm,
+    rowDemand,
+  ]);
+  return {
+    name: card.name,
+    kind: card.kind,
+    labels: card.labels,
+    scores: card.scores,
+    sha256: card.sha256,
+    architecture: architectureOf(graph, card.maxPositions),
+    parameters: { total: card.parameters, ...parametersByPart(graph) },
+    vocabulary: {
+      tokens: card.vocabularySize,
+      compiledTokens: tokenizer.idOrder.length,
+      compiledBytes: tokenizer.sizeBytes.total,
+    },
+    /** Matrices as 8-bit integers, a byte a weight. */
+    weightBytes: constantElements(compiled),
+    macs: tokenCounts
+      .filter((tokens) => tokens <= card.maxPositions)
+      .map((tokens) => ({
+        tokens,
+        asImported: macsOf(graph, tokens),
+        compiled: macsOf(compiled, tokens),
+      })),
+    notes,
+  };
+}
+
+function architectureOf(graph: Graph<'float'>, maxPositions: number) {
+  const attentions = graph.nodes.flatMap((node) => (node.op === 'attention' ? [node] : []));
+  const activations = graph.nodes.flatMap((node) => (node.op === 'activation' ? [node] : []));
+  const width = attentions.map((node) => tensorOf(graph, node.output).shape[1])[0] ?? null;
+  return {
+    layers: attentions.length,
+    width,
+    heads: attentions[0]?.attrs.heads ?? null,
+    feedForward: activations.map((node) => tensorOf(graph, node.output).shape[1])[0] ?? null,
+    activation: activations[0]?.attrs.kind ?? null,
+    maxPositions,
+    outputs: tensorOf(graph, graph.outputs[0]!).shape[1],
+  };
+}
+
+/** By the names of the checkpoint: `embeddings`, `encoder.layer.0`, `pooler`, `classifier`. */
+function parametersByPart(graph: Graph<'float'>): Readonly<Record<string, number>> {
+  const parts: Record<string, number> = {};
+  for (const { name, role, shape } of Object.values(graph.tensors)) {
+    if (role !== 'constant') continue;
+    const part = /^encoder\.layer\.\d+/.exec(name)?.[0] ?? name.split('.')[0]!;
+    parts[part] = (parts[part] ?? 0) + Number(shape[0]) * shape[1];
+  }
+  return parts;
+}
+
+function constantElements(graph: Graph<Stage>): number {
+  return Object.values(graph.tensors)
+    .filter(({ role }) => role === 'constant')
+    .reduce((sum, { shape }) => sum + Number(shape[0]) * shape[1], 0);
+}
+
+function describe(inspection: Inspection): string {
+  const { name, kind, labels, architecture, parameters, vocabulary, macs, notes } = inspection;
+  const count = (value: number) => value.toLocaleString('en-US');
+  const { layers, width, heads, feedForward, activation, maxPositions, outputs } = architecture;
+  const work = macs.map(({ tokens, asImported, compiled }) => [
+    `  ${tokens} tokens`,
+    `${count(asImported)} MAC as imported`,
+    `${count(compiled)} as compiled (${Math.round(100 * (1 - compiled / asImported))} % less)`,
+  ]);
+  return [
+    `model       ${name}: ${kind}, ${outputs} outputs`,
+    ...(labels === null ? [] : [`labels      ${labels.join(', ')}`]),
+    `encoder     ${layers} layers of width ${width}, ${heads} heads, feed-forward ${feedForward} with ${activation}, ${maxPositions} positions`,
+    'parameters',
+    alignColumns(Object.entries(parameters).map(([part, size]) => [`  ${part}`, count(size)])),
+    `vocabulary  ${count(vocabulary.tokens)} tokens; ${count(vocabulary.compiledTokens)} that texts can reach are compiled, in ${formatBytes(vocabulary.compiledBytes)}`,
+    `weights     about ${formatBytes(inspection.weightBytes)} at a byte each`,
+    'work',
+    alignColumns(work),
+    ...notes.map((note) => `note        ${note}`),
+  ].join('\n');
+}

@@ -1,0 +1,159 @@
+/**
+ * The command line: chooses the subcommand, prints its answer, and ends the process.
+ *
+ * Standard output carries the answer and nothing else; talk and progress go to standard error.
+ */
+import yargs, { type Argv } from 'yargs';
+import { exitCodes, formatError, internalError, Lm2mcuError, userError } from '../errors.ts';
+import { packageVersion } from '../package-root.ts';
+import { buildCommand } from './build.ts';
+import { type Command, type Context, commonOptions, exitCodeHelp, type Output } from './command.ts';
+import { doctorCommand } from './doctor.ts';
+import { evalCommand } from './eval.ts';
+import { inspectCommand } from './inspect.ts';
+import { cleanUps } from './interrupt.ts';
+import { createProgress } from './progress.ts';
+import { reportCommand } from './report.ts';
+import { runCommand } from './run.ts';
+import { didYouMean } from './suggest.ts';
+import { targetsCommand } from './targets.ts';
+
+const commands: readonly Command[] = [
+  buildCommand,
+  runCommand,
+  evalCommand,
+  reportCommand,
+  inspectCommand,
+  targetsCommand,
+  doctorCommand,
+];
+
+await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<void> {
+  // Before parsing: a flag that cannot be parsed is answered in JSON too.
+  const wantsJson = args.includes('--json');
+  ignoreClosedPipes();
+  const progress = createProgress(process.stderr);
+  const color = process.stdout.isTTY === true && process.stdout.hasColors();
+  const context: Context = { progress, color, onInterrupt: cleanUps(endBySignal) };
+  const fail = (cause: unknown) => {
+    progress.stop();
+    const error = asLm2mcuError(cause);
+    if (wantsJson) end(`${JSON.stringify({ error: error.details })}\n`, exitCodes[error.kind]);
+    else {
+      process.stderr.write(`${formatError(error.details)}\n`);
+      end('', exitCodes[error.kind]);
+    }
+  };
+  process.on('uncaughtException', fail);
+  try {
+    const { json, text, exitCode = 0 } = await answer(args, context);
+    progress.stop();
+    end(wantsJson ? `${JSON.stringify(json)}\n` : `${text}\n`, exitCode);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** The chosen command's output, or the help that was asked for. */
+async function answer(args: readonly string[], context: Context): Promise<Output> {
+  let output: Output | undefined;
+  const parser = createParser(args, (run) =>
+    run(context).then((result) => {
+      output = result;
+    }),
+  );
+  let shown = '';
+  await parser.parseAsync(args, {}, (_error, _flags, text) => {
+    shown = text;
+  });
+  return output ?? { json: { help: shown }, text: shown };
+}
+
+type Execute = (run: (context: Context) => Promise<Output>) => Promise<void>;
+
+function createParser(args: readonly string[], execute: Execute): Argv {
+  const parser = yargs()
+    .scriptName('lm2mcu')
+    .usage('$0: compiles tiny transformer language models into microcontroller firmware')
+    .locale('en')
+    .wrap(100)
+    .parserConfiguration({ 'duplicate-arguments-array': false, 'boolean-negation': false })
+    .options(commonOptions)
+    .strict()
+    .strictCommands()
+    .demandCommand(1, 'no command given')
+    .exitProcess(false)
+    .help()
+    .version(packageVersion())
+    .group([...Object.keys(commonOptions), 'help', 'version'], 'Everywhere:')
+    .fail((message, error) => {
+      if (error && error.name !== 'YError') throw error;
+      throw usageError(message ?? error?.message, args);
+    })
+    .example(commands.slice(0, 2).map(({ examples }) => [...examples[0]!]))
+    .epilogue(exitCodeHelp);
+  for (const command of commands) command.attach(parser, execute);
+  return parser;
+}
+
+/** yargs stops at the first thing it finds; a misspelt flag explains most of what it finds. */
+function usageError(message: string, args: readonly string[]): Lm2mcuError {
+  const command = commands.find(({ name }) => args.includes(name));
+  const help = command === undefined ? 'lm2mcu --help' : `lm2mcu ${command.name} --help`;
+  const valid = command?.optionNames ?? [];
+  const flags = args.flatMap((word) => /^--([^=]+)/.exec(word)?.[1] ?? []);
+  const unknown = command && flags.find((flag) => !valid.includes(flag));
+  const problem =
+    unknown === undefined ? inOurWords(message, command) : `unknown flag --${unknown}`;
+  const wrong = unknown ?? /^Unknown command: (.*)$/.exec(message)?.[1];
+  const names = unknown === undefined ? commands.map(({ name }) => name) : valid;
+  const suggestion = wrong === undefined ? '' : didYouMean(wrong, names);
+  return userError({
+    code: 'usage',
+    message: problem,
+    hint: `${suggestion}${help} shows what can be given.`,
+  });
+}
+
+function inOurWords(message: string, command: Command | undefined): string {
+  if (message.startsWith('Not enough non-option arguments'))
+    return `${command?.operands} is missing`;
+  const missing = /^Missing required arguments?: (.*)$/.exec(message)?.[1];
+  if (missing !== undefined) return `missing: --${missing.replaceAll(', ', ', --')}`;
+  const [first = '', ...rest] = message.split('\n').filter((line) => line.trim() !== '');
+  const text = [first, ...rest.map((line) => line.trim())].join(' ');
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+/** What nobody foresaw is a bug of ours. */
+function asLm2mcuError(cause: unknown): Lm2mcuError {
+  if (cause instanceof Lm2mcuError) return cause;
+  if (!(cause instanceof Error)) return internalError(`unexpected: ${String(cause)}`);
+  const frame = /\(?([^\s(]*\/(?:toolchain|kernels)\/[^\s)]+)\)?$/m.exec(cause.stack ?? '')?.[1];
+  return internalError(
+    `${cause.name}: ${cause.message}`,
+    frame?.replace(/^.*\/(?=toolchain\/|kernels\/)/, ''),
+  );
+}
+
+/** `lm2mcu … | head` is no error. */
+function ignoreClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  }
+}
+
+/** Waits until everything is written: a pipe may take it in parts. */
+function end(output: string, code: number): void {
+  process.stdout.write(output, () => process.exit(code));
+}
+
+/** The caller sees which signal it was. */
+function endBySignal(signal: NodeJS.Signals): void {
+  process.kill(process.pid, signal);
+}

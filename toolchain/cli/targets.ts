@@ -1,0 +1,118 @@
+/** `lm2mcu targets`: the boards, or all about one of them. */
+import { assertExhaustive, formatBytes } from '../errors.ts';
+import { listTargets, loadTarget, type MemoryRegion, type Target } from '../targets.ts';
+import { findTarget } from './build.ts';
+import { defineCommand } from './command.ts';
+
+export const targetsCommand = defineCommand({
+  usage: 'targets [name]',
+  summary: 'List the boards, or show one',
+  positionals: {
+    name: { type: 'string', describe: 'A board, or the path of a board file ending in .json' },
+  },
+  options: {},
+  examples: [
+    ['lm2mcu targets', 'Every board with its memory, and whether it can be emulated'],
+    ['lm2mcu targets stm32f746g-disco', 'One board: regions, console, how to load it'],
+  ],
+  async run({ name }) {
+    if (name === undefined) {
+      const targets = listTargets().map((one) => loadTarget(one));
+      return { json: { targets: targets.map(summaryOf) }, text: table(targets) };
+    }
+    const target = findTarget(name);
+    return { json: target, text: describe(target) };
+  },
+});
+
+function summaryOf(target: Target) {
+  return {
+    name: target.name,
+    title: target.title,
+    core: target.core.name,
+    clockHz: target.clockHz,
+    flashBytes: sizeOf(target, isFlash),
+    sramBytes: sizeOf(target, (region) => !isFlash(region)),
+    emulator: target.emulation?.machine ?? null,
+    verified: target.verified.status,
+  };
+}
+
+function isFlash({ kind }: MemoryRegion): boolean {
+  switch (kind) {
+    case 'flash':
+    case 'nor':
+      return true;
+    case 'sram':
+    case 'tcm':
+      return false;
+    default:
+      return assertExhaustive(kind);
+  }
+}
+
+function sizeOf({ regions }: Target, isCounted: (region: MemoryRegion) => boolean): number {
+  return regions.filter(isCounted).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
+function table(targets: readonly Target[]): string {
+  const kib = (bytes: number) => `${(bytes / 1024).toLocaleString('en-US')} KiB`;
+  const rows = targets.map((target) => {
+    const { name, core, clockHz, flashBytes, sramBytes, emulator, verified } = summaryOf(target);
+    const mhz = `${clockHz / 1e6} MHz`;
+    return [name, core, mhz, kib(flashBytes), kib(sramBytes), emulator ?? '-', verified];
+  });
+  return alignColumns([
+    ['board', 'core', 'clock', 'flash', 'RAM', 'emulator', 'verified'],
+    ...rows,
+  ]);
+}
+
+/** Columns as wide as their widest cell, two spaces between them. */
+export function alignColumns(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]!.length)),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function describe(target: Target): string {
+  const { name, title, chip, core, clockHz, regions, uart, emulation, loaders, verified } = target;
+  const memory = regions.map((region) => [
+    `  ${region.name}`,
+    region.kind,
+    `0x${region.origin.toString(16).padStart(8, '0')}`,
+    formatBytes(region.sizeBytes),
+    region.note ?? '',
+  ]);
+  return [
+    `${name}: ${title}`,
+    `chip      ${chip}, ${core.title}, ${clockHz / 1e6} MHz`,
+    'memory',
+    alignColumns(memory),
+    `console   ${uart.driver} at 0x${uart.base.toString(16)}, ${uart.baud} baud`,
+    `emulator  ${emulation === undefined ? 'none' : `${emulation.machine} under qemu-system-arm`}`,
+    ...loaders.map((loader) => `load by   ${describeLoader(loader)}`),
+    `verified  ${verified.status}: ${verified.how}`,
+  ].join('\n');
+}
+
+function describeLoader(loader: Target['loaders'][number]): string {
+  switch (loader.protocol) {
+    case 'an3155':
+      return `ST's bootloader (AN3155): ${loader.serial}; ${loader.enter}`;
+    case 'drive':
+      return `drive: ${loader.how}`;
+    case 'emulator':
+      return 'the emulator';
+    default:
+      return assertExhaustive(loader);
+  }
+}
