@@ -7,6 +7,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type Kernel, loadKernels, selectKernel } from '../../kernels/load.ts';
+import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import {
   addLayerNormCaseOf,
@@ -35,16 +36,19 @@ const rowsAtOnce: Readonly<Record<string, Readonly<Record<Kernel['variant'], num
   attention: { portable: 1, dsp: 2, mve: 2 },
 };
 
+/** Models use all of it; the kernels skip the clamp then. */
+const range = dtypes.int8;
+
 const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => Sample[]>> = {
   linear: (kernel, block) =>
     [1, 2, 16].flatMap((rows) =>
       linearWidths.flatMap(([inputs, outputs]) =>
         [false, true].map((table) => {
           const paid = Math.ceil(rows / block) * block;
-          const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs, table };
+          const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs, table, range };
           const elements = paid * outputs;
           return {
-            one: withoutClamp(linearCase(kernel, { ...shape, data: 'random', anyShift: false })),
+            one: linearCase(kernel, { ...shape, data: 'random', anyShift: false }),
             work: {
               ...{ call: 1, row: paid, element: elements, mac: elements * inputs },
               ...{ score: 0, table: table ? elements : 0 },
@@ -77,8 +81,11 @@ const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => S
       ),
     ),
   add_layernorm: (kernel) =>
-    byRows((width, rows) => addLayerNormCaseOf(kernel, width, rows, 'random', 'no')),
-  embed_layernorm: (kernel) => byRows((width, rows) => embedLayerNormCaseOf(kernel, width, rows)),
+    byRows((width, rows) =>
+      addLayerNormCaseOf(kernel, { width, rows, data: 'random', inPlace: 'no', range }),
+    ),
+  embed_layernorm: (kernel) =>
+    byRows((width, rows) => embedLayerNormCaseOf(kernel, width, rows, range)),
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
       one: meanRowsCaseOf(kernel, 128, rows),
@@ -95,12 +102,6 @@ const linearWidths = [
   [512, 128],
   [312, 312],
 ] as const;
-
-/** Cases draw a range to clamp to; models clamp to all of int8, which costs nothing. */
-function withoutClamp(one: Case): Case {
-  const [min, max] = [7, 8]; // among the arguments of a linear
-  return { ...one, args: one.args.with(min, -128).with(max, 127) };
-}
 
 function byRows(make: (width: number, rows: number) => Case): Sample[] {
   return [1, 4, 16].flatMap((rows) =>

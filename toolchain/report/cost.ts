@@ -89,8 +89,6 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
     case 'attention':
     case 'attendInputs':
       return { elements: columns, macs, scores: node.attrs.heads * tokens, lookups: 0 };
-    case 'attendInputs':
-      return { elements: columns, macs, scores: node.attrs.heads * tokens, lookups: 0 };
     case 'meanRows':
       return { elements: columns * tokens, macs, scores: 0, lookups: 0 };
     case 'linear': {

@@ -1,6 +1,6 @@
 /** What changed from one report to another: sizes, compute, and layers by name. */
 
-import { escape, table } from './markdown.ts';
+import { escapeMarkdown, table } from './markdown.ts';
 import { grouped, regionState } from './numbers.ts';
 import type { Report } from './schema.ts';
 import { painter, printable, shorten, type TextOptions } from './text.ts';
@@ -98,7 +98,7 @@ export function renderDiffText(diff: ReportDiff, { color = false }: TextOptions 
       const delta = deltaOf(change);
       const style = delta === '=' ? 'dim' : isWorse(change) ? 'red' : 'green';
       const name = shorten(printable(change.name), 36).padEnd(36);
-      return `  ${name} ${valueOf(change.before).padStart(13)} ${valueOf(change.after).padStart(13)} ${paint(style, delta.padStart(12))}`;
+      return `  ${name} ${amount(change.before).padStart(13)} ${amount(change.after).padStart(13)} ${paint(style, delta.padStart(12))}`;
     });
   const lines = [
     `${paint('bold', 'Before')} ${printable(diff.before)}`,
@@ -120,9 +120,9 @@ export function renderDiffMarkdown(diff: ReportDiff): string {
       ['', 'Before', 'After', 'Change'],
       ['l', 'r', 'r', 'r'],
       list.map((change) => [
-        escape(change.name),
-        valueOf(change.before),
-        valueOf(change.after),
+        escapeMarkdown(change.name),
+        amount(change.before),
+        amount(change.after),
         deltaOf(change),
       ]),
     );
@@ -133,9 +133,9 @@ export function renderDiffMarkdown(diff: ReportDiff): string {
           `<details><summary>${diff.layers.length} values of layers changed</summary>\n\n${rows(diff.layers)}\n\n</details>`,
         ];
   return [
-    `### ${escape(diff.after)}`,
-    `compared with ${escape(diff.before)}`,
-    ...diff.broken.map((region) => `**${escape(region)} does not fit any more**`),
+    `### ${escapeMarkdown(diff.after)}`,
+    `compared with ${escapeMarkdown(diff.before)}`,
+    ...diff.broken.map((region) => `**${escapeMarkdown(region)} does not fit any more**`),
     rows(diff.totals),
     ...layers,
   ]
@@ -143,7 +143,7 @@ export function renderDiffMarkdown(diff: ReportDiff): string {
     .concat('\n');
 }
 
-function valueOf(value: number | null): string {
+function amount(value: number | null): string {
   return value === null ? '–' : grouped(value);
 }
 

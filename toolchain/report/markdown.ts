@@ -17,16 +17,16 @@ export function renderMarkdown(report: Report): string {
   const { model, target, compute, plan, sram, arena } = report;
   const link = report.stack === null ? 'predicted: nothing was linked' : 'measured from the image';
   return [
-    `### ${escape(model.name)} on ${escape(target.title)}`,
-    `${escape(model.kind)}, ${short(model.parameters)} parameters, at most ${report.maxTokens} tokens; ` +
-      `${escape(target.chip)} (${escape(target.core)}) at ${megahertz(target.clockHz)}`,
+    `### ${escapeMarkdown(model.name)} on ${escapeMarkdown(target.title)}`,
+    `${escapeMarkdown(model.kind)}, ${short(model.parameters)} parameters, at most ${report.maxTokens} tokens; ` +
+      `${escapeMarkdown(target.chip)} (${escapeMarkdown(target.core)}) at ${megahertz(target.clockHz)}`,
     table(
       ['Region', 'Used', 'Capacity', '', `Verdict (${link})`],
       ['l', 'r', 'r', 'r', 'l'],
       report.regions.map((region) => {
         const { usedBytes, fits, verdict } = regionState(region);
         return [
-          escape(region.name),
+          escapeMarkdown(region.name),
           bytes(usedBytes),
           bytes(region.capacityBytes),
           percent(usedBytes, region.capacityBytes),
@@ -45,7 +45,7 @@ export function renderMarkdown(report: Report): string {
     `**${short(compute.macs)} MACs** (${short(compute.macsUnoptimized)} as imported), about ` +
       `${short(compute.estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} an inference (estimate). ` +
       `Arena ${bytes(arena.sizeBytes)}, lower bound ${bytes(arena.lowerBoundBytes)}, fullest in ` +
-      `${escape(sram.peakAt)}. Plan: ${plan.headGroups} head group${plan.headGroups === 1 ? '' : 's'}, ` +
+      `${escapeMarkdown(sram.peakAt)}. Plan: ${plan.headGroups} head group${plan.headGroups === 1 ? '' : 's'}, ` +
       `tiles of ${plan.tileRows} rows.`,
     details(
       `${report.layers.length} layers`,
@@ -53,7 +53,7 @@ export function renderMarkdown(report: Report): string {
         ['Layer', 'Rows', 'MACs', 'Weights', 'Cycles', 'Share'],
         ['l', 'r', 'r', 'r', 'r', 'r'],
         report.layers.map((layer) => [
-          escape(layer.name),
+          escapeMarkdown(layer.name),
           grouped(layer.rows),
           grouped(layer.macs),
           bytes(layer.weightBytes),
@@ -62,15 +62,15 @@ export function renderMarkdown(report: Report): string {
         ]),
       ),
     ),
-    ...report.notes.map((note) => `> ${escape(note)}`),
-    `<sub>${escape(report.tool.name)} ${escape(report.tool.version)}, model ${escape(model.compiledSha256.slice(0, 12))}</sub>`,
+    ...report.notes.map((note) => `> ${escapeMarkdown(note)}`),
+    `<sub>${escapeMarkdown(report.tool.name)} ${escapeMarkdown(report.tool.version)}, model ${escapeMarkdown(model.compiledSha256.slice(0, 12))}</sub>`,
   ]
     .join('\n\n')
     .concat('\n');
 }
 
 /** Names are untrusted: neither Markdown nor HTML in them may take effect. */
-export function escape(text: string): string {
+export function escapeMarkdown(text: string): string {
   return text
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd')
     .replace(/&/g, '&amp;')
