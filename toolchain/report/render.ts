@@ -18,7 +18,7 @@ export function renderReport(
     case 'text':
       return renderText(report, options);
     case 'html':
-      return renderHtml(report);
+      return renderHtml(report, sortedJson(report));
     case 'md':
       return renderMarkdown(report);
     case 'json':
