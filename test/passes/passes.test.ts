@@ -20,8 +20,8 @@ import {
   randomTokens,
 } from '../schedule/encoders.ts';
 
-/** Sums of float32 values in another order, through three layers. */
-const tolerance = 1e-6;
+/** Some units in the last place of a float32, through three layers. */
+const tolerance = 4e-6;
 
 function outputOf(graph: Graph<Stage>, tokens: Tokens): readonly number[] {
   return Array.from(interpret(graph, tokens)[0]!.data);
@@ -71,7 +71,7 @@ describe('exact on float graphs', () => {
   test('split-heads', () => {
     fc.assert(
       fc.property(encoderShapes, planShapes, (shape, plan) => {
-        const before = floatEncoder(shape);
+        const before = floatEncoder(shape, { absorbs: false });
         const groups = headGroups(shape, plan);
         const after = splitHeads(before, () => groups);
         expectSame(before, after, shape);

@@ -4,6 +4,7 @@ import { graphBuilder } from '../../toolchain/ir/build.ts';
 import type { Graph } from '../../toolchain/ir/graph.ts';
 import { runPasses } from '../../toolchain/ir/rewrite.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
+import { absorbAttention } from '../../toolchain/passes/absorb-attention.ts';
 import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
@@ -44,12 +45,15 @@ export interface PlanShape {
   /** Chooses among the divisors of the number of heads. */
   readonly grouping: number;
   readonly features: readonly string[];
+  /** Attention of one row without keys and values, as the pipeline has it. */
+  readonly absorbs: boolean;
 }
 
 export const planShapes: fc.Arbitrary<PlanShape> = fc.record({
   tileRows: fc.integer({ min: 1, max: 16 }),
   grouping: fc.nat(3),
   features: fc.constantFrom([], ['dsp'], ['dsp', 'mve']),
+  absorbs: fc.boolean(),
 });
 
 export function headGroups({ heads }: EncoderShape, { grouping }: PlanShape): number {
@@ -135,12 +139,16 @@ export function importedEncoder(shape: EncoderShape): Graph<'float'> {
 }
 
 /** Through the passes up to the plan. */
-export function floatEncoder(shape: EncoderShape): Graph<'float'> {
-  return runPasses(importedEncoder(shape), [fuseLayerNorm, rowDemand]);
+export function floatEncoder(
+  shape: EncoderShape,
+  { absorbs }: Pick<PlanShape, 'absorbs'>,
+): Graph<'float'> {
+  const passes = [fuseLayerNorm, rowDemand, ...(absorbs ? [absorbAttention] : [])];
+  return runPasses(importedEncoder(shape), passes);
 }
 
 export function quantizedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'quantized'> {
-  const split = splitHeads(floatEncoder(shape), () => headGroups(shape, plan));
+  const split = splitHeads(floatEncoder(shape, plan), () => headGroups(shape, plan));
   verify(split);
   const lengths = [1, 2, Math.ceil(shape.maxTokens / 2), shape.maxTokens];
   const examples = lengths.map((length) => randomTokens(shape, length));

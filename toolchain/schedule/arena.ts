@@ -18,14 +18,15 @@ export interface ArenaPlan {
 /** Offsets are multiples of this; the arena itself is aligned to 16. */
 export const arenaAlignment = 8;
 
-export function planArena(blocks: readonly Block[]): ArenaPlan {
+/** `lowest`: blocks that are to lie below all that live with them. */
+export function planArena(blocks: readonly Block[], lowest: readonly number[] = []): ArenaPlan {
   const orders = [
     (a: Block, b: Block): number => b.sizeBytes - a.sizeBytes || a.first - b.first,
     (a: Block, b: Block): number =>
       b.last - b.first - (a.last - a.first) || b.sizeBytes - a.sizeBytes,
     (a: Block, b: Block): number => a.first - b.first || b.sizeBytes - a.sizeBytes,
   ];
-  const plans = orders.map((order) => placeInOrder(blocks, order));
+  const plans = orders.map((order) => placeInOrder(blocks, order, lowest));
   const best = plans.reduce((a, b) => (b.sizeBytes < a.sizeBytes ? b : a));
   return { ...best, lowerBoundBytes: largestLiveSum(blocks) };
 }
@@ -33,12 +34,14 @@ export function planArena(blocks: readonly Block[]): ArenaPlan {
 function placeInOrder(
   blocks: readonly Block[],
   order: (a: Block, b: Block) => number,
+  lowest: readonly number[],
 ): { readonly offsets: readonly number[]; readonly sizeBytes: number } {
   const offsets = new Array<number>(blocks.length).fill(0);
   const placed: number[] = [];
   let sizeBytes = 0;
-  const indexes = [...blocks.keys()].sort((a, b) => order(blocks[a]!, blocks[b]!) || a - b);
-  for (const index of indexes) {
+  const others = [...blocks.keys()].filter((index) => !lowest.includes(index));
+  const sorted = others.sort((a, b) => order(blocks[a]!, blocks[b]!) || a - b);
+  for (const index of [...lowest, ...sorted]) {
     const block = blocks[index]!;
     const busy = placed
       .filter((other) => overlapInTime(block, blocks[other]!))

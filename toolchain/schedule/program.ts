@@ -59,7 +59,7 @@ export interface Program {
   readonly segments: readonly ProgramSegment[];
   readonly buffers: Readonly<Record<string, Buffer>>;
   readonly arenaBytes: number;
-  /** From here to the arena's end text may lie until the run begins; room for `maxTokens` int32. */
+  /** From here to the arena's end text may lie until the run begins; 8 bytes a token at least. */
   readonly textOffset: number;
   /** The most bytes in use during any call: no placement needs less. */
   readonly lowerBoundBytes: number;

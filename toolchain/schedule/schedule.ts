@@ -44,6 +44,9 @@ export function schedule(graph: Graph<Stage>, options: ScheduleOptions): Program
   };
 }
 
+/** Room for text (a token of English is some 5 bytes), or for token ids as int32. */
+const textBytesPerToken = 8;
+
 interface OpenBuffer {
   readonly kind: BufferKind;
   readonly dtype: Tensor['dtype'];
@@ -302,9 +305,9 @@ class Layout {
         last: this.holdsOutput(name) ? last : buffer.lastCall,
       }),
     );
-    const plan = planArena(blocks);
+    const { offsets, arenaBytes, textOffset, lowerBoundBytes } = this.bestPlaces(roots, blocks);
     const places = new Map(
-      roots.map(([name], index) => [name, { block: blocks[index]!, offset: plan.offsets[index]! }]),
+      roots.map(([name], index) => [name, { block: blocks[index]!, offset: offsets[index]! }]),
     );
     const buffers: Record<string, Buffer> = {};
     for (const [name, buffer] of this.buffers) {
@@ -326,16 +329,20 @@ class Layout {
         lastCall: block.last,
       };
     }
-    const inputEnds = Object.values(buffers)
-      .filter(({ kind }) => kind === 'input')
-      .map(({ offset, sizeBytes: bytes }) => offset + bytes);
-    const textOffset = Math.ceil(Math.max(0, ...inputEnds) / 4) * 4;
-    return {
-      buffers,
-      arenaBytes: Math.max(plan.sizeBytes, textOffset + 4 * this.options.maxTokens),
-      textOffset,
-      lowerBoundBytes: plan.lowerBoundBytes,
-    };
+    return { buffers, arenaBytes, textOffset, lowerBoundBytes };
+  }
+
+  /** Text lies behind the inputs; putting those lowest makes room for it, or costs a little. */
+  private bestPlaces(roots: readonly [string, OpenBuffer][], blocks: readonly Block[]) {
+    const inputs = [...roots.keys()].filter((index) => roots[index]![1].kind === 'input');
+    const [plan, inputsLowest] = [[], inputs].map((lowest) => {
+      const { offsets, sizeBytes, lowerBoundBytes } = planArena(blocks, lowest);
+      const inputEnds = inputs.map((index) => offsets[index]! + blocks[index]!.sizeBytes);
+      const textOffset = Math.ceil(Math.max(0, ...inputEnds) / 4) * 4;
+      const withText = textOffset + textBytesPerToken * this.options.maxTokens;
+      return { offsets, arenaBytes: Math.max(sizeBytes, withText), textOffset, lowerBoundBytes };
+    });
+    return inputsLowest!.arenaBytes < plan!.arenaBytes ? inputsLowest! : plan!;
   }
 
   private holdsOutput(name: string): boolean {
