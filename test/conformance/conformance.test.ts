@@ -1,0 +1,116 @@
+/**
+ * One suite, many executors: the program on its arena, the emitted C on the host under sanitizers,
+ * and the firmware on every emulated core give the interpreter's bits. LM2MCU_ALL_TEXTS=1 takes all
+ * texts of the example instead of a hundred.
+ */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildFirmware } from '../../toolchain/build/firmware.ts';
+import {
+  type Answer,
+  type Executor,
+  type ExecutorKind,
+  openExecutor,
+} from '../../toolchain/emulate/executor.ts';
+import type { Tokens } from '../../toolchain/emulate/interpreter.ts';
+import { type Compiled, compile, type Example } from '../../toolchain/pipeline.ts';
+import { loadTarget } from '../../toolchain/targets.ts';
+import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
+import { makeRandom } from '../tokenizer/samples.ts';
+import { type ConformanceModel, exampleModel, fixtureModels } from './models.ts';
+
+interface Machine {
+  readonly on: ExecutorKind;
+  readonly target: string;
+}
+
+const onHost: readonly Machine[] = [
+  { on: 'program', target: 'mps2-an386' },
+  { on: 'host', target: 'mps2-an386' },
+];
+/** Cortex-M4, M7, M33 and M55. */
+const emulated: readonly Machine[] = ['mps2-an386', 'mps2-an500', 'mps2-an505', 'mps3-an547'].map(
+  (target) => ({ on: 'emulator', target }),
+);
+if (!hasEmulator) console.warn('SKIPPED: no arm-none-eabi-gcc or no qemu-system-arm');
+const machines = [...onHost, ...(hasEmulator ? emulated : [])];
+
+/** 2,000 texts on an emulator. */
+const longTestMs = 3_600_000;
+const example = exampleModel();
+const models = [...fixtureModels(), ...(example === undefined ? [] : [example])];
+
+describe.each(models)('$name', (model) => {
+  describe.each(machines)('$on, $target', (machine) => {
+    let reference: Executor;
+    let executor: Executor;
+    let textBytes: number;
+
+    beforeAll(async () => {
+      const compiled = compile({ ...model.request, target: loadTarget(machine.target) });
+      textBytes = compiled.program.arenaBytes - compiled.program.textOffset;
+      reference = await openExecutor('interpreter', compiled);
+      executor = await openMachine(machine, model, compiled);
+    }, longTestMs);
+    afterAll(() => executor?.close());
+
+    test(
+      'texts',
+      async () => {
+        let compared = 0;
+        for (const one of model.examples) {
+          if (bytesOf(one) > textBytes) continue;
+          expectSame(await executor.classify(one), await reference.classify(one), one);
+          compared += 1;
+        }
+        expect(compared).toBeGreaterThan(model.examples.length * 0.8);
+      },
+      longTestMs,
+    );
+
+    test('token ids, from two to as many as it takes', async () => {
+      for (const tokens of tokenLists(reference.model.maxTokens, reference.model.idOrder.length)) {
+        expectSame(await executor.runTokens(tokens), await reference.runTokens(tokens), tokens);
+      }
+    });
+  });
+});
+
+async function openMachine(
+  { on, target }: Machine,
+  { name }: ConformanceModel,
+  compiled: Compiled,
+): Promise<Executor> {
+  if (on !== 'emulator') return openExecutor(on, compiled, { sanitize: true });
+  const { emulatorElfPath, warnings } = await buildFirmware({
+    target: compiled.target,
+    sources: compiled.sources,
+    placement: compiled.placement,
+    optimisation: 'O2',
+    outDir: join(temporaryFolder('conformance'), `${target}-${name}`.replaceAll(/[^\w-]/g, '_')),
+  });
+  expect(warnings).toEqual([]);
+  return openExecutor(on, { graphBin: compiled.graphBin, emulatorElfPath });
+}
+
+function expectSame(found: Answer, expected: Answer, input: Example | Tokens): void {
+  const { instructions: _, ...bits } = found;
+  const { instructions: __, ...expectedBits } = expected;
+  expect(bits, JSON.stringify(input)).toEqual(expectedBits);
+}
+
+/** As the console's line: with what marks a text that looks like a command. */
+function bytesOf({ text, textPair = '' }: Example): number {
+  return new TextEncoder().encode(`#text ${text}\t${textPair}`).length;
+}
+
+function tokenLists(maxTokens: number, vocabulary: number): readonly Tokens[] {
+  const random = makeRandom(5);
+  const lengths = [2, 3, 5, 16, 17, maxTokens - 1, maxTokens].filter((n) => n <= maxTokens);
+  return lengths.flatMap((length) =>
+    [length, random(length + 1), 0].map((segmentStart) => ({
+      ids: Array.from({ length }, () => random(vocabulary)),
+      segmentStart,
+    })),
+  );
+}
