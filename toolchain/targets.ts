@@ -55,8 +55,8 @@ const coreSchema = z.strictObject({
     measuredBy: z.string(),
     /** Assumed, not measured: no board has been timed. */
     cyclesPerInstruction: z.number().positive(),
-    /** By kernel family, of the best kernel for the core. */
-    families: z.record(z.string(), costSchema),
+    /** Of every kernel that is the best for the core. */
+    kernels: z.record(z.string(), costSchema),
   }),
 });
 

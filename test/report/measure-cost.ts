@@ -6,7 +6,8 @@
  *   node test/report/measure-cost.ts --write    writes them into targets/cores
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type Kernel, loadKernels, selectKernel } from '../../kernels/load.ts';
+import * as z from 'zod';
+import { type Kernel, type KernelTable, loadKernels, selectKernel } from '../../kernels/load.ts';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import {
@@ -16,6 +17,7 @@ import {
   embedLayerNormCaseOf,
   linearCase,
   meanRowsCaseOf,
+  sampleCases,
 } from '../kernels/cases.ts';
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
@@ -36,19 +38,18 @@ const rowsAtOnce: Readonly<Record<string, Readonly<Record<Kernel['variant'], num
   attention: { portable: 1, dsp: 2, mve: 2 },
 };
 
-/** Models use all of it; the kernels skip the clamp then. */
-const range = dtypes.int8;
-
 const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => Sample[]>> = {
   linear: (kernel, block) =>
     [1, 2, 16].flatMap((rows) =>
       linearWidths.flatMap(([inputs, outputs]) =>
-        [false, true].map((table) => {
+        (kernel.output === 'int8' ? [false, true] : [false]).map((table) => {
           const paid = Math.ceil(rows / block) * block;
-          const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs, table, range };
+          const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs, table };
+          // Models use the whole range; the kernels skip the clamp then.
+          const range = dtypes[kernel.output];
           const elements = paid * outputs;
           return {
-            one: linearCase(kernel, { ...shape, data: 'random', anyShift: false }),
+            one: linearCase(kernel, { ...shape, range, data: 'random', anyShift: false }),
             work: {
               ...{ call: 1, row: paid, element: elements, mac: elements * inputs },
               ...{ score: 0, table: table ? elements : 0 },
@@ -80,18 +81,38 @@ const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => S
         }),
       ),
     ),
+  attend_inputs: (kernel) =>
+    sampleCases(kernel, 60, 1).map((one) => {
+      const { heads, width, tokens, rows } = attendShape.parse(JSON.parse(one.title));
+      const scores = rows * heads * tokens;
+      return {
+        one,
+        work: {
+          ...{ call: 1, row: rows, element: rows * heads * width },
+          ...{ mac: 2 * scores * width, score: scores, table: 0 },
+        },
+      };
+    }),
   add_layernorm: (kernel) =>
     byRows((width, rows) =>
-      addLayerNormCaseOf(kernel, { width, rows, data: 'random', inPlace: 'no', range }),
+      addLayerNormCaseOf(kernel, {
+        width,
+        rows,
+        data: 'random',
+        inPlace: 'no',
+        range: dtypes[kernel.output],
+      }),
     ),
   embed_layernorm: (kernel) =>
-    byRows((width, rows) => embedLayerNormCaseOf(kernel, width, rows, range)),
+    byRows((width, rows) => embedLayerNormCaseOf(kernel, width, rows, dtypes[kernel.output])),
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
       one: meanRowsCaseOf(kernel, 128, rows),
       work: { call: 1, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
     })),
 };
+
+const attendShape = z.object({ heads: z.int(), width: z.int(), tokens: z.int(), rows: z.int() });
 
 /** Inputs and outputs of the linears of BERT-tiny, -mini and TinyBERT's widths. */
 const linearWidths = [
@@ -115,15 +136,14 @@ function byRows(make: (width: number, rows: number) => Case): Sample[] {
 function measure(machine: Machine): Record<string, Cost> {
   const table = loadKernels();
   seedRandom(1);
-  const all = Object.entries(samples).map(([family, make]) => {
-    const kernel = selectKernel(table, family, 'int8', machine.features);
-    const block = rowsAtOnce[family]?.[kernel.variant] ?? 1;
-    return { family, kernel, block, list: make(kernel, block) };
+  const all = bestKernels(table, machine).map((kernel) => {
+    const block = rowsAtOnce[kernel.family]?.[kernel.variant] ?? 1;
+    return { kernel, block, list: samples[kernel.family]!(kernel, block) };
   });
   const cases = all.flatMap(({ list }) => list.map(({ one }) => one));
   const answers = runCases(table, machine, cases).map(({ instructions }) => instructions);
   const costs: Record<string, Cost> = {};
-  for (const { family, kernel, block, list } of all) {
+  for (const { kernel, block, list } of all) {
     const counts = answers.splice(0, list.length);
     const cost = fitCost(list, counts);
     const errors = list.map(({ work }, index) =>
@@ -131,9 +151,17 @@ function measure(machine: Machine): Record<string, Cost> {
     );
     const worst = `worst ${(100 * Math.max(...errors)).toFixed(1)} %`;
     console.log(machine.name, kernel.name, JSON.stringify(cost), worst);
-    costs[family] = { ...cost, rowsAtOnce: block };
+    costs[kernel.name] = { ...cost, rowsAtOnce: block };
   }
   return costs;
+}
+
+/** Every kernel that some model would run on the machine. */
+function bestKernels(table: KernelTable, { features }: Machine): readonly Kernel[] {
+  const best = table.kernels.map(({ family, output, input }) =>
+    selectKernel(table, family, output, features, input),
+  );
+  return [...new Set(best)];
 }
 
 function predict(cost: Readonly<Record<Term, number>>, work: Sample['work']): number {
@@ -184,7 +212,7 @@ function leastSquares(rows: readonly (readonly number[])[]): number[] {
 
 const command = 'node test/report/measure-cost.ts --write';
 for (const machine of emulated) {
-  const families = measure(machine);
+  const kernels = measure(machine);
   if (!process.argv.includes('--write')) continue;
   const name = machine.name === 'cortex-m4' ? 'cortex-m4f' : machine.name;
   const path = packagePath('targets', 'cores', `${name}.json`);
@@ -193,7 +221,7 @@ for (const machine of emulated) {
   core['cost'] = {
     measuredBy: command,
     cyclesPerInstruction: old?.cyclesPerInstruction ?? 1,
-    families,
+    kernels,
   };
   writeFileSync(path, `${JSON.stringify(core, null, 2)}\n`);
 }

@@ -20,7 +20,7 @@ const LEFT = 70;
 const RIGHT = 10;
 const TOP = 40;
 const PLOT_HEIGHT = 380;
-const BARS_TOP = TOP + PLOT_HEIGHT + 34;
+const BARS_TOP = TOP + PLOT_HEIGHT + 44;
 const BARS_HEIGHT = 54;
 const HEIGHT = BARS_TOP + BARS_HEIGHT + 12;
 /** Of the labels' font, at 11 units: the widest letters aside, none is wider. */
@@ -186,7 +186,7 @@ function liveBars({ calls, arena }: Report, { x }: Scale, peak: number): Markup 
     const width = x(index + 1) - left;
     const number =
       index % every === 0
-        ? html`<text class="small" x="${left + width / 2}" y="${BARS_TOP - 20}" text-anchor="middle">${index}</text>`
+        ? html`<text class="small" x="${left + width / 2}" y="${BARS_TOP - 24}" text-anchor="middle">${index}</text>`
         : null;
     return html`<g class="call"><title>${`call ${index}: ${name} (${op}), ${bytes(liveBytes)} in use`}</title><rect class="column" x="${left}" y="${BARS_TOP}" width="${width}" height="${BARS_HEIGHT}"/><rect class="${index === peak ? 'live at-peak' : 'live'}" x="${left + 1}" y="${BARS_TOP + BARS_HEIGHT - height}" width="${Math.max(0.5, width - 2)}" height="${height}"/>${number}</g>`;
   });
@@ -195,5 +195,5 @@ function liveBars({ calls, arena }: Report, { x }: Scale, peak: number): Markup 
     call === undefined
       ? ''
       : `in use during each call; most, ${grouped(call.liveBytes)} B, in call ${peak}`;
-  return html`<text class="small" x="${LEFT - 6}" y="${BARS_TOP - 20}" text-anchor="end">call</text><text class="small" x="${LEFT - 6}" y="${BARS_TOP + 10}" text-anchor="end">in use</text>${bars}<text class="small" x="${LEFT}" y="${BARS_TOP - 5}">${note}</text>`;
+  return html`<text class="small" x="${LEFT - 6}" y="${BARS_TOP - 24}" text-anchor="end">call</text><text class="small" x="${LEFT - 6}" y="${BARS_TOP + 10}" text-anchor="end">in use</text>${bars}<text class="small" x="${LEFT}" y="${BARS_TOP - 8}">${note}</text>`;
 }

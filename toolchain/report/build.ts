@@ -1,16 +1,14 @@
 /** The numbers of a compiled model, and of its firmware where it was linked, as one report. */
-import { type KernelTable, loadKernels, packWeights, selectKernel } from '../../kernels/load.ts';
+import { type Kernel, kernelOfNode, loadKernels, packWeights } from '../../kernels/load.ts';
 import type { Firmware } from '../build/firmware.ts';
 import { nodeConstants, sectionMacros, sectionNames } from '../emit/c-constants.ts';
 import { sha256Of } from '../emit/c-model.ts';
-import { internalError } from '../errors.ts';
 import { type Graph, type Node, rowsOf, tensorOf } from '../ir/graph.ts';
-import { opOf } from '../ops/index.ts';
 import { packageVersion } from '../package-root.ts';
 import { type Compiled, macsOf, nodeMacs } from '../pipeline.ts';
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
-import type { Buffer, Call, Program, ProgramSegment } from '../schedule/program.ts';
+import type { Buffer, Call, Program } from '../schedule/program.ts';
 import type { MemoryRegion } from '../targets.ts';
 import { callCost, waitCycles } from './cost.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
@@ -51,7 +49,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
       verified: { status: target.verified.status, how: target.verified.how },
     },
     maxTokens: program.maxTokens,
-    plan: { headGroups: planned.plan.headGroups, tileRows: planned.plan.tileRows },
+    plan: planned.plan,
     flash: flashOf(compiled, firmware, regions),
     sram: sramOf(compiled, firmware, regions),
     predicted: {
@@ -223,10 +221,12 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
           ...{ estimatedInstructions: 0, estimatedCycles: 0 },
         };
       }
-      const constants = constantBytes(graph, node, kernels, target.core.features);
+      const kernel = kernelOfNode(kernels, graph, node, target.core.features);
+      const constants = constantBytes(graph, node, kernel);
       const { instructions, constantBytesRead } = callCost(
         graph,
         node,
+        kernel.name,
         segment,
         maxTokens,
         { weightBytes: constants.encoder, bytesPerRow: constants.embeddingRow },
@@ -240,7 +240,7 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
       return {
         name: node.name,
         op: node.op,
-        kernel: kernelOf(graph, node, kernels, target.core.features).name,
+        kernel: kernel.name,
         call,
         rows: rowsOf(tensorOf(graph, node.output).shape[0], maxTokens),
         columns: output.columns,
@@ -261,14 +261,9 @@ interface ConstantBytes {
   readonly embeddingRow: number;
 }
 
-function constantBytes(
-  graph: Graph<'legal'>,
-  node: Node<'legal'>,
-  kernels: KernelTable,
-  features: readonly string[],
-): ConstantBytes {
-  const constants = nodeConstants(graph, node, (one, weights, rows, columns) =>
-    packWeights(kernelOf(graph, one, kernels, features), Int8Array.from(weights), rows, columns),
+function constantBytes(graph: Graph<'legal'>, node: Node<'legal'>, kernel: Kernel): ConstantBytes {
+  const constants = nodeConstants(graph, node, (_node, weights, rows, columns) =>
+    packWeights(kernel, Int8Array.from(weights), rows, columns),
   );
   const arrays = constants?.arrays ?? [];
   const tables = arrays.filter(({ section }) => section === sectionMacros.embedding);
@@ -280,17 +275,6 @@ function constantBytes(
     embedding: sum(tables),
     embeddingRow: tables.reduce((total, { data }) => total + columns * data.BYTES_PER_ELEMENT, 0),
   };
-}
-
-function kernelOf(
-  graph: Graph<'legal'>,
-  node: Node,
-  kernels: KernelTable,
-  features: readonly string[],
-): KernelTable['kernels'][number] {
-  const family = opOf(node.op).kernel;
-  if (family === null) throw internalError(`op '${node.op}' has no kernel`, node.name);
-  return selectKernel(kernels, family, tensorOf(graph, node.output).dtype, features);
 }
 
 function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {
@@ -371,6 +355,7 @@ type Use = Pick<Buffer, 'firstCall' | 'lastCall'>;
 
 /** From a buffer's first to its last use; a loop uses what holds more than a tile all through it. */
 function usesOf(program: Program): ReadonlyMap<string, Use> {
+  const { segments, buffers, maxTokens } = program;
   const uses = new Map<string, Use>();
   const use = (name: string, firstCall: number, lastCall: number): void => {
     const known = uses.get(name);
@@ -379,27 +364,25 @@ function usesOf(program: Program): ReadonlyMap<string, Use> {
       lastCall: Math.max(known?.lastCall ?? lastCall, lastCall),
     });
   };
-  const end = program.segments.reduce((sum, { calls }) => sum + calls.length, 0) - 1;
-  for (const { name, kind, firstCall } of Object.values(program.buffers)) {
+  const end = segments.reduce((sum, { calls }) => sum + calls.length, 0) - 1;
+  for (const { name, kind, firstCall } of Object.values(buffers)) {
     if (kind === 'input') use(name, firstCall, firstCall);
     if (kind === 'output') use(name, end, end);
   }
   let first = 0;
-  for (const segment of program.segments) {
+  for (const segment of segments) {
+    const loops = segment.tileRows < rowsOf(segment.rows, maxTokens);
     for (const [index, call] of segment.calls.entries()) {
       for (const name of buffersIn(call)) {
-        const isLoopWide = !['tile', 'scratch'].includes(program.buffers[name]!.kind);
-        if (isLoopWide) use(name, first, first + lastIndex(segment));
-        else use(name, first + index, first + index);
+        const { kind } = buffers[name]!;
+        if (loops && kind !== 'tile' && kind !== 'scratch') {
+          use(name, first, first + segment.calls.length - 1);
+        } else use(name, first + index, first + index);
       }
     }
     first += segment.calls.length;
   }
   return uses;
-}
-
-function lastIndex({ calls }: ProgramSegment): number {
-  return calls.length - 1;
 }
 
 function buffersIn({ inputs, output, scratch }: Call): readonly string[] {

@@ -1,5 +1,5 @@
 /**
- * What a call costs, by a linear model a kernel family: instructions a call, row, element,
+ * What a call costs, by a linear model a kernel: instructions a call, row, element,
  * multiply-accumulate and attention score, measured on the emulated core (`cost` in targets/cores).
  *
  * Cycles are instructions at the core's assumed rate, plus the waits for constants that lie in memory
@@ -24,16 +24,17 @@ export interface CallConstants {
   readonly bytesPerRow: number;
 }
 
-/** Of all tiles of a call, in an inference over `tokens` tokens. */
+/** Of all tiles of a call of `kernel`, in an inference over `tokens` tokens. */
 export function callCost(
   graph: Graph<Stage>,
   node: Node,
+  kernel: string,
   segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
   constants: CallConstants,
   { core }: Pick<Target, 'core'>,
 ): CallCost {
-  const cost = core.cost.families[opOf(node.op).kernel ?? ''];
+  const cost = core.cost.kernels[kernel];
   const rowsAtOnce = cost?.rowsAtOnce ?? 1;
   const { calls, rows, blocks } = tilesOf(segment, tokens, rowsAtOnce);
   const constantBytesRead = constants.weightBytes * blocks + constants.bytesPerRow * rows;

@@ -214,7 +214,15 @@ function layerRow(layer: ReportLayer, total: number, most: number): Markup {
   const share = percent(estimatedCycles, total);
   const number = (value: number): Markup =>
     html`<td class="n" data-value="${String(value)}">${grouped(value)}</td>`;
-  return html`<tr><td class="n" data-value="${call}">${call}</td><td class="name">${name}</td><td class="kernel" title="${kernel ?? ''}">${op}</td><td class="n shape" data-value="${rows * columns}">${`${rows} × ${columns}`}</td>${number(macs)}${number(weightBytes)}${number(estimatedCycles)}<td class="n bar" data-value="${String(estimatedCycles)}"><svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="${share}"><title>${share}</title><rect width="${(100 * estimatedCycles) / most}" height="10"/></svg></td></tr>`;
+  return html`<tr><td class="n" data-value="${call}">${call}</td><td class="name">${breakable(name)}</td><td class="kernel" title="${kernel ?? ''}">${op}</td><td class="n shape" data-value="${rows * columns}">${`${rows} × ${columns}`}</td>${number(macs)}${number(weightBytes)}${number(estimatedCycles)}<td class="n bar" data-value="${String(estimatedCycles)}"><svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="${share}"><title>${share}</title><rect width="${(100 * estimatedCycles) / most}" height="10"/></svg></td></tr>`;
+}
+
+/** May break after dots, as names of layers should. */
+function breakable(name: string): Markup[] {
+  const parts = name.split('.');
+  return parts.map((part, index) =>
+    index < parts.length - 1 ? html`${`${part}.`}<wbr>` : html`${part}`,
+  );
 }
 
 function stack({ stack: bound }: Report): Markup | null {

@@ -46,10 +46,11 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .figures dt { color: var(--soft); font-size: .82rem; }
 .figures dd { margin: 0; font-size: 1.3rem; font-weight: 650; line-height: 1.3; }
 .figures small { display: block; font-size: .78rem; font-weight: 400; line-height: 1.35; }
-.columns { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
+.columns { margin-top: 16px; display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
 .columns section { margin: 0; min-width: 0; }
 .region { margin-bottom: 14px; }
 .region:last-child { margin-bottom: 0; }
+.region p:last-child { margin-top: 5px; }
 .region p { display: flex; flex-wrap: wrap; gap: 2px 10px; align-items: baseline; margin: 0 0 4px; }
 .region .push { margin-left: auto; }
 svg { display: block; width: 100%; }
@@ -63,6 +64,7 @@ svg .small { fill: var(--soft); font-size: 10.5px; }
 .gauge .end { stroke: var(--card); stroke-width: 2; }
 .gauge, .gauge.fits, .gauge.short, .gauge.tight { background: none; }
 .stack-bar { height: 26px; border-radius: 7px; margin-bottom: 10px; }
+table + .stack-bar { margin-top: 22px; }
 .p-code { fill: var(--c-code); } .p-encoder { fill: var(--c-encoder); }
 .p-embedding { fill: var(--c-embedding); } .p-tokenizer { fill: var(--c-tokenizer); }
 .p-other { fill: var(--c-other); } .p-arena { fill: var(--c-arena); }
@@ -75,8 +77,8 @@ th { font-size: .82rem; font-weight: 600; color: var(--soft); }
 th:first-child, td:first-child { padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 td.n, th.n { text-align: right; white-space: nowrap; }
-td.name { overflow-wrap: anywhere; min-width: 190px; }
-td.bar { width: 22%; min-width: 90px; }
+td.name { overflow-wrap: anywhere; min-width: 210px; }
+td.bar { width: 14%; min-width: 90px; }
 th button { all: unset; cursor: pointer; color: inherit; font: inherit; }
 th button:hover, th[aria-sort] { color: var(--accent); }
 th button:focus-visible, .buffer:focus-visible rect, .scroll:focus-visible, input:focus-visible {

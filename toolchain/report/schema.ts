@@ -97,7 +97,7 @@ export const reportSchema = z.object({
     verified: z.object({ status: z.string(), how: z.string() }),
   }),
   maxTokens: count,
-  plan: z.object({ headGroups: count, tileRows: count }),
+  plan: z.object({ headGroups: count, tileRows: count, recomputeInputs: z.boolean() }),
   flash: z.object({
     capacityBytes: count,
     usedBytes: measured,
