@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the Hugging Face folder (float16 weights) from a checkpoint, and the golden values.
 
-  export.py model --checkpoint final.pt --vocab vocab.txt --out model
+  export.py model --checkpoint final.pt --vocab model/vocab.txt --out model
   export.py golden --model model --sets . --out golden.json
 
 golden.json, computed by PyTorch in float32 from the stored float16 weights:

@@ -133,7 +133,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("stage", choices=["pretrain", "finetune"])
     p.add_argument("--corpus", default="corpus.jsonl.xz")
-    p.add_argument("--vocab", default="vocab.txt")
+    p.add_argument("--vocab", default="model/vocab.txt")
     p.add_argument("--init", help="checkpoint to start from")
     p.add_argument("--out", required=True)
     p.add_argument("--epochs", type=int, default=4)

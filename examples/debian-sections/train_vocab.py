@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the lower-cased WordPiece vocabulary (30,522 entries) on the training split.
 
-Usage: train_vocab.py [corpus.jsonl.xz] [vocab.txt]
+Usage: train_vocab.py [corpus.jsonl.xz] [model/vocab.txt]
 """
 import json
 import lzma
@@ -10,7 +10,7 @@ import sys
 from tokenizers import BertWordPieceTokenizer
 
 corpus = sys.argv[1] if len(sys.argv) > 1 else "corpus.jsonl.xz"
-out = sys.argv[2] if len(sys.argv) > 2 else "vocab.txt"
+out = sys.argv[2] if len(sys.argv) > 2 else "model/vocab.txt"
 rows = map(json.loads, lzma.open(corpus, "rt", encoding="utf-8"))
 tok = BertWordPieceTokenizer(lowercase=True)
 tok.train_from_iterator((r["text"] for r in rows if r["split"] == "train"), vocab_size=30522,
