@@ -109,6 +109,7 @@ export function compile(request: CompileRequest): Compiled {
   const program = schedule(legal, {
     maxTokens,
     tileRows: planned.plan.tileRows,
+    recomputeInputs: planned.plan.recomputeInputs,
     scratchBytes,
   });
 

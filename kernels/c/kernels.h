@@ -186,4 +186,12 @@ typedef struct {
 void lm_mean_rows_s8_s8(const lm_mean_rows *p, lm_rows x, int32_t rows, int8_t *y);
 void lm_mean_rows_s8_s16(const lm_mean_rows *p, lm_rows x, int32_t rows, int16_t *y);
 
+/* Rows kept by an earlier loop, put beside those just made. y: (rows, columns) */
+static inline void lm_copy_rows(lm_rows x, int32_t rows, int32_t columns, int8_t *y,
+                                int32_t y_stride) {
+  for (int32_t row = 0; row < rows; row++) {
+    for (int32_t i = 0; i < columns; i++) y[row * y_stride + i] = x.data[row * x.stride + i];
+  }
+}
+
 #endif

@@ -47,6 +47,7 @@ export interface PlanShape {
   readonly features: readonly string[];
   /** Attention of one row without keys and values, as the pipeline has it. */
   readonly absorbs: boolean;
+  readonly recomputeInputs: boolean;
 }
 
 export const planShapes: fc.Arbitrary<PlanShape> = fc.record({
@@ -54,6 +55,7 @@ export const planShapes: fc.Arbitrary<PlanShape> = fc.record({
   grouping: fc.nat(3),
   features: fc.constantFrom([], ['dsp'], ['dsp', 'mve']),
   absorbs: fc.boolean(),
+  recomputeInputs: fc.boolean(),
 });
 
 export function headGroups({ heads }: EncoderShape, { grouping }: PlanShape): number {

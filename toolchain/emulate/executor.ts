@@ -113,6 +113,7 @@ function programOf(
   return schedule(graph, {
     maxTokens,
     tileRows: plan.tileRows,
+    recomputeInputs: plan.recomputeInputs,
     scratchBytes: kernelScratch(loadKernels(), features, maxTokens),
   });
 }

@@ -44,7 +44,11 @@ const storedModelSchema = z.strictObject({
   idOrder: z.instanceof(Int32Array),
   target: targetSchema,
   maxTokens: z.int().positive(),
-  plan: z.strictObject({ headGroups: z.int().positive(), tileRows: z.int().positive() }),
+  plan: z.strictObject({
+    headGroups: z.int().positive(),
+    tileRows: z.int().positive(),
+    recomputeInputs: z.boolean(),
+  }),
 });
 
 export function parseStoredModel(graphBin: Uint8Array): RunnableModel {

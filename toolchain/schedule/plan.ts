@@ -1,5 +1,6 @@
 /**
- * Chooses how a model runs on a board, before quantization: head groups and rows a tile.
+ * Chooses how a model runs on a board, before quantization: head groups, rows a tile, and whether
+ * embedded tokens are kept.
  *
  * The fastest plan whose arena fits wins; larger tiles read the weights less often, fewer groups read
  * the input less often. Plans are compared by what `schedule` really places, not by formulas.
@@ -16,6 +17,8 @@ export interface Plan {
   /** Attention heads are cut into this many groups, one after the other. */
   readonly headGroups: number;
   readonly tileRows: number;
+  /** Embedded tokens are made again wherever they are read, and not kept. */
+  readonly recomputeInputs: boolean;
 }
 
 export interface PlanRequest {
@@ -52,9 +55,11 @@ function candidates(graph: Graph<'float'>): readonly Plan[] {
     heads.every((count) => count % groups === 0),
   );
   const most = groupings.at(-1)!;
+  const [tileRows] = tileRowChoices;
   return [
-    ...groupings.map((headGroups) => ({ headGroups, tileRows: tileRowChoices[0] })),
-    ...tileRowChoices.slice(1).map((tileRows) => ({ headGroups: most, tileRows })),
+    ...groupings.map((headGroups) => ({ headGroups, tileRows, recomputeInputs: false })),
+    ...tileRowChoices.map((rows) => ({ headGroups: most, tileRows: rows, recomputeInputs: true })),
+    ...tileRowChoices.map((rows) => ({ headGroups: most, tileRows: rows, recomputeInputs: false })),
   ];
 }
 
@@ -66,7 +71,8 @@ function sketch({ graph, maxTokens, scratchBytes }: PlanRequest, plan: Plan): Pr
     tensors[name] = { ...tensor, dtype: integerDtype(split, tensor) };
   }
   const fused = fuseTable({ ...split, tensors });
-  return schedule(fused, { maxTokens, tileRows: plan.tileRows, scratchBytes });
+  const { tileRows, recomputeInputs } = plan;
+  return schedule(fused, { maxTokens, tileRows, recomputeInputs, scratchBytes });
 }
 
 function doesNotFit(

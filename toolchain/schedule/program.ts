@@ -51,6 +51,8 @@ export interface Buffer {
   /** First and last call, counted through the program, between which its bytes are in use. */
   readonly firstCall: number;
   readonly lastCall: number;
+  /** The buffer in whose bytes this one lies, because it is overwritten by it row by row. */
+  readonly sharesWith: string | null;
 }
 
 export interface Program {

@@ -3,7 +3,11 @@
  *
  * A tensor made and read inside one segment needs a buffer of one tile; any other needs all its rows.
  * A segment's result takes the place of a tensor that dies in it, row by row (the residual stream is
- * never stored twice).
+ * never stored twice). The tensor may have fewer columns: it then lies at the result's end, where its
+ * rows are read before the result's rows reach them:
+ *
+ *   result   | row 0 | row 1 | row 2 | row 3 |         row r ends at d·(r + 1)
+ *   dying            | 0  | 1  | 2  | 3  | …           row r begins at (d − c)·rows + c·r
  */
 import { dtypes } from '../ir/dtypes.ts';
 import {
@@ -19,20 +23,21 @@ import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 import { type Block, planArena } from './arena.ts';
 import type { Buffer, BufferKind, Call, Program, ProgramSegment, Slot } from './program.ts';
-import { cutSegments, type Segment } from './segments.ts';
+import { canRecompute, cutSegments, type Segment } from './segments.ts';
 
 export type ScratchBytes = (graph: Graph<Stage>, node: Node) => number;
 
 export interface ScheduleOptions {
   readonly maxTokens: number;
   readonly tileRows: number;
+  readonly recomputeInputs: boolean;
   /** Scratch of one call of the kernel that will compute the node. */
   readonly scratchBytes: ScratchBytes;
 }
 
 /** `graph` may be of any stage: only shapes and dtypes count (a planner asks before quantization). */
 export function schedule(graph: Graph<Stage>, options: ScheduleOptions): Program {
-  const segments = cutSegments(graph);
+  const segments = cutSegments(graph, options);
   const layout = new Layout(graph, segments, options);
   const programSegments = segments.map((segment, index) => layout.segment(segment, index));
   const placed = layout.place();
@@ -55,8 +60,10 @@ interface OpenBuffer {
   readonly sizeBytes: number;
   firstCall: number;
   lastCall: number;
-  /** Buffers that are one: an in-place result and what it overwrites. */
-  readonly sharesWith: string | null;
+  /** The tensors in it, side by side. */
+  readonly tensors: string[];
+  /** The result that overwrites it row by row, at this many bytes behind the result's begin. */
+  overwrittenBy: { readonly name: string; readonly offsetBytes: number } | null;
 }
 
 /** The state of one `schedule` call. */
@@ -105,7 +112,7 @@ class Layout {
 
   private callsFor(node: Node, segment: number, tileRows: number): Call[] {
     if (node.op === 'concat') return this.joinColumns(node, segment);
-    const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index));
+    const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index, segment));
     const output = this.outputSlot(node, segment, tileRows);
     const scratchBytes = this.options.scratchBytes(this.graph, node);
     const scratch = scratchBytes > 0 ? `scratch:${node.output}` : null;
@@ -118,7 +125,8 @@ class Layout {
         sizeBytes: scratchBytes,
         firstCall: this.nextCall,
         lastCall: this.nextCall,
-        sharesWith: null,
+        tensors: [],
+        overwrittenBy: null,
       });
     }
     const call = { node: node as Node<'legal'>, inputs, output, scratch };
@@ -135,7 +143,7 @@ class Layout {
       if (!this.writesIntoJoin(name, segment)) {
         const call: Call = {
           node: null,
-          inputs: [this.slotOf(name, 'tile')],
+          inputs: [this.slotOf(name, 'tile', segment)],
           output: { buffer: node.output, rows: 'tile', firstColumn, columns },
           scratch: null,
         };
@@ -162,84 +170,110 @@ class Layout {
     return { columns: tensorOf(this.graph, name).shape[1] };
   }
 
-  private inputSlot(node: Node, name: string, index: number): Slot | null {
+  private inputSlot(node: Node, name: string, index: number, segment: number): Slot | null {
     const { reads } = operandOf(node.op, index);
     if (reads === 'constant' || reads === 'scalar') return null;
-    return this.slotOf(name, reads === 'all' ? 'all' : 'tile');
+    return this.slotOf(name, reads === 'all' ? 'all' : 'tile', segment);
   }
 
-  private slotOf(name: string, rows: 'tile' | 'all'): Slot {
+  private slotOf(name: string, rows: 'tile' | 'all', segment: number): Slot {
     const source = this.producers.get(name);
     if (source?.op === 'selectRow') {
-      return { ...this.slotOf(source.inputs[0]!, 'all'), rows: source.attrs.which };
+      return { ...this.slotOf(source.inputs[0]!, 'all', segment), rows: source.attrs.which };
     }
-    return { buffer: name, rows, firstColumn: 0, ...this.columnsOf(name) };
+    return { ...this.placeOf(name, segment), rows, ...this.columnsOf(name) };
+  }
+
+  /** Which columns of which buffer hold a tensor, as a segment sees it. */
+  private placeOf(name: string, segment: number): { buffer: string; firstColumn: number } {
+    if (this.isRecomputed(name)) return { buffer: `${name}~${segment}`, firstColumn: 0 };
+    const join = this.joinOf(name);
+    if (join === null) return { buffer: name, firstColumn: 0 };
+    const joinSegment = this.segmentOf.get(join.output);
+    const isEarly = (part: string): boolean => this.segmentOf.get(part) !== joinSegment;
+    const parts = join.inputs.filter((part) => isEarly(part) === isEarly(name));
+    const before = isEarly(name) ? parts : join.inputs;
+    let firstColumn = 0;
+    for (const part of before) {
+      if (part === name) break;
+      firstColumn += this.columnsOf(part).columns;
+    }
+    return { buffer: isEarly(name) ? earlyParts(join) : join.output, firstColumn };
+  }
+
+  private isRecomputed(name: string): boolean {
+    const source = this.producers.get(name);
+    return this.options.recomputeInputs && source !== undefined && canRecompute(this.graph, source);
   }
 
   private outputSlot(node: Node, segment: number, tileRows: number): Slot {
-    const join = this.joinOf(node.output);
-    if (join !== null && this.segmentOf.get(join.output) === segment) {
-      let firstColumn = 0;
-      for (const name of join.inputs) {
-        if (name === node.output) break;
-        firstColumn += this.columnsOf(name).columns;
-      }
-      this.openFor(join.output, segment, tileRows);
-      return {
-        buffer: join.output,
-        rows: 'tile',
-        firstColumn,
-        ...this.columnsOf(node.output),
-      };
-    }
-    this.openFor(node.output, segment, tileRows, node);
-    return { buffer: node.output, rows: 'tile', firstColumn: 0, ...this.columnsOf(node.output) };
+    const place = this.placeOf(node.output, segment);
+    if (!this.buffers.has(place.buffer)) this.openFor(node, place.buffer, segment, tileRows);
+    const buffer = this.buffers.get(place.buffer)!;
+    if (!buffer.tensors.includes(node.output)) buffer.tensors.push(node.output);
+    return { ...place, rows: 'tile', ...this.columnsOf(node.output) };
   }
 
-  /** Opens the buffer of a tensor made in this segment. */
-  private openFor(name: string, segment: number, tileRows: number, node?: Node): void {
-    if (this.buffers.has(name)) return;
-    const tensor = tensorOf(this.graph, name);
-    const isOutput = this.graph.outputs.includes(name);
-    const staysInside = !isOutput && this.readingSegments(name).every((one) => one === segment);
-    if (staysInside) {
-      this.open(name, 'tile', tensor, tileRows, this.nextCall);
+  /** Opens the buffer that a node made in this segment writes into. */
+  private openFor(node: Node, buffer: string, segment: number, tileRows: number): void {
+    const join = this.joinOf(node.output);
+    const isEarlyPart = join !== null && buffer === earlyParts(join);
+    const tensor = tensorOf(this.graph, join !== null && !isEarlyPart ? join.output : node.output);
+    const isOutput = this.graph.outputs.includes(tensor.name);
+    const staysInside =
+      !isOutput && this.readingSegments(tensor.name).every((one) => one === segment);
+    if (staysInside || this.isRecomputed(node.output)) {
+      this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
       return;
     }
     const rows = rowsOf(tensor.shape[0], this.options.maxTokens);
     const kind = isOutput ? 'output' : 'whole';
-    this.open(name, kind, tensor, rows, this.nextCall, this.overwritten(tensor, segment, node));
+    if (isEarlyPart) {
+      const columns = join.inputs
+        .filter((part) => this.segmentOf.get(part) !== this.segmentOf.get(join.output))
+        .reduce((sum, part) => sum + this.columnsOf(part).columns, 0);
+      const shape = [tensor.shape[0], columns] as const;
+      this.open(buffer, kind, { ...tensor, shape }, rows, this.nextCall);
+      return;
+    }
+    const overwritten = this.overwrittenBy(tensor, segment, node);
+    this.open(buffer, kind, tensor, rows, this.nextCall);
+    if (overwritten === null) return;
+    const result = this.buffers.get(buffer)!;
+    overwritten.overwrittenBy = {
+      name: buffer,
+      offsetBytes: result.sizeBytes - overwritten.sizeBytes,
+    };
+    result.firstCall = Math.min(result.firstCall, overwritten.firstCall);
   }
 
   /**
-   * A tensor of the same size that dies in this segment, is read row by row only, and not after
-   * `node` has written a tile of its result.
+   * The widest buffer, no wider than the result, whose tensors die in this segment, are read row by
+   * row only, and not after `node` has written a tile of its result.
    */
-  private overwritten(tensor: Tensor, segment: number, node?: Node): string | null {
-    if (node === undefined || tensor.shape[0] !== 'tokens') return null;
+  private overwrittenBy(tensor: Tensor, segment: number, node: Node): OpenBuffer | null {
+    if (tensor.shape[0] !== 'tokens') return null;
     const { nodes } = this.segments[segment]!;
     const position = nodes.indexOf(node);
-    for (const [name, buffer] of this.buffers) {
-      if (buffer.kind !== 'whole' || this.isOverwritten(name)) continue;
-      const other = tensorOf(this.graph, name);
-      if (other.dtype !== tensor.dtype || other.shape[1] !== tensor.shape[1]) continue;
-      const readers = this.realReaders(name).filter(
-        ({ reader }) => this.segmentOf.get(reader.output)! >= segment,
-      );
+    let widest: OpenBuffer | null = null;
+    for (const buffer of this.buffers.values()) {
+      if (buffer.kind !== 'whole' || buffer.overwrittenBy !== null) continue;
+      if (buffer.dtype !== tensor.dtype || buffer.columns > tensor.shape[1]) continue;
+      if (buffer.columns <= (widest?.columns ?? 0)) continue;
+      const isSameWidth = buffer.columns === tensor.shape[1];
+      const readers = buffer.tensors
+        .flatMap((name) => this.realReaders(name))
+        .filter(({ reader }) => this.segmentOf.get(reader.output)! >= segment);
       const readBeforeItsRowsAreWritten = readers.every(
         ({ reader, reads }) =>
           reads === 'row' &&
           this.segmentOf.get(reader.output) === segment &&
           (nodes.indexOf(reader) < position ||
-            (reader === node && opOf(node.op).overwritesRows === true)),
+            (reader === node && isSameWidth && opOf(node.op).overwritesRows === true)),
       );
-      if (readers.length > 0 && readBeforeItsRowsAreWritten) return name;
+      if (readers.length > 0 && readBeforeItsRowsAreWritten) widest = buffer;
     }
-    return null;
-  }
-
-  private isOverwritten(name: string): boolean {
-    return [...this.buffers.values()].some(({ sharesWith }) => sharesWith === name);
+    return widest;
   }
 
   /** Readers of a tensor, looking through row selections. */
@@ -264,7 +298,6 @@ class Layout {
     tensor: Tensor,
     rows: number,
     firstCall: number,
-    sharesWith: string | null = null,
   ): void {
     const columns = tensor.shape[1];
     const sizeBytes = rows * columns * dtypes[tensor.dtype].bytes;
@@ -276,7 +309,8 @@ class Layout {
       sizeBytes,
       firstCall,
       lastCall: firstCall,
-      sharesWith,
+      tensors: [],
+      overwrittenBy: null,
     });
   }
 
@@ -292,12 +326,12 @@ class Layout {
   /** The buffer whose bytes `name` uses. */
   private root(name: string): OpenBuffer {
     const buffer = this.buffers.get(name)!;
-    return buffer.sharesWith === null ? buffer : this.root(buffer.sharesWith);
+    return buffer.overwrittenBy === null ? buffer : this.root(buffer.overwrittenBy.name);
   }
 
   place(): Pick<Program, 'buffers' | 'arenaBytes' | 'textOffset' | 'lowerBoundBytes'> {
     const last = this.nextCall - 1;
-    const roots = [...this.buffers].filter(([, buffer]) => buffer.sharesWith === null);
+    const roots = [...this.buffers].filter(([, { overwrittenBy }]) => overwrittenBy === null);
     const blocks = roots.map(
       ([name, buffer]): Block => ({
         sizeBytes: buffer.sizeBytes,
@@ -312,8 +346,11 @@ class Layout {
     const buffers: Record<string, Buffer> = {};
     for (const [name, buffer] of this.buffers) {
       let root = name;
-      for (let next = buffer.sharesWith; next !== null; next = this.buffers.get(root)!.sharesWith) {
-        root = next;
+      let offsetBytes = 0;
+      for (let next = buffer.overwrittenBy; next !== null; ) {
+        root = next.name;
+        offsetBytes += next.offsetBytes;
+        next = this.buffers.get(root)!.overwrittenBy;
       }
       const { block, offset } = places.get(root)!;
       const { kind, dtype, rows, columns, sizeBytes } = buffer;
@@ -324,9 +361,10 @@ class Layout {
         rows,
         columns,
         sizeBytes,
-        offset,
+        offset: offset + offsetBytes,
         firstCall: block.first,
         lastCall: block.last,
+        sharesWith: root === name ? null : root,
       };
     }
     return { buffers, arenaBytes, textOffset, lowerBoundBytes };
@@ -350,6 +388,11 @@ class Layout {
       ([other, { kind }]) => kind === 'output' && this.root(other) === this.buffers.get(name),
     );
   }
+}
+
+/** The buffer of the parts of a join that earlier segments make, side by side. */
+function earlyParts(join: Node): string {
+  return `${join.output}~parts`;
 }
 
 function slotBuffers(call: Call): string[] {

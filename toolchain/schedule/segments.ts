@@ -18,7 +18,46 @@ export interface Segment {
   readonly nodes: readonly Node[];
 }
 
-export function cutSegments(graph: Graph<Stage>): readonly Segment[] {
+export interface CutOptions {
+  /**
+   * What can be made again from the inputs alone (embedded tokens) is made in every segment that
+   * reads it, and kept in none.
+   */
+  readonly recomputeInputs: boolean;
+}
+
+export function cutSegments(graph: Graph<Stage>, options: CutOptions): readonly Segment[] {
+  const segments = cutAtBarriers(graph);
+  return options.recomputeInputs ? recomputed(graph, segments) : segments;
+}
+
+/** A node made again stands in several segments, each time before its first reader there. */
+function recomputed(graph: Graph<Stage>, segments: readonly Segment[]): readonly Segment[] {
+  const cheap = graph.nodes.filter((node) => canRecompute(graph, node));
+  const changed = segments.map(({ rows, nodes }) => {
+    const list = nodes.filter((node) => !cheap.includes(node));
+    for (const node of cheap) {
+      const reader = list.findIndex(({ inputs }) => inputs.includes(node.output));
+      if (reader >= 0) list.splice(reader, 0, node);
+    }
+    return { rows, nodes: list };
+  });
+  return changed.filter(({ nodes }) => nodes.length > 0);
+}
+
+/** Made from inputs and constants, and read row by row only. */
+export function canRecompute(graph: Graph<Stage>, node: Node): boolean {
+  const isSource = node.inputs.every((name) => tensorOf(graph, name).role !== 'activation');
+  if (!isSource || graph.outputs.includes(node.output)) return false;
+  return (readersOf(graph).get(node.output) ?? []).every((index) => {
+    const reader = graph.nodes[index]!;
+    return reader.inputs.every(
+      (name, operand) => name !== node.output || operandOf(reader.op, operand).reads === 'row',
+    );
+  });
+}
+
+function cutAtBarriers(graph: Graph<Stage>): readonly Segment[] {
   const producers: ReadonlyMap<string, Node> = producersOf(graph as Graph<Stage>);
   const readers = readersOf(graph);
   const placed = new Set<string>();
