@@ -36,7 +36,10 @@ export function readManifest(folder: string): Manifest {
     throw badManifest(cause instanceof Error ? cause.message : String(cause), folder);
   }
   const parsed = manifestSchema.safeParse(json);
-  if (!parsed.success) throw badManifest(z.prettifyError(parsed.error), folder);
+  if (!parsed.success) {
+    const keys = parsed.error.issues.map(({ path }) => path.join('.') || 'all of it');
+    throw badManifest(`wrong is ${keys.slice(0, 5).join(', ')}`, folder);
+  }
   return parsed.data;
 }
 

@@ -33,9 +33,13 @@ export interface OutFolder {
   discard(): void;
 }
 
-/** Throws where a build could not be put, before any work is done. */
+/** Throws where a build could not be put: before any work is done. */
+export function checkOutFolder(requested: string): void {
+  checkReplaceable(realPathOf(requested), requested);
+}
+
 export function openOutFolder(requested: string): OutFolder {
-  const out = existsSync(requested) ? realpathSync(requested) : resolve(requested);
+  const out = realPathOf(requested);
   checkReplaceable(out, requested);
   const work = inWords(requested, () => {
     mkdirSync(dirname(out), { recursive: true });
@@ -79,8 +83,13 @@ export function filesBelow(folder: string): readonly string[] {
     .sort();
 }
 
+/** Where a link leads, that is replaced, not the link. */
+function realPathOf(requested: string): string {
+  return existsSync(requested) ? realpathSync(requested) : resolve(requested);
+}
+
 function checkReplaceable(out: string, requested: string): void {
-  const stats = lstatSync(out, { throwIfNoEntry: false });
+  const stats = inWords(requested, () => lstatSync(out, { throwIfNoEntry: false }));
   if (stats === undefined) return;
   if (!stats.isDirectory()) {
     throw userError({
@@ -108,7 +117,7 @@ function checkReplaceable(out: string, requested: string): void {
       hint: 'Give an empty or new folder, or one that an earlier build wrote: --out <dir>',
     });
   }
-  const { outputs } = readManifest(out);
+  const { outputs } = readManifest(requested);
   const foreign = found.filter(
     (name) => name !== manifestFile && outputs[name] !== digestOf(readFileSync(join(out, name))),
   );

@@ -1,8 +1,9 @@
 /** `lm2mcu build`: a model to firmware, or to a C library, in a folder. */
 import { readFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { writeArtifacts } from '../build/artifacts.ts';
 import type { Manifest } from '../build/manifest.ts';
-import { digestOf, openOutFolder } from '../build/out-folder.ts';
+import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
 import { type Compiled, compile } from '../pipeline.ts';
 import { renderReport } from '../report/render.ts';
@@ -64,6 +65,8 @@ export const buildCommand = defineCommand({
     const { progress, color } = context;
     const target = findTarget(targetName);
     const examples = calibrate === undefined ? null : readExamples(calibrate);
+    const outDir = out ?? `${basename(resolve(model))}-${target.name}`;
+    checkOutFolder(outDir);
     progress.report('read the model');
     const compiled = compile({
       modelPath: model,
@@ -73,7 +76,6 @@ export const buildCommand = defineCommand({
       pooling,
       progress: progress.report,
     });
-    const outDir = out ?? `${compiled.imported.card.name}-${target.name}`;
     const folder = openOutFolder(outDir);
     const release = context.onInterrupt(folder.discard);
     try {

@@ -5,9 +5,9 @@ import { userError } from '../errors.ts';
 import type { Example } from '../pipeline.ts';
 
 const lineSchema = z.object({
-  text: z.string(),
-  text_pair: z.string().nullish(),
-  label: z.union([z.string(), z.number(), z.boolean()]).nullish(),
+  text: z.string('must be a string'),
+  text_pair: z.string('must be a string').nullish(),
+  label: z.union([z.string(), z.number(), z.boolean()], 'must be a string or a number').nullish(),
 });
 
 export interface LabelledExample extends Example {
@@ -69,7 +69,7 @@ function parseLine(line: string, where: string): LabelledExample {
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const key = issue?.path.join('.');
-    throw badLine(key ? `"${key}": ${issue?.message}` : 'it is not a JSON object', where);
+    throw badLine(key ? `"${key}" ${issue?.message}` : 'it is not a JSON object', where);
   }
   const { text, text_pair: textPair, label } = parsed.data;
   return { text, textPair: textPair ?? undefined, label: label?.toString(), where };

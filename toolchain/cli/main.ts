@@ -6,27 +6,11 @@
 import yargs, { type Argv } from 'yargs';
 import { exitCodes, formatError, internalError, Lm2mcuError, userError } from '../errors.ts';
 import { packageVersion } from '../package-root.ts';
-import { buildCommand } from './build.ts';
 import { type Command, type Context, commonOptions, exitCodeHelp, type Output } from './command.ts';
-import { doctorCommand } from './doctor.ts';
-import { evalCommand } from './eval.ts';
-import { inspectCommand } from './inspect.ts';
+import { commands } from './commands.ts';
 import { cleanUps } from './interrupt.ts';
 import { createProgress } from './progress.ts';
-import { reportCommand } from './report.ts';
-import { runCommand } from './run.ts';
 import { didYouMean } from './suggest.ts';
-import { targetsCommand } from './targets.ts';
-
-const commands: readonly Command[] = [
-  buildCommand,
-  runCommand,
-  evalCommand,
-  reportCommand,
-  inspectCommand,
-  targetsCommand,
-  doctorCommand,
-];
 
 await main(process.argv.slice(2));
 
@@ -100,31 +84,56 @@ function createParser(args: readonly string[], execute: Execute): Argv {
 
 /** yargs stops at the first thing it finds; a misspelt flag explains most of what it finds. */
 function usageError(message: string, args: readonly string[]): Lm2mcuError {
-  const command = commands.find(({ name }) => args.includes(name));
+  const command = commands.find(({ name }) => name === args[0]);
+  const unknownFlag = command && unknownFlagOf(command, args);
   const help = command === undefined ? 'lm2mcu --help' : `lm2mcu ${command.name} --help`;
-  const valid = command?.optionNames ?? [];
-  const flags = args.flatMap((word) => /^--([^=]+)/.exec(word)?.[1] ?? []);
-  const unknown = command && flags.find((flag) => !valid.includes(flag));
-  const problem =
-    unknown === undefined ? inOurWords(message, command) : `unknown flag --${unknown}`;
-  const wrong = unknown ?? /^Unknown command: (.*)$/.exec(message)?.[1];
-  const names = unknown === undefined ? commands.map(({ name }) => name) : valid;
-  const suggestion = wrong === undefined ? '' : didYouMean(wrong, names);
   return userError({
     code: 'usage',
-    message: problem,
-    hint: `${suggestion}${help} shows what can be given.`,
+    message:
+      unknownFlag === undefined ? inOurWords(message, command) : `there is no flag ${unknownFlag}`,
+    hint: `${suggestionFor(command, unknownFlag, args)}${help} shows what can be given.`,
   });
 }
 
+function unknownFlagOf({ optionNames }: Command, args: readonly string[]): string | undefined {
+  const flags = args.flatMap((word) => /^--([^=]+)/.exec(word)?.[1] ?? []);
+  const unknown = flags.find((flag) => !optionNames.includes(flag));
+  return unknown === undefined ? undefined : `--${unknown}`;
+}
+
+function suggestionFor(
+  command: Command | undefined,
+  unknownFlag: string | undefined,
+  [first]: readonly string[],
+): string {
+  if (command === undefined) {
+    return didYouMean(
+      first ?? '',
+      commands.map(({ name }) => name),
+    );
+  }
+  if (unknownFlag === undefined) return '';
+  return didYouMean(
+    unknownFlag,
+    command.optionNames.map((name) => `--${name}`),
+  );
+}
+
+/** What yargs says, by its form; other messages as they are. */
 function inOurWords(message: string, command: Command | undefined): string {
-  if (message.startsWith('Not enough non-option arguments'))
-    return `${command?.operands} is missing`;
+  if (message.startsWith('Not enough non-option')) return `${command?.operands} is missing`;
+  const words = /^Unknown (?:command|argument)s?: (.*)$/.exec(message)?.[1]?.split(', ');
+  if (words !== undefined && command === undefined) return `there is no command ${words[0]}`;
+  if (words !== undefined) return `one argument too many: ${words.join(', ')}`;
   const missing = /^Missing required arguments?: (.*)$/.exec(message)?.[1];
-  if (missing !== undefined) return `missing: --${missing.replaceAll(', ', ', --')}`;
-  const [first = '', ...rest] = message.split('\n').filter((line) => line.trim() !== '');
-  const text = [first, ...rest.map((line) => line.trim())].join(' ');
-  return text.charAt(0).toLowerCase() + text.slice(1);
+  if (missing !== undefined) return `--${missing.replaceAll(', ', ' and --')} is missing`;
+  const bare = /^Not enough arguments following: (.*)$/.exec(message)?.[1];
+  if (bare !== undefined) return `--${bare} needs a value`;
+  const choice = /Argument: (\S+), Given: "(.*)", Choices: (.*)/.exec(message);
+  if (choice !== null) {
+    return `--${choice[1]} ${choice[2]} is none of ${choice[3]?.replaceAll('"', '')}`;
+  }
+  return message;
 }
 
 /** What nobody foresaw is a bug of ours. */

@@ -1,0 +1,113 @@
+/** Each message of the command line, as text and as JSON, in `errors.txt`. */
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packagePath } from '../../toolchain/package-root.ts';
+import { type Ended, lm2mcu, temporaryFolder } from './lm2mcu.ts';
+
+const folder = temporaryFolder();
+const write = (name: string, content: string | Uint8Array) =>
+  writeFileSync(join(folder.path, name), content);
+
+beforeAll(() => {
+  cpSync(packagePath('test', 'fixtures', 'hf', 'seqcls-gelu'), join(folder.path, 'model'), {
+    recursive: true,
+  });
+  for (const name of ['empty', 'theirs', 'damaged', 'no-report', 'bad-manifest']) {
+    mkdirSync(join(folder.path, name));
+  }
+  write('theirs/thesis.txt', 'years of work');
+  write('damaged/graph.bin', 'lm2mcu');
+  write('damaged/report.json', '{"version": 1');
+  write('no-report/graph.bin', 'lm2mcu');
+  write('bad-manifest/manifest.json', '{}');
+  write('a-file', '');
+  write('empty.jsonl', '\n\n');
+  write('not-json.jsonl', '{"text": "one"}\n{"text": "two"\n');
+  write('no-text.jsonl', '{"text": "one"}\n\n{"label": "a"}\n');
+  write('good.jsonl', '{"text": "one", "label": "a"}\n');
+  write('a-number.jsonl', '{"text": 3}\n');
+  write('a-list.jsonl', '["one"]\n');
+  write('latin1.jsonl', Uint8Array.of(0x7b, 0xe9, 0x7d));
+  write('board.json', '{"name": "mine"');
+});
+afterAll(folder.remove);
+
+const build = ['build', 'model', '--target', 'mps2-an386'];
+const cases: Readonly<Record<string, readonly string[]>> = {
+  'no command': [],
+  'no such command': ['bild', 'model'],
+  'no such flag': [...build, '--max-token', '64'],
+  'a flag of another command': ['inspect', 'model', '--target', 'mps2-an386'],
+  'no operand': ['build', '--target', 'mps2-an386'],
+  'no required flag': ['build', 'model'],
+  'a flag without its value': ['run', 'damaged', '--text'],
+  'a value that is none of the choices': ['run', 'damaged', '--text', 'x', '--on', 'moon'],
+  'too many operands': ['targets', 'one', 'two'],
+  'no such board': ['build', 'model', '--target', 'stm32f746g'],
+  'no such board at all': ['targets', 'zx-spectrum'],
+  'a board file that is not JSON': ['targets', 'board.json'],
+  'no model there': ['build', 'nowhere', '--target', 'mps2-an386'],
+  'a name of the hub': ['inspect', 'google/bert'],
+  'too many tokens': [...build, '--max-tokens', '100000'],
+  'a number of tokens that is none': [...build, '--max-tokens', 'many'],
+  'no data there': [...build, '--calibrate', 'nowhere.jsonl'],
+  'data that are a folder': [...build, '--calibrate', 'empty'],
+  'data without a text': [...build, '--calibrate', 'empty.jsonl'],
+  'a line that is not JSON': [...build, '--calibrate', 'not-json.jsonl'],
+  'a line without text': [...build, '--calibrate', 'no-text.jsonl'],
+  'a text that is a number': [...build, '--calibrate', 'a-number.jsonl'],
+  'a line that is a list': [...build, '--calibrate', 'a-list.jsonl'],
+  'data that are not UTF-8': [...build, '--calibrate', 'latin1.jsonl'],
+  'out is a file': [...build, '--out', 'a-file'],
+  'out holds files of the user': [...build, '--out', 'theirs'],
+  'out is the current folder': [...build, '--out', '.'],
+  'out has a manifest of someone else': [...build, '--out', 'bad-manifest'],
+  'out lies in a file': [...build, '--out', 'a-file/out'],
+  'run of no folder': ['run', 'nowhere', '--text', 'x'],
+  'run of a file': ['run', 'a-file', '--text', 'x'],
+  'run of a model': ['run', 'model', '--text', 'x'],
+  'run of an empty folder': ['run', 'empty', '--text', 'x'],
+  'run of a damaged build': ['run', 'damaged', '--text', 'x'],
+  'eval of a damaged build': ['eval', 'damaged', '--data', 'good.jsonl'],
+  'eval of no text': ['eval', 'damaged', '--data', 'good.jsonl', '--limit', '0'],
+  'report of an empty folder': ['report', 'empty'],
+  'report of a damaged build': ['report', 'damaged'],
+  'report of a build without one': ['report', 'no-report'],
+};
+
+test('every message is as written down', async () => {
+  const texts: string[] = [];
+  for (const [name, args] of Object.entries(cases)) {
+    const [text, json] = await Promise.all([
+      lm2mcu(args, folder.path),
+      lm2mcu([...args, '--json'], folder.path),
+    ]);
+    expect(text.stdout, name).toBe('');
+    expect(text.code, name).toBeGreaterThan(0);
+    expect(json.code, name).toBe(text.code);
+    texts.push(`== ${name}\n$ lm2mcu ${args.join(' ')}\n${messageOf(text)}${json.stdout}`);
+  }
+  const golden = packagePath('test', 'cli', 'errors.txt');
+  const actual = `${texts.join('\n')}`;
+  if (process.env['BLESS'] === '1') writeFileSync(golden, actual);
+  expect(actual, 'BLESS=1 rewrites test/cli/errors.txt').toBe(readFileSync(golden, 'utf8'));
+}, 300_000);
+
+/** Without the lines of progress before it. */
+function messageOf({ stderr, code }: Ended): string {
+  return `${stderr.slice(stderr.indexOf('error:'))}exit code ${code}\n`;
+}
+
+describe('JSON', () => {
+  test('an error is one object with the fields that apply', async () => {
+    const { stdout } = await lm2mcu([...build, '--out', 'theirs', '--json'], folder.path);
+    expect(stdout.trimEnd()).not.toContain('\n');
+    expect(Object.keys(JSON.parse(stdout).error)).toEqual(['code', 'message', 'where', 'hint']);
+  });
+
+  test('the user’s file is still there', () => {
+    expect(readFileSync(join(folder.path, 'theirs', 'thesis.txt'), 'utf8')).toBe('years of work');
+    rmSync(join(folder.path, 'theirs'), { recursive: true });
+  });
+});

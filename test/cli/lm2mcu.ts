@@ -1,0 +1,49 @@
+/** Runs the command line as a user does, in a process of its own, in a folder of its own. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { packagePath } from '../../toolchain/package-root.ts';
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The environment without what changes the output of a program. */
+function plainEnvironment(): NodeJS.ProcessEnv {
+  const { FORCE_COLOR: _color, CI: _ci, NODE_OPTIONS: _options, ...rest } = process.env;
+  return { ...rest, NO_COLOR: '1' };
+}
+
+export function start(args: readonly string[], cwd: string) {
+  const child = spawn(process.execPath, [packagePath('toolchain', 'cli', 'main.ts'), ...args], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: plainEnvironment(),
+  });
+  const ended = new Promise<Ended>((resolve, reject) => {
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+  return { child, ended };
+}
+
+export function lm2mcu(args: readonly string[], cwd: string): Promise<Ended> {
+  return start(args, cwd).ended;
+}
+
+export function temporaryFolder(): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'lm2mcu-cli-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}

@@ -1,0 +1,19 @@
+/** Every subcommand, in the order of the help. */
+import { buildCommand } from './build.ts';
+import type { Command } from './command.ts';
+import { doctorCommand } from './doctor.ts';
+import { evalCommand } from './eval.ts';
+import { inspectCommand } from './inspect.ts';
+import { reportCommand } from './report.ts';
+import { runCommand } from './run.ts';
+import { targetsCommand } from './targets.ts';
+
+export const commands: readonly Command[] = [
+  buildCommand,
+  runCommand,
+  evalCommand,
+  reportCommand,
+  inspectCommand,
+  targetsCommand,
+  doctorCommand,
+];
