@@ -3,11 +3,10 @@
  * tokenizer's tables, and the kernels they call.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { type KernelTable, kernelOfNode, packWeights } from '../../kernels/load.ts';
+import { type Kernel, type KernelTable, kernelOfNode, packWeights } from '../../kernels/load.ts';
 import type { ModelCard } from '../importers/index.ts';
 import { type Node, tensorOf } from '../ir/graph.ts';
-import { packagePath } from '../package-root.ts';
+import { opOf } from '../ops/index.ts';
 import type { ConstantPart, ConstantSizes } from '../schedule/placement.ts';
 import type { Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
@@ -16,19 +15,18 @@ import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from '
 import { type CNames, chooseNames } from './c-names.ts';
 import { runBody } from './c-run.ts';
 import { commentText, constantArray, hex, stringLiteral } from './c-text.ts';
+import { kernelSource, selectedKernels, selectMacro } from './kernel-select.ts';
+import type { SourceFile } from './source-file.ts';
 
-export interface SourceFile {
-  readonly path: string;
-  readonly content: string;
-}
+export type { SourceFile } from './source-file.ts';
 
 export interface EmitRequest {
   readonly program: Program;
   readonly card: ModelCard;
   readonly tokenizer: CompiledTokenizer;
   readonly targetName: string;
-  /** Of the core: which kernels may be called. */
-  readonly features: readonly string[];
+  /** Of the core: which kernels may be called; or the compiler of the C chooses (kernel-select.ts). */
+  readonly features: readonly string[] | 'any-core';
   readonly kernels: KernelTable;
   /** sha256 of graph.bin. */
   readonly sha256: string;
@@ -117,7 +115,7 @@ function modelSource(request: EmitRequest, names: CNames): string {
   return `${banner(`${card.name}, planned for ${targetName}: at most ${maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena.`)}#include "lm2mcu_model.h"
 
 #include "kernels/kernels.h"
-#include "kernels/tokenizer.h"
+${request.features === 'any-core' ? '#include "kernels/select.h"\n' : ''}#include "kernels/tokenizer.h"
 #include "model_constants.h"
 
 /* What lm2mcu_tokenize leaves in the arena for lm2mcu_run, which takes it. */
@@ -213,7 +211,7 @@ lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result) {
   if (tokens < 1 || tokens > LM2MCU_MAX_TOKENS) return LM2MCU_ERROR_ARENA;
 
   /* Shape, use, and the calls between which it may not be overwritten, of everything in the arena. */
-${runBody({ program, names, kernelName: (node) => kernelOf(request, node).name })}
+${runBody({ program, names, kernelName: (node) => kernelName(request, node) })}
 
   *result = (lm2mcu_result){
       .rows = ${output.shape[0] === 'tokens' ? 'tokens' : '1'},
@@ -233,8 +231,14 @@ int32_t lm2mcu_best(const int16_t *values, int32_t columns) {
 `;
 }
 
-function kernelOf({ program, features, kernels }: EmitRequest, node: Node) {
-  return kernelOfNode(kernels, program.graph, node, features);
+/** The kernel that is called; where the compiler chooses, the portable one stands for all. */
+function kernelOf({ program, features, kernels }: EmitRequest, node: Node): Kernel {
+  return kernelOfNode(kernels, program.graph, node, features === 'any-core' ? [] : features);
+}
+
+function kernelName(request: EmitRequest, node: Node): string {
+  const { name } = kernelOf(request, node);
+  return request.features === 'any-core' ? selectMacro(name) : name;
 }
 
 function constantsOf(request: EmitRequest, names: CNames): readonly NodeConstants[] {
@@ -299,15 +303,12 @@ ${fields.join('')}};
 
 /** The files of the kernels that the program calls, and their headers. */
 function kernelSources(request: EmitRequest): readonly SourceFile[] {
-  const { program, kernels } = request;
-  const called = program.graph.nodes
-    .filter(({ op }) => op !== 'selectRow' && op !== 'concat')
-    .map((node) => kernelOf(request, node).file);
-  const files = new Set([...kernels.headers, ...called, 'c/tokenizer.h', 'c/tokenizer.c']);
-  return [...files].sort().map((file) => ({
-    path: `kernels/${file.replace(/^c\//, '')}`,
-    content: readFileSync(packagePath('kernels', file), 'utf8'),
-  }));
+  const { program, kernels, features } = request;
+  const nodes = program.graph.nodes.filter(({ op }) => !opOf(op).isView);
+  const common = [...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c'];
+  if (features === 'any-core') return selectedKernels(kernels, program.graph, nodes, common);
+  const called = nodes.map((node) => kernelOf(request, node).file);
+  return [...new Set([...common, ...called])].sort().map(kernelSource);
 }
 
 export function sha256Of(bytes: Uint8Array): string {
