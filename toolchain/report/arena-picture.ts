@@ -23,8 +23,8 @@ const PLOT_HEIGHT = 380;
 const BARS_TOP = TOP + PLOT_HEIGHT + 44;
 const BARS_HEIGHT = 54;
 const HEIGHT = BARS_TOP + BARS_HEIGHT + 12;
-/** Of the labels' font, at 11 units: the widest letters aside, none is wider. */
-const LETTER = 6.3;
+/** An average letter of the labels' font at 11 units, on the wide side (DejaVu Sans). */
+const LETTER = 6.9;
 const LINE = 14;
 
 interface Scale {
@@ -46,8 +46,9 @@ export function arenaPicture(report: Report): Markup {
 ${segmentBands(report, scale)}
 ${addressTicks(scale)}
 <rect class="peak-call" x="${scale.x(peak)}" y="${TOP}" width="${scale.x(peak + 1) - scale.x(peak)}" height="${PLOT_HEIGHT}"/>
-${report.buffers.map((buffer) => bufferRectangle(buffer, report, scale))}
+${report.buffers.map((buffer) => bufferRectangle(buffer, scale))}
 ${report.buffers.flatMap((buffer) => sharedRectangle(buffer, report, scale))}
+${report.buffers.flatMap((buffer) => bufferLabel(buffer, report, scale) ?? [])}
 ${limitLines(report, scale)}
 ${liveBars(report, scale, peak)}
 </svg>`;
@@ -119,39 +120,46 @@ export function describeBuffer(buffer: ReportBuffer): string {
   return `${name}: ${kind}${shape}, ${place}, ${calls}${shared}`;
 }
 
-function bufferRectangle(buffer: ReportBuffer, report: Report, { x, y }: Scale): Markup {
-  const left = x(buffer.firstUse);
-  const width = x(buffer.lastUse + 1) - left;
-  const top = y(buffer.offset + buffer.sizeBytes);
-  const height = y(buffer.offset) - top;
-  const heir = report.buffers.find(({ inPlaceOf }) => inPlaceOf === buffer.name);
-  const labelWidth = heir === undefined ? width : Math.min(width, x(heir.firstUse) - left);
-  return html`<g class="buffer" tabindex="0" role="img" aria-label="${describeBuffer(buffer)}"><title>${describeBuffer(buffer)}</title><rect class="${buffer.kind}" data-buffer="${buffer.name}" x="${left}" y="${top}" width="${width}" height="${height}"/>${bufferLabel(buffer, left, top, labelWidth, height)}</g>`;
+interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
 }
 
-function bufferLabel(
-  { name, sizeBytes }: ReportBuffer,
-  left: number,
-  top: number,
-  width: number,
-  height: number,
-): Markup | null {
-  const text = name
+function boxOf({ firstUse, lastUse, offset, sizeBytes }: ReportBuffer, { x, y }: Scale): Box {
+  const left = x(firstUse);
+  const top = y(offset + sizeBytes);
+  return { left, top, width: x(lastUse + 1) - left, height: y(offset) - top };
+}
+
+function bufferRectangle(buffer: ReportBuffer, scale: Scale): Markup {
+  const { left, top, width, height } = boxOf(buffer, scale);
+  const text = describeBuffer(buffer);
+  return html`<g class="buffer" tabindex="0" role="img" aria-label="${text}"><title>${text}</title><rect class="${buffer.kind}" data-buffer="${buffer.name}" x="${left}" y="${top}" width="${width}" height="${height}"/></g>`;
+}
+
+/** Inside its rectangle, or upright in it, or nowhere. */
+function bufferLabel(buffer: ReportBuffer, report: Report, scale: Scale): Markup | null {
+  const { left, top, width: fullWidth, height } = boxOf(buffer, scale);
+  const heir = report.buffers.find(({ inPlaceOf }) => inPlaceOf === buffer.name);
+  const width = heir === undefined ? fullWidth : Math.min(fullWidth, scale.x(heir.firstUse) - left);
+  const text = buffer.name
     .replace(/^encoder\.layer\.(\d+)\./, 'layer $1 ')
     .replace(/^scratch:.*/, 'scratch');
   const letters = Math.floor((width - 8) / LETTER);
   if (letters >= Math.min(5, text.length) && height >= LINE) {
-    const size = bytes(sizeBytes);
+    const size = bytes(buffer.sizeBytes);
     const second =
       height >= 2 * LINE + 2 && size.length <= letters
         ? html`<text class="small" x="${left + 5}" y="${top + 2 * LINE - 1}">${size}</text>`
         : null;
-    return html`<text x="${left + 5}" y="${top + LINE - 2}">${shorten(text, letters)}</text>${second}`;
+    return html`<g class="label"><text x="${left + 5}" y="${top + LINE - 2}">${shorten(text, letters)}</text>${second}</g>`;
   }
   const upright = Math.floor((height - 8) / LETTER);
   if (upright < Math.min(8, text.length) || width < LINE) return null;
-  const center = left + width / 2 + 4;
-  return html`<text transform="translate(${center} ${top + height - 5}) rotate(-90)">${shorten(text, upright)}</text>`;
+  const place = `translate(${Math.round(left + width / 2 + 4)} ${Math.round(top + height - 5)}) rotate(-90)`;
+  return html`<text class="label" transform="${place}">${shorten(text, upright)}</text>`;
 }
 
 /** The time in which a buffer and the one it overwrites are both in use. */

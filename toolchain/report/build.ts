@@ -196,7 +196,7 @@ function estimatedFrom({ target }: Compiled): string {
   return (
     `instructions of each kernel measured on an emulated ${core.name} (${core.cost.measuredBy}); ` +
     `${rate} ${rate === 1 ? 'cycle' : 'cycles'} an instruction is assumed, plus waits for flash; ` +
-    'not timed on a board'
+    'within 5 % of whole emulated inferences, not timed on a board'
   );
 }
 

@@ -63,7 +63,7 @@ function totalsOf(report: Report): readonly Quantity[] {
     ['RAM peak', 'B', sram.peakBytes],
     ['RAM: arena', 'B', sram.arenaBytes],
     ['RAM: static', 'B', sram.staticBytes],
-    ['RAM: stack bound', 'B', sram.stackBytes],
+    ['RAM: stack', 'B', sram.stackBytes],
     ['compute', 'MACs', compute.macs],
     ['compute (estimate)', 'cycles', compute.estimatedCycles],
   ];
@@ -148,8 +148,8 @@ function amount(value: number | null): string {
 }
 
 function deltaOf({ before, after, unit }: Change): string {
-  if (before === null) return 'new';
-  if (after === null) return 'gone';
+  if (before === null) return `new, ${unit}`;
+  if (after === null) return `gone, ${unit}`;
   if (before === after) return '=';
   const delta = after - before;
   return `${delta > 0 ? '+' : '−'}${grouped(Math.abs(delta))} ${unit}`;

@@ -244,7 +244,9 @@ function modelCard({ model }: Report): Markup {
     ['Parameters', grouped(model.parameters)],
     [
       'Vocabulary',
-      `${grouped(model.vocabularySize)}, of which ${grouped(model.storedVocabularySize)} can occur and are stored`,
+      model.storedVocabularySize === model.vocabularySize
+        ? `${grouped(model.vocabularySize)}, all stored`
+        : `${grouped(model.vocabularySize)}, of which ${grouped(model.storedVocabularySize)} can occur and are stored`,
     ],
     ['Positions', grouped(model.maxPositions)],
     ...(labels === null ? [] : [[`Labels (${model.labels?.length})`, labels] as const]),

@@ -43,10 +43,11 @@ function escapeHtml(text: string): string {
 
 /** For `<script type="application/json">`, which ends at the first `</script`, wherever it stands. */
 export function jsonData(json: string): Markup {
-  return {
-    markup: json.replace(
-      /[<>&\u2028\u2029]/g,
-      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    ),
-  };
+  const escaped = json.replace(/[<>&\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    Array.from({ length: character.length }, (_, index) => {
+      const unit = character.charCodeAt(index).toString(16);
+      return `\\u${unit.padStart(4, '0')}`;
+    }).join(''),
+  );
+  return { markup: escaped };
 }

@@ -48,7 +48,7 @@ export interface RegionState {
   readonly usedBytes: number;
   readonly isMeasured: boolean;
   readonly fits: boolean;
-  /** `fits, 12,345 B free`, `short by 12 B`. */
+  /** `fits, 12,345 B free`, `short by 12 B`, `unused`. */
   readonly verdict: string;
 }
 
@@ -62,6 +62,7 @@ export function regionState({
   const free = capacityBytes - used;
   const fits = free >= 0;
   const isMeasured = usedBytes !== null;
+  if (used === 0) return { usedBytes: 0, isMeasured, fits, verdict: 'unused' };
   const words = isMeasured ? ['fits', 'short'] : ['should fit', 'probably short'];
   const verdict = fits ? `${words[0]}, ${bytes(free)} free` : `${words[1]} by ${bytes(-free)}`;
   return { usedBytes: used, isMeasured, fits, verdict };
@@ -88,7 +89,7 @@ export function sramParts({ sram }: Report): readonly Part[] {
   return parts([
     ['arena', 'arena', sram.arenaBytes],
     ['static', 'static', sram.staticBytes],
-    ['stack', 'stack bound', sram.stackBytes],
+    ['stack', 'stack', sram.stackBytes],
   ]);
 }
 

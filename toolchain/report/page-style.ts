@@ -99,7 +99,7 @@ tfoot td { font-weight: 600; border-top: 2px solid var(--line); }
 .buffer .input { fill: var(--input); stroke: var(--input-line); }
 .buffer .output { fill: var(--output); stroke: var(--output-line); }
 .buffer .scratch { fill: var(--scratch); stroke: var(--scratch-line); }
-.buffer text { pointer-events: none; }
+.label { pointer-events: none; }
 .buffer:hover rect, .buffer:focus rect { stroke-width: 2.5; }
 .shared { pointer-events: none; }
 .hatch { fill: var(--ink); opacity: .28; }

@@ -98,7 +98,7 @@ function arena({ arena, sram }: Report): string[] {
       : `${bytes(arena.gapBytes)} above the lower bound`;
   return [
     `  The arena is ${bytes(arena.sizeBytes)}, ${gap}.`,
-    `  Most of it is in use in ${printable(sram.peakAt)}.`,
+    `  Most of it is in use in ${shorten(printable(sram.peakAt), 50)}.`,
   ];
 }
 
@@ -108,24 +108,40 @@ function compute(report: Report, paint: Paint): string[] {
   return [
     `${paint('bold', 'Compute')}, one inference over ${report.maxTokens} tokens`,
     `  ${short(macs)} multiply-accumulates; ${short(macsUnoptimized)} as imported (${saved.toFixed(0)} % saved)`,
-    `  about ${short(estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} at ${megahertz(report.target.clockHz)} (an estimate, see --format html)`,
+    `  about ${short(estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} at ${megahertz(report.target.clockHz)} (an estimate)`,
   ];
 }
 
 const NAME_COLUMNS = 34;
-const BAR_CELLS = 8;
+const BAR_CELLS = 9;
 
-function layers({ layers: rows, compute: { estimatedCycles } }: Report, paint: Paint): string[] {
-  const head = `${'Layers'.padEnd(NAME_COLUMNS + 2)}${'rows'.padStart(5)}${'MACs'.padStart(8)}${'weights'.padStart(11)}${'cycles'.padStart(8)}  share`;
+function layers({ layers: rows }: Report, paint: Paint): string[] {
+  const most = Math.max(1, ...rows.map(({ estimatedCycles }) => estimatedCycles));
+  const head =
+    'Layers'.padEnd(NAME_COLUMNS + 2) +
+    ['rows', 'MACs', 'weights', 'cycles']
+      .map((name, i) => name.padStart(numberColumns[i]!))
+      .join('');
   return [
     paint('bold', head),
     ...rows.map((layer) => {
-      const share = estimatedCycles === 0 ? 0 : layer.estimatedCycles / estimatedCycles;
       const name = shorten(printable(layer.name), NAME_COLUMNS).padEnd(NAME_COLUMNS);
-      const bar = paint('cyan', '█'.repeat(Math.round(share * BAR_CELLS)));
-      return `  ${name}${grouped(layer.rows).padStart(5)}${short(layer.macs).padStart(8)}${grouped(layer.weightBytes).padStart(11)}${short(layer.estimatedCycles).padStart(8)} ${bar}`.trimEnd();
+      const { rows: count, macs, weightBytes, estimatedCycles } = layer;
+      const numbers = [grouped(count), short(macs), grouped(weightBytes), short(estimatedCycles)]
+        .map((text, index) => text.padStart(numberColumns[index]!))
+        .join('');
+      const cells = bar((BAR_CELLS * estimatedCycles) / most);
+      return `  ${name}${numbers}${cells === '' ? '' : ` ${paint('cyan', cells)}`}`;
     }),
   ];
+}
+
+const numberColumns = [6, 8, 11, 8];
+
+/** As many cells as `length` says, to an eighth. */
+function bar(length: number): string {
+  const eighths = Math.round(length * 8);
+  return '█'.repeat(Math.floor(eighths / 8)) + ['', ...'▏▎▍▌▋▊▉'][eighths % 8]!;
 }
 
 /** Cut in the middle: both ends of a layer's name tell something. */
@@ -150,5 +166,19 @@ function stack({ stack: bound }: Report, paint: Paint): string[] {
 
 function notes({ notes: list }: Report, paint: Paint): string[] {
   if (list.length === 0) return [];
-  return [paint('bold', 'Notes'), ...list.map((note) => `  ${printable(note)}`)];
+  return [paint('bold', 'Notes'), ...list.flatMap((note) => wrap(printable(note), COLUMNS - 2))];
+}
+
+const COLUMNS = 80;
+
+/** Lines of at most `columns` characters, indented by two more; a longer word is cut. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ').map((one) => shorten(one, columns))) {
+    const last = lines.at(-1);
+    if (last !== undefined && [...last, ...word].length < columns) {
+      lines[lines.length - 1] = `${last} ${word}`;
+    } else lines.push(word);
+  }
+  return lines.map((line) => `  ${line}`);
 }
