@@ -28,8 +28,9 @@ import {
   constantParts,
   placeConstants,
 } from './schedule/placement.ts';
-import { choosePlan, type Plan, type Planned } from './schedule/plan.ts';
+import { choosePlan, type Plan, type PlanGoal, type Planned } from './schedule/plan.ts';
 import type { Program } from './schedule/program.ts';
+import { programInstructions } from './schedule/program-cost.ts';
 import { schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
 import type { Target } from './targets.ts';
@@ -49,6 +50,8 @@ export interface CompileRequest {
   readonly pooling?: 'cls' | 'mean' | undefined;
   readonly target: Target;
   readonly maxTokens: number;
+  /** Without it `fits`. */
+  readonly goal?: PlanGoal | undefined;
   /** Texts like those the model will see; null calibrates on random tokens. */
   readonly calibration: readonly Example[] | null;
   readonly progress?: (phase: string, done: number, total: number) => void;
@@ -96,7 +99,9 @@ export function compile(request: CompileRequest): Compiled {
     maxTokens,
     availableBytes: arena.availableBytes,
     regionName: arena.region.name,
+    goal: request.goal ?? 'fits',
     scratchBytes,
+    instructions: (program) => programInstructions(program, maxTokens, kernels, target),
   });
   const planGraph = splitHeads(floatGraph, () => planned.plan.headGroups);
 

@@ -2,8 +2,9 @@
  * Chooses how a model runs on a board, before quantization: head groups, rows a tile, and whether
  * embedded tokens are kept.
  *
- * The fastest plan whose arena fits wins; larger tiles read the weights less often, fewer groups read
- * the input less often. Plans are compared by what `schedule` really places, not by formulas.
+ * Every combination is scheduled, so plans are compared by the bytes that are really placed and by the
+ * measured cost of the kernels that are really called. The front holds the plans of which none is
+ * better in both.
  */
 import { type Lm2mcuError, userError } from '../errors.ts';
 import type { Graph, Tensor } from '../ir/graph.ts';
@@ -21,32 +22,81 @@ export interface Plan {
   readonly recomputeInputs: boolean;
 }
 
+/**
+ * `fits`: the fewest instructions of the plans that fit (of nearly equal ones the smallest).
+ * `fastest`: the fewest instructions, whether it fits or not. `smallest`: the smallest arena.
+ */
+export const planGoals = ['fits', 'fastest', 'smallest'] as const;
+export type PlanGoal = (typeof planGoals)[number];
+
 export interface PlanRequest {
   readonly graph: Graph<'float'>;
+  readonly goal: PlanGoal;
   readonly maxTokens: number;
   readonly availableBytes: number;
   readonly regionName: string;
   readonly scratchBytes: ScratchBytes;
+  /** Estimate for `maxTokens` tokens. */
+  readonly instructions: (program: Program) => number;
 }
 
-export interface Planned {
+export interface PricedPlan {
   readonly plan: Plan;
   readonly arenaBytes: number;
+  /** An estimate for `maxTokens` tokens. */
+  readonly instructions: number;
 }
 
-/** Fastest first. */
-const tileRowChoices = [16, 8, 4, 2, 1] as const;
+export interface Planned extends PricedPlan {
+  /** By arena, smallest first; each has fewer instructions than the one before. */
+  readonly front: readonly PricedPlan[];
+}
 
 export function choosePlan(request: PlanRequest): Planned {
-  const choices = candidates(request.graph);
-  const planned = choices.map((plan) => ({ plan, program: sketch(request, plan) }));
-  const fitting = planned.find(({ program }) => program.arenaBytes <= request.availableBytes);
-  if (fitting !== undefined) {
-    return { plan: fitting.plan, arenaBytes: fitting.program.arenaBytes };
+  const priced = candidates(request.graph).map((plan) => {
+    const program = sketch(request, plan);
+    return { plan, arenaBytes: program.arenaBytes, instructions: request.instructions(program) };
+  });
+  const front = paretoFront(priced);
+  const chosen = chooseFrom(front, request);
+  if (chosen.arenaBytes > request.availableBytes) {
+    throw doesNotFit(request, chosen, sketch(request, chosen.plan));
   }
-  const smallest = planned.reduce((a, b) => (b.program.arenaBytes < a.program.arenaBytes ? b : a));
-  throw doesNotFit(request, smallest.program);
+  return { ...chosen, front };
 }
+
+function chooseFrom(
+  front: readonly PricedPlan[],
+  { goal, availableBytes }: PlanRequest,
+): PricedPlan {
+  const smallest = front[0]!;
+  const fastest = front.at(-1)!;
+  if (goal === 'smallest') return smallest;
+  if (goal === 'fastest') return fastest;
+  const fitting = front.filter(({ arenaBytes }) => arenaBytes <= availableBytes);
+  const best = fitting.at(-1) ?? smallest;
+  return (
+    fitting.find(({ instructions }) => instructions <= best.instructions * nearlyEqual) ?? best
+  );
+}
+
+/** Estimates are no better than this. */
+const nearlyEqual = 1.01;
+
+function paretoFront(plans: readonly PricedPlan[]): readonly PricedPlan[] {
+  const front: PricedPlan[] = [];
+  const sorted = plans.toSorted(
+    (a, b) => a.arenaBytes - b.arenaBytes || a.instructions - b.instructions,
+  );
+  for (const plan of sorted) {
+    if (plan.instructions < (front.at(-1)?.instructions ?? Number.POSITIVE_INFINITY)) {
+      front.push(plan);
+    }
+  }
+  return front;
+}
+
+const tileRowChoices = [32, 16, 8, 4, 2, 1] as const;
 
 function candidates(graph: Graph<'float'>): readonly Plan[] {
   const heads = graph.nodes.flatMap((node) => (node.op === 'attention' ? [node.attrs.heads] : []));
@@ -54,13 +104,11 @@ function candidates(graph: Graph<'float'>): readonly Plan[] {
   const groupings = Array.from({ length: largest }, (_, index) => index + 1).filter((groups) =>
     heads.every((count) => count % groups === 0),
   );
-  const most = groupings.at(-1)!;
-  const [tileRows] = tileRowChoices;
-  return [
-    ...groupings.map((headGroups) => ({ headGroups, tileRows, recomputeInputs: false })),
-    ...tileRowChoices.map((rows) => ({ headGroups: most, tileRows: rows, recomputeInputs: true })),
-    ...tileRowChoices.map((rows) => ({ headGroups: most, tileRows: rows, recomputeInputs: false })),
-  ];
+  return groupings.flatMap((headGroups) =>
+    tileRowChoices.flatMap((tileRows) =>
+      [false, true].map((recomputeInputs) => ({ headGroups, tileRows, recomputeInputs })),
+    ),
+  );
 }
 
 /** The program a plan would give: the same shapes and types, without any numbers. */
@@ -76,17 +124,20 @@ function sketch({ graph, maxTokens, scratchBytes }: PlanRequest, plan: Plan): Pr
 }
 
 function doesNotFit(
-  { availableBytes, maxTokens, regionName }: PlanRequest,
+  { availableBytes, maxTokens, regionName, goal }: PlanRequest,
+  { arenaBytes }: PricedPlan,
   program: Program,
 ): Lm2mcuError {
-  const peak = peakOf(program);
+  const which = goal === 'fastest' ? 'fastest' : 'smallest';
+  const tokens = suggestTokens(arenaBytes / maxTokens, availableBytes);
+  const hint = goal === 'fastest' ? '--plan fits' : `--max-tokens ${tokens}`;
   return userError({
     code: 'does-not-fit',
-    message: `${maxTokens} tokens need ${program.arenaBytes.toLocaleString('en-US')} bytes of activation memory, with the smallest plan`,
-    where: `region ${regionName}; the peak is in ${peak}`,
-    neededBytes: program.arenaBytes,
+    message: `${maxTokens} tokens need ${arenaBytes.toLocaleString('en-US')} bytes of activation memory, with the ${which} plan`,
+    where: `region ${regionName}; the peak is in ${peakOf(program)}`,
+    neededBytes: arenaBytes,
     availableBytes: Math.max(0, availableBytes),
-    hint: `Try --max-tokens ${suggestTokens(program, availableBytes)}, or a --target with more SRAM.`,
+    hint: `Try ${hint}, or a --target with more SRAM.`,
   });
 }
 
@@ -111,7 +162,6 @@ export function peakOf(program: Program): string {
 }
 
 /** Arenas grow linearly with the tokens; rounded down to a multiple of 8. */
-function suggestTokens(program: Program, availableBytes: number): number {
-  const perToken = program.arenaBytes / program.maxTokens;
-  return Math.max(8, Math.floor((availableBytes * 0.97) / perToken / 8) * 8);
+function suggestTokens(bytesPerToken: number, availableBytes: number): number {
+  return Math.max(8, Math.floor((availableBytes * 0.97) / bytesPerToken / 8) * 8);
 }
