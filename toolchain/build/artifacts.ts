@@ -3,8 +3,10 @@
  * manifest with the hash of every one of them.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { emitLibrary } from '../emit/library.ts';
+import { assertExhaustive } from '../errors.ts';
 import { packageVersion } from '../package-root.ts';
 import type { Compiled } from '../pipeline.ts';
 import { buildReport } from '../report/build.ts';
@@ -14,10 +16,15 @@ import { buildFirmware, type Firmware } from './firmware.ts';
 import { formatManifest, type Manifest, manifestFile } from './manifest.ts';
 import { digestOf, filesBelow } from './out-folder.ts';
 
+/** `library`: C sources for a project of the user's own, in `library/`; nothing is compiled. */
+export const emitKinds = ['firmware', 'library'] as const;
+export type EmitKind = (typeof emitKinds)[number];
+
 export interface ArtifactsRequest {
   readonly compiled: Compiled;
   /** An empty folder. */
   readonly folder: string;
+  readonly emit: EmitKind;
   readonly options: Manifest['options'];
   readonly inputs: Manifest['inputs'];
 }
@@ -31,9 +38,9 @@ export interface Artifacts {
 }
 
 export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifacts> {
-  const { compiled, folder, options, inputs } = request;
+  const { compiled, folder, emit, options, inputs } = request;
   writeFileSync(join(folder, 'graph.bin'), compiled.graphBin);
-  const firmware = await writeFirmware(compiled, folder);
+  const firmware = await writeCode(compiled, folder, emit);
   const report = buildReport(compiled, firmware);
   writeFileSync(join(folder, 'report.json'), renderReport(report, 'json'));
   writeFileSync(join(folder, 'report.html'), renderReport(report, 'html'));
@@ -41,20 +48,38 @@ export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifac
   const manifest: Manifest = {
     schema: 1,
     tool: { name: 'lm2mcu', version: packageVersion() },
-    options,
-    compiler: compilerVersion(),
+    options: { ...options, emit },
+    compiler: firmware === null ? null : compilerVersion(),
     inputs,
     outputs: Object.fromEntries(
       files.map((name) => [name, digestOf(readFileSync(join(folder, name)))]),
     ),
   };
   writeFileSync(join(folder, manifestFile), formatManifest(manifest));
-  return { report, files: [...files, manifestFile], warnings: firmware.warnings };
+  return { report, files: [...files, manifestFile], warnings: firmware?.warnings ?? [] };
 }
 
-function writeFirmware(compiled: Compiled, folder: string): Promise<Firmware> {
-  const { target, sources, placement } = compiled;
-  return buildFirmware({ target, sources, placement, optimisation: 'O2', outDir: folder });
+async function writeCode(
+  compiled: Compiled,
+  folder: string,
+  emit: EmitKind,
+): Promise<Firmware | null> {
+  switch (emit) {
+    case 'firmware': {
+      const { target, sources, placement } = compiled;
+      return buildFirmware({ target, sources, placement, optimisation: 'O2', outDir: folder });
+    }
+    case 'library': {
+      for (const { path, content } of emitLibrary(compiled)) {
+        const file = join(folder, 'library', path);
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, content);
+      }
+      return null;
+    }
+    default:
+      return assertExhaustive(emit);
+  }
 }
 
 /** After a build that went well, so the compiler is there. */

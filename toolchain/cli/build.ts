@@ -1,7 +1,7 @@
 /** `lm2mcu build`: a model to firmware, or to a C library, in a folder. */
 import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { writeArtifacts } from '../build/artifacts.ts';
+import { emitKinds, writeArtifacts } from '../build/artifacts.ts';
 import type { Manifest } from '../build/manifest.ts';
 import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
@@ -45,6 +45,12 @@ export const buildCommand = defineCommand({
       requiresArg: true,
       describe: 'How an embedding model makes one vector, where its folder does not say',
     },
+    emit: {
+      choices: emitKinds,
+      default: 'firmware',
+      requiresArg: true,
+      describe: 'Firmware to load, or a C library for a project of your own',
+    },
     out: {
       type: 'string',
       requiresArg: true,
@@ -61,7 +67,7 @@ export const buildCommand = defineCommand({
       'For a real one, calibrated on random tokens',
     ],
   ],
-  async run({ model, target: targetName, maxTokens, calibrate, pooling, out }, context) {
+  async run({ model, target: targetName, maxTokens, calibrate, pooling, emit, out }, context) {
     const { progress, color } = context;
     const target = findTarget(targetName);
     const examples = calibrate === undefined ? null : readExamples(calibrate);
@@ -79,11 +85,12 @@ export const buildCommand = defineCommand({
     const folder = openOutFolder(outDir);
     const release = context.onInterrupt(folder.discard);
     try {
-      progress.report('compile and link the C sources');
+      progress.report(emit === 'firmware' ? 'compile and link the C sources' : 'write the library');
       const { report, files, warnings } = await writeArtifacts({
         compiled,
         folder: folder.path,
-        options: { target: target.name, maxTokens, pooling: pooling ?? null, emit: 'firmware' },
+        emit,
+        options: { target: target.name, maxTokens, pooling: pooling ?? null },
         inputs: inputsOf(compiled, target, calibrate),
       });
       folder.commit();

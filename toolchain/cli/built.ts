@@ -1,9 +1,12 @@
 /** Opens what `lm2mcu build` wrote, on the machine the user asked for. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { manifestFile, readManifest } from '../build/manifest.ts';
+import { digestOf } from '../build/out-folder.ts';
 import { type Executor, type ExecutorKind, openExecutor } from '../emulate/executor.ts';
-import { parseStoredModel, type RunnableModel, readGraphFile } from '../emulate/stored-model.ts';
+import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
+import type { Target } from '../targets.ts';
 
 /** Throws unless the folder looks like one that a build wrote. */
 export function checkBuilt(dir: string): void {
@@ -21,20 +24,39 @@ export function checkBuilt(dir: string): void {
   });
 }
 
-export function readBuiltModel(dir: string): RunnableModel {
-  checkBuilt(dir);
-  return parseStoredModel(readGraphFile(join(dir, 'graph.bin')));
-}
-
 /** Without `on`: the emulator if the board has one and there is an image, else the interpreter. */
 export async function openBuilt(dir: string, on: ExecutorKind | undefined): Promise<Executor> {
-  if (on !== undefined) {
-    checkBuilt(dir);
-    return openExecutor(on, dir);
-  }
-  const hasEmulator = readBuiltModel(dir).target.emulation !== undefined;
-  const hasImage = existsSync(join(dir, 'firmware.elf'));
-  return openExecutor(hasEmulator && hasImage ? 'emulator' : 'interpreter', dir);
+  checkBuilt(dir);
+  const kind = on ?? (canEmulate(dir) ? 'emulator' : 'interpreter');
+  if (kind === 'emulator') checkImages(dir);
+  return openExecutor(kind, dir);
+}
+
+function canEmulate(dir: string): boolean {
+  return existsSync(join(dir, 'firmware.elf')) && readTarget(dir).emulation !== undefined;
+}
+
+function readTarget(dir: string): Target {
+  return parseStoredModel(readGraphFile(join(dir, 'graph.bin'))).target;
+}
+
+/** The image and the graph must be of one build: the answer would be another model's. */
+function checkImages(dir: string): void {
+  if (!existsSync(join(dir, manifestFile))) return;
+  const { outputs } = readManifest(dir);
+  const changed = ['graph.bin', 'firmware.elf', 'firmware-twin.elf'].find(
+    (name) =>
+      outputs[name] !== undefined &&
+      existsSync(join(dir, name)) &&
+      digestOf(readFileSync(join(dir, name))) !== outputs[name],
+  );
+  if (changed === undefined) return;
+  throw userError({
+    code: 'changed-build',
+    message: `${changed} is not the file that this build wrote`,
+    where: join(dir, changed),
+    hint: 'Build the model again: lm2mcu build <model> --target <board> --out <dir>',
+  });
 }
 
 function whatIsWrong(stats: ReturnType<typeof statSync>, isModel: boolean): string {

@@ -10,6 +10,6 @@ export function didYouMean(wrong: string, valid: readonly string[]): string {
   }
   if (valid.length === 0) return '';
   const best = closest(word, [...valid]);
-  const isNear = distance(word, best) <= Math.max(1, Math.floor(word.length / 3));
+  const isNear = distance(word, best) <= Math.max(1, Math.floor(word.length * 0.4));
   return isNear ? `Did you mean ${best}? ` : '';
 }

@@ -1,0 +1,233 @@
+/** What other programs rely on: the files of a build, the JSON of each command, what is never lost. */
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { digestOf, filesBelow } from '../../toolchain/build/out-folder.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
+import { hasCompiler, hasEmulator } from '../firmware/fake-firmware.ts';
+import { lm2mcu, start, temporaryFolder } from './lm2mcu.ts';
+
+const folder = temporaryFolder();
+const at = (...parts: string[]) => join(folder.path, ...parts);
+const fixture = (name: string) => packagePath('test', 'fixtures', 'hf', name);
+
+async function json(args: readonly string[]) {
+  const { stdout, stderr, code } = await lm2mcu([...args, '--json'], folder.path);
+  expect(code, stderr + stdout).toBe(0);
+  return JSON.parse(stdout);
+}
+
+function build(model: string, out: string, ...more: readonly string[]) {
+  return ['build', model, '--target', 'nrf52840-dk', '--max-tokens', '24', '--out', out, ...more];
+}
+
+beforeAll(() => {
+  for (const name of ['seqcls-gelu', 'tokcls-relu', 'embed-tanh-bf16']) {
+    cpSync(fixture(name), at(name), { recursive: true });
+  }
+  const texts = ['a lamp', 'the door is open', 'nothing at all'];
+  const labels = ['light', 1, null];
+  const lines = texts.map((text, index) => JSON.stringify({ text, label: labels[index] }));
+  writeFileSync(at('data.jsonl'), `${lines.join('\n')}\n`);
+});
+afterAll(folder.remove);
+
+describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
+  beforeAll(async () => {
+    await json(build('seqcls-gelu', 'out', '--calibrate', 'data.jsonl'));
+  });
+
+  test('all files are there, with their hashes in the manifest', () => {
+    const files = filesBelow(at('out'));
+    for (const name of [
+      'graph.bin',
+      'report.json',
+      'report.html',
+      'firmware.elf',
+      'firmware.bin',
+    ]) {
+      expect(files).toContain(name);
+    }
+    const { outputs, inputs, options } = JSON.parse(
+      readFileSync(at('out', 'manifest.json'), 'utf8'),
+    );
+    expect(Object.keys(outputs)).toEqual(files.filter((name) => name !== 'manifest.json'));
+    for (const name of Object.keys(outputs)) {
+      expect(outputs[name]).toBe(digestOf(readFileSync(at('out', name))));
+    }
+    expect(inputs.calibrate).toBe(digestOf(readFileSync(at('data.jsonl'))));
+    expect(options).toEqual({
+      ...{ target: 'nrf52840-dk', maxTokens: 24, pooling: null, emit: 'firmware' },
+    });
+  });
+
+  test('two builds are the same bytes, wherever they lie', async () => {
+    await json(build('seqcls-gelu', 'elsewhere/deep/out', '--calibrate', 'data.jsonl'));
+    const again = at('elsewhere', 'deep', 'out');
+    expect(filesBelow(again)).toEqual(filesBelow(at('out')));
+    for (const name of filesBelow(again)) {
+      const bytes = readFileSync(join(again, name));
+      expect(bytes.equals(readFileSync(at('out', name))), name).toBe(true);
+      expect(bytes.includes(folder.path), `${name} holds a path`).toBe(false);
+    }
+  });
+
+  test('run and eval need graph.bin and the images only', async () => {
+    for (const on of ['emulator', 'interpreter', 'program', 'host']) {
+      const answer = await json([
+        'run',
+        'out',
+        '--text',
+        'the lamp',
+        '--pair',
+        'a door',
+        '--on',
+        on,
+      ]);
+      expect(Object.keys(answer)).toEqual([
+        ...['on', 'tokens', 'truncated', 'label', 'scores', 'logits', 'instructions'],
+      ]);
+      expect(answer.on).toBe(on);
+      expect(answer.logits).toEqual(
+        (await json(['run', 'out', '--text', 'the lamp', '--pair', 'a door'])).logits,
+      );
+      const sum = Object.values<number>(answer.scores).reduce((a, b) => a + b, 0);
+      expect(sum).toBeCloseTo(1, 9);
+      expect(answer.scores[answer.label]).toBe(Math.max(...Object.values<number>(answer.scores)));
+    }
+    const { on, examples, floatAccuracy, accuracy } = await json([
+      ...['eval', 'out', '--data', 'data.jsonl'],
+    ]);
+    expect([on, examples, floatAccuracy]).toEqual(['emulator', 3, null]);
+    expect(accuracy).toBeGreaterThanOrEqual(0);
+  });
+
+  test('eval compares with the float model, and only with the right one', async () => {
+    const args = ['eval', 'out', '--data', 'data.jsonl', '--on', 'interpreter', '--model'];
+    const { agreement, floatAccuracy, maxLogitError } = await json([...args, 'seqcls-gelu']);
+    expect(agreement).toBeGreaterThan(0);
+    expect(floatAccuracy).not.toBeNull();
+    expect(maxLogitError).toBeGreaterThan(0);
+    const other = await lm2mcu([...args, 'tokcls-relu'], folder.path);
+    expect(other.stderr).toContain('is not the model that "out" was built from');
+    writeFileSync(at('wrong.jsonl'), '{"text": "x", "label": "lihgt"}\n');
+    const wrong = await lm2mcu(['eval', 'out', '--data', 'wrong.jsonl'], folder.path);
+    expect(wrong.stderr).toContain('the model has no label "lihgt"');
+    expect(wrong.stderr).toContain('wrong.jsonl:1');
+    expect(wrong.stderr).toContain('Did you mean light?');
+  });
+
+  test('report in each form, and the difference to itself', async () => {
+    const report = await json(['report', 'out']);
+    expect(report.target.name).toBe('nrf52840-dk');
+    for (const format of ['text', 'html', 'md', 'json']) {
+      const { stdout } = await lm2mcu(['report', 'out', '--format', format], folder.path);
+      expect(stdout.length).toBeGreaterThan(500);
+    }
+    expect((await lm2mcu(['report', 'out', '--diff', 'out'], folder.path)).code).toBe(0);
+  });
+
+  test('a build that fails leaves the older one as it was, and nothing beside it', async () => {
+    const before = readFileSync(at('out', 'manifest.json'));
+    const { code, stdout } = await lm2mcu(
+      [
+        'build',
+        'seqcls-gelu',
+        '--target',
+        'nrf52840-dk',
+        '--max-tokens',
+        '999',
+        '--out',
+        'out',
+        '--json',
+      ],
+      folder.path,
+    );
+    expect([code, JSON.parse(stdout).error.code]).toEqual([1, 'bad-max-tokens']);
+    expect(readFileSync(at('out', 'manifest.json')).equals(before)).toBe(true);
+    expect(readdirSync(folder.path).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  test('a file that was added or changed is not overwritten', async () => {
+    cpSync(at('out'), at('changed'), { recursive: true });
+    writeFileSync(at('changed', 'notes.txt'), 'mine');
+    appendFileSync(at('changed', 'sources', 'lm2mcu_model.c'), '/* mine */\n');
+    const { code, stderr } = await lm2mcu(build('seqcls-gelu', 'changed'), folder.path);
+    expect(code).toBe(1);
+    expect(stderr).toContain('notes.txt, sources/lm2mcu_model.c');
+    expect(readFileSync(at('changed', 'notes.txt'), 'utf8')).toBe('mine');
+  });
+
+  test('an image of another build is found out', async () => {
+    cpSync(at('out'), at('mixed'), { recursive: true });
+    appendFileSync(at('mixed', 'firmware-twin.elf'), 'x');
+    const { code, stderr } = await lm2mcu(['run', 'mixed', '--text', 'x'], folder.path);
+    expect(code).toBe(1);
+    expect(stderr).toContain('firmware-twin.elf is not the file that this build wrote');
+    rmSync(at('mixed', 'firmware-twin.elf'));
+    rmSync(at('mixed', 'firmware.elf'));
+    const without = await lm2mcu(['run', 'mixed', '--text', 'x', '--on', 'emulator'], folder.path);
+    expect(without.stderr).toContain('there is no firmware image beside graph.bin');
+  });
+
+  test('an interrupted build leaves nothing behind', async () => {
+    const { child, ended } = start(build('seqcls-gelu', 'interrupted'), folder.path);
+    child.stderr.on('data', (text: string) => {
+      if (text.includes('link')) child.kill('SIGINT');
+    });
+    const { signal } = await ended;
+    expect(signal).toBe('SIGINT');
+    expect(existsSync(at('interrupted'))).toBe(false);
+    expect(readdirSync(folder.path).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+});
+
+test('a library is sources only', async () => {
+  const { files, report } = await json(build('seqcls-gelu', 'lib', '--emit', 'library'));
+  expect(files).toContain('library/CMakeLists.txt');
+  expect(files).not.toContain('firmware.elf');
+  expect(report.flash.usedBytes).toBeNull();
+  const { on } = await json(['run', 'lib', '--text', 'x']);
+  expect(on).toBe('interpreter');
+});
+
+test('heads: a label a token, an embedding', async () => {
+  await json(build('tokcls-relu', 'tags', '--emit', 'library'));
+  const tags = await json(['run', 'tags', '--text', 'one two three']);
+  expect(tags.label).toBeNull();
+  expect(tags.tokenLabels).toHaveLength(tags.tokens);
+  expect(tags.logits).toHaveLength(tags.tokens);
+  await json(build('embed-tanh-bf16', 'vector', '--emit', 'library', '--pooling', 'mean'));
+  const vector = await json(['run', 'vector', '--text', 'one two three']);
+  expect(vector.embedding.every(Number.isFinite)).toBe(true);
+  const { accuracy, agreement, maxLogitError } = await json([
+    ...['eval', 'vector', '--data', 'data.jsonl', '--model', 'embed-tanh-bf16'],
+  ]);
+  expect([accuracy, agreement]).toEqual([null, null]);
+  expect(maxLogitError).toBeGreaterThan(0);
+});
+
+test.skipIf(process.getuid?.() === 0)('a folder that may not be written to', async () => {
+  const { stderr, code } = await lm2mcu(build('seqcls-gelu', '/out'), folder.path);
+  expect(code).toBe(1);
+  expect(stderr).toContain('"/out" cannot be written: permission denied');
+});
+
+test('a closed pipe is no error', async () => {
+  const { child, ended } = start(['targets', 'stm32f746g-disco'], folder.path);
+  child.stdout.destroy();
+  expect(await ended).toMatchObject({ code: 0, stderr: '' });
+});
+
+test('the launcher can be executed', () => {
+  expect(statSync(packagePath('toolchain', 'cli', 'lm2mcu.js')).mode & 0o111).not.toBe(0);
+});
