@@ -178,12 +178,21 @@ function sharedRectangle(buffer: ReportBuffer, report: Report, { x, y }: Scale):
 function limitLines({ arena }: Report, { y, limitBytes, topBytes }: Scale): Markup {
   const peakY = y(arena.sizeBytes);
   const right = WIDTH - RIGHT;
-  const limitText = `${arena.region} has room for ${bytes(limitBytes)}`;
-  const limit =
-    limitBytes <= topBytes
-      ? html`<line class="limit" x1="${LEFT}" x2="${right}" y1="${y(limitBytes)}" y2="${y(limitBytes)}"/><text class="limit-text" x="${right}" y="${y(limitBytes) - 4}" text-anchor="end">${limitText}</text>`
-      : html`<text class="limit-text" x="${right}" y="12" text-anchor="end">${`${limitText}: the limit is ${(limitBytes / arena.sizeBytes).toFixed(1)} times as high as this picture`}</text>`;
-  return html`<line class="peak" x1="${LEFT}" x2="${right}" y1="${peakY}" y2="${peakY}"/><text class="peak-text" x="${LEFT + 4}" y="${peakY - 4}">${`arena ${bytes(arena.sizeBytes)}`}</text>${limit}`;
+  return html`<line class="peak" x1="${LEFT}" x2="${right}" y1="${peakY}" y2="${peakY}"/><text class="peak-text" x="${LEFT + 4}" y="${peakY - 4}">${`arena ${bytes(arena.sizeBytes)}`}</text>${limit()}`;
+
+  function limit(): Markup {
+    const state = limitBytes < arena.sizeBytes ? 'limit over' : 'limit';
+    const text = `${arena.region} has room for ${bytes(limitBytes)}`;
+    if (limitBytes > topBytes) {
+      const times = limitBytes / arena.sizeBytes;
+      const height = `${times.toFixed(times < 10 ? 1 : 0)} times as high as the arena`;
+      return html`<text class="${state}" x="${right}" y="12" text-anchor="end">${`${text}, ${height}`}</text>`;
+    }
+    const limitY = y(limitBytes);
+    // Below its line where the arena's line is right above.
+    const isCrowded = limitY >= peakY && limitY - peakY < LINE + 2;
+    return html`<line class="${state}" x1="${LEFT}" x2="${right}" y1="${limitY}" y2="${limitY}"/><text class="${state}" x="${right}" y="${limitY + (isCrowded ? LINE - 2 : -4)}" text-anchor="end">${text}</text>`;
+  }
 }
 
 function liveBars({ calls, arena }: Report, { x }: Scale, peak: number): Markup {

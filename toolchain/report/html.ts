@@ -49,10 +49,10 @@ ${flash(report)}
 </div>
 ${arena(report)}
 ${layers(report)}
-<div class="columns">
+<div class="cards">
 ${stack(report)}
-${modelCard(report)}
 ${planCard(report)}
+${modelCard(report)}
 ${provenance(report)}
 </div>
 </main>
@@ -203,7 +203,7 @@ function layers({ layers: rows, compute }: Report): Markup {
   return html`<section><h2>Layers</h2>
 <p class="soft">${`Cycles are an estimate: ${compute.estimatedFrom}.`}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Layers, scrollable"><table class="layers">
-<thead><tr><th class="n" scope="col">#</th><th scope="col">Layer</th><th class="kernel" scope="col">Operation</th><th class="n shape" scope="col">Output</th><th class="n" scope="col">MACs</th><th class="n" scope="col">Weights, B</th><th class="n" scope="col">Cycles</th><th class="n" scope="col">Share</th></tr></thead>
+<thead><tr><th class="n" scope="col">#</th><th scope="col">Layer</th><th class="kernel" scope="col">Operation</th><th class="n shape" scope="col">Output</th><th class="n" scope="col">MACs</th><th class="n" scope="col">Weights, B</th><th class="n" scope="col">Cycles</th><th class="n bar" scope="col">Share</th></tr></thead>
 <tbody>${rows.map((layer) => layerRow(layer, compute.estimatedCycles, most))}</tbody>
 <tfoot><tr><td></td><td class="name">Total</td><td class="kernel"></td><td class="shape"></td><td class="n">${grouped(sum(({ macs }) => macs))}</td><td class="n">${grouped(sum(({ weightBytes }) => weightBytes))}</td><td class="n">${grouped(compute.estimatedCycles)}</td><td></td></tr></tfoot>
 </table></div></section>`;
@@ -261,7 +261,7 @@ function planCard({ plan, segments, maxTokens, arena: { region } }: Report): Mar
       plan.headGroups === 1 ? 'all at once' : `in ${plan.headGroups} groups, one after the other`,
     ],
     ['Rows a tile', grouped(plan.tileRows)],
-    ['Loops', `${loops} over tiles, ${segments.length - loops} over one row or tile`],
+    ['Loops', `${loops} over tiles, ${segments.length - loops} that run once`],
     ['Tokens', `up to ${grouped(maxTokens)}; shorter texts take less time`],
     ['Arena in', region],
   ]);

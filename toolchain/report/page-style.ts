@@ -24,7 +24,7 @@ export const pageStyle = `
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink);
+body { margin: 0; overflow-wrap: break-word; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 main, header { max-width: 1180px; margin: 0 auto; padding: 0 20px; }
 header { padding-top: 28px; }
@@ -48,6 +48,9 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .figures small { display: block; font-size: .78rem; font-weight: 400; line-height: 1.35; }
 .columns { margin-top: 16px; display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
 .columns section { margin: 0; min-width: 0; }
+/* Cards of unlike heights, packed. */
+.cards { columns: 2 420px; column-gap: 16px; }
+.cards section { margin: 0 0 16px; break-inside: avoid; }
 .region { margin-bottom: 14px; }
 .region:last-child { margin-bottom: 0; }
 .region p:last-child { margin-top: 5px; }
@@ -79,6 +82,7 @@ th:last-child, td:last-child { padding-right: 0; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 td.name { overflow-wrap: anywhere; min-width: 210px; }
 td.bar { width: 14%; min-width: 90px; }
+th.bar { text-align: left; }
 th button { all: unset; cursor: pointer; color: inherit; font: inherit; }
 th button:hover, th[aria-sort] { color: var(--accent); }
 th button:focus-visible, .buffer:focus-visible rect, .scroll:focus-visible, input:focus-visible {
@@ -102,11 +106,13 @@ tfoot td { font-weight: 600; border-top: 2px solid var(--line); }
 .label { pointer-events: none; }
 .buffer:hover rect, .buffer:focus rect { stroke-width: 2.5; }
 .shared { pointer-events: none; }
-.hatch { fill: var(--ink); opacity: .28; }
+.hatch { fill: var(--ink); opacity: .17; }
 .peak { stroke: var(--accent); stroke-width: 1.5; stroke-dasharray: 5 4; }
 svg .peak-text { fill: var(--accent); font-weight: 600; }
-.limit { stroke: var(--bad); stroke-width: 1.5; }
-svg .limit-text { fill: var(--bad); }
+line.limit { stroke: var(--soft); stroke-width: 1.5; }
+svg text.limit { fill: var(--soft); }
+line.over { stroke: var(--bad); }
+svg text.over { fill: var(--bad); font-weight: 600; }
 .call .column { fill: transparent; }
 .call:hover .column { fill: var(--band); }
 .call .live { fill: var(--scratch-line); opacity: .65; }

@@ -66,7 +66,7 @@ function memory({ regions }: Report, paint: Paint): string[] {
   return [`${paint('bold', 'Memory')}, ${how}`, ...regions.map((one) => regionLine(one, paint))];
 }
 
-const GAUGE_CELLS = 16;
+const GAUGE_CELLS = 12;
 
 function regionLine(region: ReportRegion, paint: Paint): string {
   const { usedBytes, fits, verdict } = regionState(region);
