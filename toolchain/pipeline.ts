@@ -82,15 +82,7 @@ export function compile(request: CompileRequest): Compiled {
   checkMaxTokens(maxTokens, imported.card.maxPositions);
   const tokenizer = compileTokenizer(imported.tokenizer);
 
-  const floatGraph = runPasses(imported.graph, [
-    // Tokens that no text can reach lose their rows before anything is sized or quantized.
-    { name: 'reorder-vocabulary', run: (graph) => reorderVocabulary(graph, tokenizer.idOrder) },
-    fuseLayerNorm,
-    // After the fusion: it then moves through one op per residual join, not three.
-    rowDemand,
-    // After row demand, which leaves attentions with one query row.
-    absorbAttention,
-  ]);
+  const floatGraph = simplify(imported.graph, tokenizer.idOrder);
 
   // The plan comes before calibration, so that every plan is calibrated as it will run.
   const arena = arenaRegion(target);
@@ -153,6 +145,19 @@ export function compile(request: CompileRequest): Compiled {
     macsUnoptimized: macsOf(imported.graph, maxTokens),
     notes: request.calibration === null ? [...imported.notes, uncalibrated] : imported.notes,
   };
+}
+
+/** The exact passes; `idOrder`: the vocabulary id of each compact id. */
+export function simplify(imported: Graph<'float'>, idOrder: Int32Array): Graph<'float'> {
+  return runPasses(imported, [
+    // Tokens that no text can reach lose their rows before anything is sized or quantized.
+    { name: 'reorder-vocabulary', run: (graph) => reorderVocabulary(graph, idOrder) },
+    fuseLayerNorm,
+    // After the fusion: it then moves through one op per residual join, not three.
+    rowDemand,
+    // After row demand, which leaves attentions with one query row.
+    absorbAttention,
+  ]);
 }
 
 /** Only ops with a kernel are left, element-wise tables joined with the linear before them. */

@@ -2,11 +2,7 @@
 import { formatBytes } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
-import { runPasses } from '../ir/rewrite.ts';
-import { fuseLayerNorm } from '../passes/fuse-layer-norm.ts';
-import { reorderVocabulary } from '../passes/reorder-vocabulary.ts';
-import { rowDemand } from '../passes/row-demand.ts';
-import { macsOf } from '../pipeline.ts';
+import { macsOf, simplify } from '../pipeline.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
 import { defineCommand } from './command.ts';
 import { alignColumns } from './targets.ts';
@@ -39,11 +35,7 @@ const tokenCounts = [64, 128, 512] as const;
 type Inspection = ReturnType<typeof inspect>;
 
 function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
-  const compiled = runPasses(graph, [
-    { name: 'reorder-vocabulary', run: (one) => reorderVocabulary(one, tokenizer.idOrder) },
-    fuseLayerNorm,
-    rowDemand,
-  ]);
+  const compiled = simplify(graph, tokenizer.idOrder);
   return {
     name: card.name,
     kind: card.kind,
