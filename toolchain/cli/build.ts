@@ -7,6 +7,7 @@ import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts'
 import { Lm2mcuError, userError } from '../errors.ts';
 import { type Compiled, compile } from '../pipeline.ts';
 import { renderReport } from '../report/render.ts';
+import { planGoals } from '../schedule/plan.ts';
 import { listTargets, loadTarget, type Target } from '../targets.ts';
 import { defineCommand } from './command.ts';
 import { readExamples } from './examples.ts';
@@ -45,6 +46,12 @@ export const buildCommand = defineCommand({
       requiresArg: true,
       describe: 'How an embedding model makes one vector, where its folder does not say',
     },
+    plan: {
+      choices: planGoals,
+      default: 'fits',
+      requiresArg: true,
+      describe: 'The fastest plan that fits, the fastest of all, or the one with the least RAM',
+    },
     emit: {
       choices: emitKinds,
       default: 'firmware',
@@ -67,7 +74,10 @@ export const buildCommand = defineCommand({
       'For a real one, calibrated on random tokens',
     ],
   ],
-  async run({ model, target: targetName, maxTokens, calibrate, pooling, emit, out }, context) {
+  async run(
+    { model, target: targetName, maxTokens, calibrate, pooling, plan, emit, out },
+    context,
+  ) {
     const { progress, color } = context;
     const target = findTarget(targetName);
     const examples = calibrate === undefined ? null : readExamples(calibrate);
@@ -80,6 +90,7 @@ export const buildCommand = defineCommand({
       maxTokens,
       calibration: examples,
       pooling,
+      goal: plan,
       progress: progress.report,
     });
     const folder = openOutFolder(outDir);
@@ -90,7 +101,7 @@ export const buildCommand = defineCommand({
         compiled,
         folder: folder.path,
         emit,
-        options: { target: target.name, maxTokens, pooling: pooling ?? null },
+        options: { target: target.name, maxTokens, pooling: pooling ?? null, plan },
         inputs: inputsOf(compiled, target, calibrate),
       });
       folder.commit();
