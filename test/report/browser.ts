@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 
-const program = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+const program = process.env['CHROMIUM'] ?? 'chromium';
 
 export const hasBrowser = spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 

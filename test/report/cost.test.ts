@@ -39,7 +39,7 @@ test.skipIf(!canRun).each([
   ['mps2-an386', 128],
   ['mps2-an500', 64],
   ['mps2-an500', 128],
-  ['mps2-an505', 128],
+  ['mps2-an505', 64],
   ['mps3-an547', 64],
   ['mps3-an547', 128],
 ] as const)('%s, %i tokens', async (name, maxTokens) => {

@@ -72,7 +72,7 @@ describe.each(cases)('%s on %s, %i tokens', (fixture, target, maxTokens) => {
     expect(arena.sizeBytes - arena.lowerBoundBytes).toBeLessThanOrEqual(arena.gapBytes);
   });
 
-  test('comes back from JSON, with sorted keys and no path of this machine', () => {
+  test('comes back from JSON, with sorted keys and no absolute path', () => {
     const json = renderReport(report, 'json');
     expect(parseReport(json)).toEqual(report);
     expect(renderReport(parseReport(json), 'json')).toBe(json);
