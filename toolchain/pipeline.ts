@@ -22,6 +22,7 @@ import { rowDemand } from './passes/row-demand.ts';
 import { splitHeads } from './passes/split-heads.ts';
 import { calibrate } from './quantize/calibrate.ts';
 import { quantize } from './quantize/quantize.ts';
+import { programInstructions } from './schedule/cost.ts';
 import {
   arenaRegion,
   type ConstantSizes,
@@ -30,7 +31,6 @@ import {
 } from './schedule/placement.ts';
 import { choosePlan, type Plan, type PlanGoal, type Planned } from './schedule/plan.ts';
 import type { Program } from './schedule/program.ts';
-import { programInstructions } from './schedule/program-cost.ts';
 import { schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
 import type { Target } from './targets.ts';

@@ -49,7 +49,7 @@ const coreSchema = z.strictObject({
   exceptionFrameBytes: positive,
   /** firmware-templates/core/. */
   setup: template('core'),
-  /** For estimates before anything runs; see toolchain/report/cost.ts. */
+  /** For estimates before anything runs; see toolchain/schedule/cost.ts. */
   cost: z.strictObject({
     /** The command whose --write put the numbers here. */
     measuredBy: z.string(),

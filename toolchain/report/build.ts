@@ -6,11 +6,11 @@ import { sha256Of } from '../emit/c-model.ts';
 import { type Graph, type Node, rowsOf, tensorOf } from '../ir/graph.ts';
 import { packageVersion } from '../package-root.ts';
 import { type Compiled, macsOf, nodeMacs } from '../pipeline.ts';
+import { callCost, waitCycles } from '../schedule/cost.ts';
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
 import type { Buffer, Call, Program } from '../schedule/program.ts';
 import type { MemoryRegion } from '../targets.ts';
-import { callCost, waitCycles } from './cost.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
 
 /** What the report takes of a firmware: the measured image and the stack bound. */

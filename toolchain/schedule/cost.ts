@@ -5,11 +5,12 @@
  * Cycles are instructions at the core's assumed rate, plus the waits for constants that lie in memory
  * slower than a word a cycle. Caches, write buffers and dual issue are not modelled: an estimate.
  */
+import { type KernelTable, kernelOfNode } from '../../kernels/load.ts';
 import { assertExhaustive } from '../errors.ts';
 import { type Graph, type Node, rowsOf, type Stage, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
-import type { ProgramSegment } from '../schedule/program.ts';
 import type { Target } from '../targets.ts';
+import type { Program, ProgramSegment } from './program.ts';
 
 export interface CallCost {
   readonly instructions: number;
@@ -50,6 +51,26 @@ export function callCost(
     cost.table * lookups;
   return { instructions: Math.round(cost.call * calls + perRow * paidRows), constantBytesRead };
 }
+
+/** Instructions of an inference over `tokens` tokens, on the target's core. */
+export function programInstructions(
+  { graph, segments }: Pick<Program, 'graph' | 'segments'>,
+  tokens: number,
+  kernels: KernelTable,
+  target: Target,
+): number {
+  let sum = 0;
+  for (const segment of segments) {
+    for (const { node } of segment.calls) {
+      if (node === null) continue;
+      const { name } = kernelOfNode(kernels, graph, node, target.core.features);
+      sum += callCost(graph, node, name, segment, tokens, noConstants, target).instructions;
+    }
+  }
+  return sum;
+}
+
+const noConstants = { weightBytes: 0, bytesPerRow: 0 };
 
 /** Cycles that reading constants adds to the instructions that read them. */
 export function waitCycles(bytesRead: number, region: string, target: Target): number {
