@@ -40,10 +40,12 @@ export interface Answer {
   readonly instructions: { readonly tokenizer: number; readonly inference: number } | null;
 }
 
+export type Text = Pick<Example, 'text' | 'textPair'>;
+
 export interface Executor {
   readonly on: ExecutorKind;
   readonly model: RunnableModel;
-  classify(example: Pick<Example, 'text' | 'textPair'>): Promise<Answer>;
+  classify(example: Text): Promise<Answer>;
   /** Compact ids, special tokens included. */
   runTokens(tokens: Tokens): Promise<Answer>;
   close(): Promise<void>;
@@ -162,7 +164,12 @@ function onConsole(on: ExecutorKind, model: RunnableModel, console: ProcessConso
   return {
     on,
     model,
-    classify: async (example) => parseAnswer(model, await console.ask(textLine(example))),
+    classify: async (example) => {
+      const answer = await console.ask(textLine(example));
+      const roomBytes = missingRoom(answer);
+      const cut = roomBytes === null ? null : cutToFit(model, example, roomBytes);
+      return parseAnswer(model, cut === null ? answer : await console.ask(textLine(cut)));
+    },
     runTokens: async (tokens) => {
       checkTokens(model, tokens);
       return parseAnswer(model, await console.ask(idsLine(tokens)));
@@ -171,8 +178,47 @@ function onConsole(on: ExecutorKind, model: RunnableModel, console: ProcessConso
   };
 }
 
+/** What the console had for a line that was too long for it. */
+function missingRoom(line: string): number | null {
+  const { error }: ConsoleAnswer = JSON.parse(line);
+  return error?.code === 'line-too-long' ? (error.limit ?? null) : null;
+}
+
+/** The text without an end that the model cuts off anyway; null where the end counts. */
+function cutToFit(model: RunnableModel, { text, textPair }: Text, roomBytes: number): Text | null {
+  const marksBytes = '#text '.length + '\t'.length;
+  const [share, pairShare] = shares(
+    Buffer.byteLength(text),
+    Buffer.byteLength(textPair ?? ''),
+    roomBytes - marksBytes,
+  );
+  const start = firstWords(text, share);
+  const cut =
+    textPair === undefined
+      ? { text: start }
+      : { text: start, textPair: firstWords(textPair, pairShare) };
+  const encode = compactEncoder(model, model.maxTokens);
+  const [whole, part] = [encode({ text, textPair }), encode(cut)];
+  return idsLine(whole) === idsLine(part) && part.truncated ? cut : null;
+}
+
+/** A short text is kept; two long ones keep their proportion, on which it depends who gives way. */
+function shares(first: number, second: number, room: number): readonly [number, number] {
+  if (second <= room / 2) return [room - second, second];
+  if (first <= room / 2) return [first, room - first];
+  const share = Math.floor((room * first) / (first + second));
+  return [share, room - share];
+}
+
+function firstWords(text: string, bytes: number): string {
+  const utf8 = new TextEncoder().encode(text);
+  if (utf8.length <= bytes) return text;
+  const start = new TextDecoder().decode(utf8.subarray(0, Math.max(0, bytes)));
+  return start.replace(/\S*$/, '');
+}
+
 /** A text on the console is one line: for BERT any white space is a space, and TAB begins the pair. */
-export function textLine({ text, textPair }: Pick<Example, 'text' | 'textPair'>): string {
+export function textLine({ text, textPair }: Text): string {
   const oneLine = (part: string) => part.replaceAll(/[\t\n\r]/g, ' ');
   const line = textPair === undefined ? oneLine(text) : `${oneLine(text)}\t${oneLine(textPair)}`;
   return /^[#?]/.test(line) ? `#text ${line}` : line;
