@@ -59,6 +59,7 @@ export interface CompileRequest {
 
 export interface Compiled {
   readonly imported: ImportedModel;
+  /** As it was quantized: simplified, cut into the plan's head groups. */
   readonly floatGraph: Graph<'float'>;
   readonly program: Program;
   readonly planned: Planned;
@@ -95,7 +96,7 @@ export function compile(request: CompileRequest): Compiled {
     scratchBytes,
     instructions: (program) => programInstructions(program, maxTokens, kernels, target),
   });
-  const planGraph = splitHeads(floatGraph, () => planned.plan.headGroups);
+  const planGraph = realizePlan(floatGraph, planned.plan);
 
   const examples = calibrationTokens(request, imported, tokenizer.idOrder);
   const calibration = calibrate(planGraph, examples, (done, total) =>
@@ -131,7 +132,7 @@ export function compile(request: CompileRequest): Compiled {
   const regions = placeConstants(target, emitted.constantSizes);
   return {
     imported,
-    floatGraph,
+    floatGraph: planGraph,
     program,
     planned,
     target,
@@ -158,6 +159,18 @@ export function simplify(imported: Graph<'float'>, idOrder: Int32Array): Graph<'
     // After row demand, which leaves attentions with one query row.
     absorbAttention,
   ]);
+}
+
+/** The float graph that a stored model was quantized from. */
+export function floatGraphOf(
+  imported: Graph<'float'>,
+  { idOrder, plan }: Pick<StoredModel, 'idOrder' | 'plan'>,
+): Graph<'float'> {
+  return realizePlan(simplify(imported, idOrder), plan);
+}
+
+function realizePlan(graph: Graph<'float'>, { headGroups }: Plan): Graph<'float'> {
+  return splitHeads(graph, () => headGroups);
 }
 
 /** Only ops with a kernel are left, element-wise tables joined with the linear before them. */

@@ -6,14 +6,18 @@ import { type Answer, executorKinds } from '../emulate/executor.ts';
 import { interpret } from '../emulate/interpreter.ts';
 import type { RunnableModel } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
-import { type ImportOptions, importModel } from '../importers/index.ts';
-import type { Example } from '../pipeline.ts';
+import { type ImportedModel, type ImportOptions, importModel } from '../importers/index.ts';
+import { compactEncoder, type Example, floatGraphOf } from '../pipeline.ts';
+import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
 import { openBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { type LabelledExample, readExamples } from './examples.ts';
 import { indexOfLargest, labelsOf, outputScale } from './head.ts';
 import { didYouMean } from './suggest.ts';
+
+/** Each is run once a kind of layer. */
+const priceExamples = 100;
 
 export const evalCommand = defineCommand({
   usage: 'eval <dir>',
@@ -39,6 +43,11 @@ export const evalCommand = defineCommand({
       describe: 'Where to run it; the emulator if the board has one',
     },
     limit: { type: 'number', requiresArg: true, describe: 'Only the first N texts' },
+    price: {
+      type: 'boolean',
+      default: false,
+      describe: `What int8 costs, by kind of layer, on the first ${priceExamples} texts; needs --model`,
+    },
   },
   examples: [
     [
@@ -50,14 +59,16 @@ export const evalCommand = defineCommand({
       'Integer against float',
     ],
   ],
-  async run({ dir, data, model: modelPath, on, limit }, { progress, onInterrupt }) {
+  async run({ dir, data, model: modelPath, on, limit, price }, { progress, onInterrupt }) {
     const all = readExamples(data);
     const examples = limit === undefined ? all : all.slice(0, checkLimit(limit));
     const executor = await openBuilt(dir, on);
     const release = onInterrupt(() => void executor.close());
     try {
       const { model } = executor;
-      const reference = modelPath === undefined ? null : floatModel(dir, modelPath, model);
+      const imported = modelPath === undefined ? null : importBuilt(dir, modelPath, model);
+      if (price && imported === null) throw priceNeedsModel();
+      const reference = imported === null ? null : floatModel(imported, model);
       const classes = examples.map((example) => classOf(example, model));
       const tally = newTally(model.card.kind !== 'embedding');
       for (const [index, example] of examples.entries()) {
@@ -68,7 +79,17 @@ export const evalCommand = defineCommand({
         await new Promise((resolve) => setImmediate(resolve));
       }
       const result = { on: executor.on, examples: examples.length, ...tally.result() };
-      return { json: result, text: describe(result) };
+      if (!price || imported === null) return { json: result, text: describe(result) };
+      progress.report('price by kind of layer', 0, 1);
+      const prices = priceByKind(
+        floatGraphOf(imported.graph, model),
+        model.graph,
+        examples.slice(0, priceExamples).map(compactEncoder(model, model.maxTokens)),
+      );
+      return {
+        json: { ...result, price: prices },
+        text: `${describe(result)}\n\n${describePrices(prices)}`,
+      };
     } finally {
       release();
       await executor.close();
@@ -153,12 +174,8 @@ function classOf({ label, where }: LabelledExample, { card, graph }: RunnableMod
   });
 }
 
-/** The float graph as imported, on the same tokens; it must be the model that was built. */
-function floatModel(
-  dir: string,
-  modelPath: string,
-  built: RunnableModel,
-): (example: Example) => ArrayLike<number> {
+/** Imports the model again; it must be the one that was built. */
+function importBuilt(dir: string, modelPath: string, built: RunnableModel): ImportedModel {
   const pooling = existsSync(join(dir, 'manifest.json'))
     ? readManifest(dir).options['pooling']
     : null;
@@ -166,18 +183,44 @@ function floatModel(
     modelPath,
     typeof pooling === 'string' ? { pooling: pooling as ImportOptions['pooling'] & string } : {},
   );
-  if (imported.card.sha256 !== built.card.sha256) {
-    throw userError({
-      code: 'other-model',
-      message: `${JSON.stringify(modelPath)} is not the model that ${JSON.stringify(dir)} was built from`,
-      where: modelPath,
-      hint: 'Give the model as it was when it was built, or build it again.',
-    });
-  }
-  return ({ text, textPair }) => {
-    const tokens = encode(imported.tokenizer, text, textPair, built.maxTokens);
-    return interpret(imported.graph, tokens)[0]!.data;
-  };
+  if (imported.card.sha256 === built.card.sha256) return imported;
+  throw userError({
+    code: 'other-model',
+    message: `${JSON.stringify(modelPath)} is not the model that ${JSON.stringify(dir)} was built from`,
+    where: modelPath,
+    hint: 'Give the model as it was when it was built, or build it again.',
+  });
+}
+
+/** The float graph as imported, on the same tokens. */
+function floatModel(
+  { graph, tokenizer }: ImportedModel,
+  { maxTokens }: RunnableModel,
+): (example: Example) => ArrayLike<number> {
+  return ({ text, textPair }) =>
+    interpret(graph, encode(tokenizer, text, textPair, maxTokens))[0]!.data;
+}
+
+function priceNeedsModel() {
+  return userError({
+    code: 'price-needs-model',
+    message: '--price compares integers with floats, which graph.bin does not hold',
+    hint: 'Give the model as well: --model <model>',
+  });
+}
+
+function describePrices(prices: readonly KindPrice[]): string {
+  const width = Math.max(...prices.map(({ kind }) => kind.length));
+  const head = `${'only this as integers'.padEnd(width)}  layers  logit rmse  agreement`;
+  const lines = prices.map(({ kind, nodes, logitRmse, agreement }) =>
+    [
+      kind.padEnd(Math.max(width, 'only this as integers'.length)),
+      String(nodes).padStart(6),
+      logitRmse.toFixed(5).padStart(10),
+      `${(100 * agreement).toFixed(2)} %`.padStart(9),
+    ].join('  '),
+  );
+  return [head, ...lines].join('\n');
 }
 
 function describe(result: Scores & { readonly on: string; readonly examples: number }): string {
