@@ -24,6 +24,13 @@ export const anyCoreFeatures: readonly (readonly string[])[] = cores.map(
   ({ features }) => features,
 );
 
+/** The kernels that read the weights of a linear as all cores do. */
+export function sharedKernels(table: KernelTable): KernelTable {
+  const isShared = ({ weights }: Kernel): boolean =>
+    weights === undefined || weights === 'row-major';
+  return { ...table, kernels: table.kernels.filter(isShared) };
+}
+
 export function selectMacro(portableName: string): string {
   return portableName.toUpperCase();
 }

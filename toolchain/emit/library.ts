@@ -4,18 +4,18 @@
  * compiler takes the fastest kernels that its core has.
  */
 import { readFileSync } from 'node:fs';
-import { loadKernels } from '../../kernels/load.ts';
+import { loadKernels, rowMajorKernels } from '../../kernels/load.ts';
 import { packagePath, packageVersion } from '../package-root.ts';
 import type { Compiled } from '../pipeline.ts';
 import { type ScratchBytes, schedule } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
 import { compileTokenizer } from '../tokenizer/compile.ts';
 import { emitModel, sha256Of } from './c-model.ts';
-import { anyCoreFeatures } from './kernel-select.ts';
+import { anyCoreFeatures, sharedKernels } from './kernel-select.ts';
 import type { SourceFile } from './source-file.ts';
 
 export function emitLibrary(compiled: Compiled): readonly SourceFile[] {
-  const kernels = loadKernels();
+  const kernels = sharedKernels(loadKernels());
   const { program, planned, imported, target, graphBin } = compiled;
   const { maxTokens } = program;
   const scratches = anyCoreFeatures.map((core) => kernelScratch(kernels, core, maxTokens));
