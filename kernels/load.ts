@@ -18,6 +18,7 @@ const variants = ['mve', 'dsp', 'portable'] as const;
 /** How a kernel wants the (outputs, inputs) weights of a linear laid out. */
 const packings = {
   'row-major': (weights: Weights) => weights,
+  pairs: packPairs,
 } as const satisfies Record<string, (weights: Weights, outputs: number, inputs: number) => Weights>;
 
 const bytes = z.int().nonnegative().default(0);
@@ -101,8 +102,37 @@ export function scratchBytes(
 export function packWeights(
   { weights: packing }: Kernel,
   weights: Weights,
-  _outputs: number,
-  _inputs: number,
+  outputs: number,
+  inputs: number,
 ): Weights {
-  return packing === undefined ? weights : packings[packing](weights);
+  return packing === undefined ? weights : packings[packing](weights, outputs, inputs);
+}
+
+/** Inputs that one SMLAD loop of `pairs` may add up, and the multiple of inputs it takes at once. */
+const longestPairs = 512;
+const pairsBlock = 16;
+
+/**
+ * The weights of two outputs a halfword, low + 256 · high, in the order of SXTB16: of four inputs 0
+ * and 2, then 1 and 3 (c/dsp/linear.c). Longer rows, which the loop cannot add up, stay rows.
+ */
+function packPairs(weights: Weights, outputs: number, inputs: number): Weights {
+  if (inputs > longestPairs) return weights;
+  const padded = Math.ceil(inputs / pairsBlock) * pairsBlock;
+  const packed = new Int8Array(Math.ceil(outputs / 2) * 2 * padded);
+  const at = (output: number, input: number) =>
+    output < outputs && input < inputs ? weights[output * inputs + input]! : 0;
+  let to = 0;
+  for (let output = 0; output < outputs; output += 2) {
+    for (let quad = 0; quad < padded; quad += 4) {
+      for (const input of [quad, quad + 2, quad + 1, quad + 3]) {
+        const low = at(output, input);
+        const high = at(output + 1, input) - (low < 0 ? 1 : 0);
+        if (high < -128) throw internalError('a weight of -128 cannot be packed', 'pairs');
+        packed[to++] = low;
+        packed[to++] = high;
+      }
+    }
+  }
+  return packed;
 }

@@ -33,7 +33,7 @@ typedef struct {
 typedef struct {
   int32_t inputs;
   int32_t outputs;
-  const int8_t *weights;      /* (outputs, inputs), packed as kernels.json says */
+  const int8_t *weights;      /* (outputs, inputs), packed as kernels.json says; aligned to 4 */
   const int32_t *bias;        /* (outputs), holds -zero_point(x) * sum w */
   const int32_t *multipliers; /* (outputs), 0 or 2^30 ... 2^31 - 1 */
   const int8_t *shifts;       /* (outputs), -31 ... 30 */
@@ -53,6 +53,11 @@ void lm_linear_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
                          void *scratch);
 void lm_linear_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
                           int32_t y_stride, void *scratch);
+
+void lm_linear_rows_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
+                              int32_t y_stride, void *scratch);
+void lm_linear_rows_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                               int32_t y_stride, void *scratch);
 
 void lm_linear_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                          void *scratch);

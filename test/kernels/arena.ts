@@ -33,11 +33,20 @@ export function reserve(arena: Arena, size: number, alignment: number): number {
   return offset;
 }
 
-/** Copies an array into the arena, at the alignment of its elements. */
-export function place(arena: Arena, data: TypedArray): number {
-  const offset = reserve(arena, data.byteLength, data.BYTES_PER_ELEMENT);
+/** Copies an array into the arena, at an alignment, by default that of its elements. */
+export function place(
+  arena: Arena,
+  data: TypedArray,
+  alignment: number = data.BYTES_PER_ELEMENT,
+): number {
+  const offset = reserve(arena, data.byteLength, alignment);
   arena.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
   return offset;
+}
+
+/** Bytes that a kernel reads as words. */
+export function placeWords(arena: Arena, data: TypedArray): number {
+  return place(arena, data, 4);
 }
 
 /** A matrix whose rows lie `stride` elements apart; the bytes between them are not part of it. */

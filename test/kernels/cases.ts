@@ -11,6 +11,7 @@ import {
   matrixAt,
   NULL,
   place,
+  placeWords,
   type Region,
   reserve,
   reserveMatrix,
@@ -111,7 +112,7 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const y = reserveMatrix(arena, kernel.output, rows, outputs, yStride);
   const scratch = reserveScratch(arena, kernel, inputs, 0);
   const args = [
-    ...[inputs, outputs, place(arena, packWeights(kernel, weights, outputs, inputs))],
+    ...[inputs, outputs, placeWords(arena, packWeights(kernel, weights, outputs, inputs))],
     ...[place(arena, bias), place(arena, multipliers), place(arena, shifts), zeroPoint, min, max],
     table === null ? NULL : place(arena, table),
     ...[x, xStride, rows, y, yStride, scratch.offset],

@@ -71,7 +71,10 @@ export function nodeConstants(
       const packed = packWeights(node, weight.data as Int8Array, weight.rows, weight.columns);
       const shape = `(${weight.rows}, ${weight.columns})`;
       const arrays = [
-        array('weights', packed, 'int8', `weights ${shape}`),
+        {
+          ...array('weights', packed, 'int8', `weights ${shape}`),
+          alignment: 'LM2MCU_ALIGNED_WORDS',
+        },
         array('bias', constant(2).data, 'int32', 'bias with the input zero point'),
         array('multipliers', multipliers, 'int32', 'requantization'),
         array('shifts', shifts, 'int8', 'requantization'),

@@ -94,6 +94,13 @@ function modelHeader({ program, targetName }: EmitRequest): string {
 #define LM2MCU_SECTION_TOKENIZER
 #endif
 
+/* Kernels read weights a word at a time. */
+#if defined(__GNUC__)
+#define LM2MCU_ALIGNED_WORDS __attribute__((aligned(4)))
+#else
+#define LM2MCU_ALIGNED_WORDS
+#endif
+
 #endif
 `;
 }

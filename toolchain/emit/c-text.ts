@@ -60,15 +60,18 @@ export interface ConstantArray {
   readonly isStatic: boolean;
   /** Macro that puts it into a section. */
   readonly section: string | null;
+  /** Words are read from bytes: the macro that aligns them. */
+  readonly alignment?: string;
 }
 
 /** Above this many bytes an array is written as string literals, which compile ten times faster. */
 const longestList = 4096;
 
 export function constantArray(array: ConstantArray): string {
-  const { name, ctype, data, comment, isStatic, section } = array;
+  const { name, ctype, data, comment, isStatic, section, alignment } = array;
   const declaration = `${isStatic ? 'static ' : ''}const ${ctype} ${name}[${data.length}]`;
-  const head = `/* ${commentText(comment)} */\n${declaration}${section === null ? '' : ` ${section}`} =`;
+  const attributes = [section, alignment].filter((one) => one != null).map((one) => ` ${one}`);
+  const head = `/* ${commentText(comment)} */\n${declaration}${attributes.join('')} =`;
   const isBytes = data instanceof Int8Array || data instanceof Uint8Array;
   if (isBytes && data.length > longestList) return `${head}\n${byteLiterals(data)};\n`;
   return `${head} {\n${numberLines(data)}};\n`;

@@ -4,7 +4,7 @@
  * compiler takes the fastest kernels that its core has.
  */
 import { readFileSync } from 'node:fs';
-import { loadKernels, rowMajorKernels } from '../../kernels/load.ts';
+import { loadKernels } from '../../kernels/load.ts';
 import { packagePath, packageVersion } from '../package-root.ts';
 import type { Compiled } from '../pipeline.ts';
 import { type ScratchBytes, schedule } from '../schedule/schedule.ts';

@@ -6,6 +6,10 @@
 
 #include "../fixed_point.h"
 
+/* Scratch of a linear besides 4 bytes an input, as kernels.json says: room for a third row of up to
+ * 128 inputs. */
+enum { LM_LINEAR_DSP_SCRATCH_BYTES = 256 };
+
 /* Four bytes at any address: one LDR. */
 static inline uint32_t lm_load4(const int8_t *from) {
   uint32_t word;
