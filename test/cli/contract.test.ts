@@ -179,6 +179,20 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
     expect(without.stderr).toContain('there is no firmware image beside graph.bin');
   });
 
+  test.each([
+    [build('seqcls-gelu', 'no-compiler'), 'missing-compiler'],
+    [['run', 'out', '--text', 'x'], 'missing-emulator'],
+    [['run', 'out', '--text', 'x', '--on', 'host'], 'missing-host-compiler'],
+    [['doctor'], 'missing-tools'],
+  ])('a host without tools: %j', async (args, expected) => {
+    const { code, stdout } = await lm2mcu([...args, '--json'], folder.path, {
+      PATH: at('nowhere'),
+    });
+    expect([code, JSON.parse(stdout).error.code]).toEqual([2, expected]);
+    expect(JSON.parse(stdout).error.hint).not.toBe('');
+    expect(readdirSync(folder.path).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
   test('an interrupted build leaves nothing behind', async () => {
     const { child, ended } = start(build('seqcls-gelu', 'interrupted'), folder.path);
     child.stderr.on('data', (text: string) => {

@@ -18,11 +18,11 @@ function plainEnvironment(): NodeJS.ProcessEnv {
   return { ...rest, NO_COLOR: '1' };
 }
 
-export function start(args: readonly string[], cwd: string) {
+export function start(args: readonly string[], cwd: string, environment: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [packagePath('toolchain', 'cli', 'main.ts'), ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: plainEnvironment(),
+    env: { ...plainEnvironment(), ...environment },
   });
   const ended = new Promise<Ended>((resolve, reject) => {
     let stdout = '';
@@ -39,8 +39,12 @@ export function start(args: readonly string[], cwd: string) {
   return { child, ended };
 }
 
-export function lm2mcu(args: readonly string[], cwd: string): Promise<Ended> {
-  return start(args, cwd).ended;
+export function lm2mcu(
+  args: readonly string[],
+  cwd: string,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
+  return start(args, cwd, environment).ended;
 }
 
 export function temporaryFolder(): { readonly path: string; remove(): void } {
