@@ -410,13 +410,25 @@ static int32_t value_of(const lm_linear *p, int32_t column, int32_t sum) {
 }
 
 typedef struct {
-  void (*pairs[3])(pairs_block *); /* by rows - 1 */
   int32_t smallest_shift;
   int32_t value_bytes;
 } output_type;
 
-static const output_type int8_output = {{pairs_1_s8, pairs_2_s8, pairs_3_s8}, -18, 1};
-static const output_type int16_output = {{pairs_1_s16, pairs_2_s16, pairs_3_s16}, -11, 2};
+static const output_type int8_output = {-18, 1};
+static const output_type int16_output = {-11, 2};
+
+/* Called by name, for the bound of the stack follows no pointers. */
+static void make_pairs(pairs_block *block, int32_t rows, const output_type *type) {
+  if (type->value_bytes == 1) {
+    if (rows == 1) pairs_1_s8(block);
+    else if (rows == 2) pairs_2_s8(block);
+    else pairs_3_s8(block);
+  } else {
+    if (rows == 1) pairs_1_s16(block);
+    else if (rows == 2) pairs_2_s16(block);
+    else pairs_3_s16(block);
+  }
+}
 
 /* The outputs that fit, of all rows; returns whether these were all. */
 static bool make_fitting(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
@@ -436,7 +448,7 @@ static bool make_fitting(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
       for (int32_t i = 0; i < at_once; i++) {
         block.y[i] = y + ((row + i) * y_stride + first) * type->value_bytes;
       }
-      type->pairs[at_once - 1](&block);
+      make_pairs(&block, at_once, type);
     }
   }
   return fit;
