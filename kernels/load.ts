@@ -19,6 +19,7 @@ const variants = ['mve', 'dsp', 'portable'] as const;
 const packings = {
   'row-major': (weights: Weights) => weights,
   pairs: packPairs,
+  'bands-64x32': packBands,
 } as const satisfies Record<string, (weights: Weights, outputs: number, inputs: number) => Weights>;
 
 const bytes = z.int().nonnegative().default(0);
@@ -132,6 +133,32 @@ function packPairs(weights: Weights, outputs: number, inputs: number): Weights {
         packed[to++] = low;
         packed[to++] = high;
       }
+    }
+  }
+  return packed;
+}
+
+/** Outputs of a band and inputs of a group (c/mve/linear.c). */
+const bandOutputs = 64;
+const groupInputs = 32;
+
+/**
+ * Bands of outputs, in them groups of inputs, in them an output after the other: (bands, groups,
+ * outputs of the band, 32). The last output's twin and inputs behind the last are 0.
+ */
+function packBands(weights: Weights, outputs: number, inputs: number): Weights {
+  const padded = Math.ceil(inputs / groupInputs) * groupInputs;
+  const packed = new Int8Array(Math.ceil(outputs / 2) * 2 * padded);
+  let to = 0;
+  for (let band = 0; band < outputs; band += bandOutputs) {
+    const end = Math.min(band + bandOutputs, outputs);
+    for (let group = 0; group < inputs; group += groupInputs) {
+      for (let output = band; output < end; output++) {
+        const row = output * inputs;
+        packed.set(weights.subarray(row + group, row + Math.min(group + groupInputs, inputs)), to);
+        to += groupInputs;
+      }
+      to += (end % 2) * groupInputs;
     }
   }
   return packed;

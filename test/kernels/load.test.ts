@@ -48,3 +48,24 @@ test('row-major weights stay as they are', () => {
   const weights = Int8Array.of(1, 2, 3, 4, 5, 6);
   expect(packWeights(selectKernel(table, 'linear', 'int8', []), weights, 2, 3)).toEqual(weights);
 });
+
+test('bands of 64 outputs, in them groups of 32 inputs, filled up with zeros', () => {
+  const kernel = selectKernel(table, 'linear', 'int8', ['dsp', 'mve']);
+  const [outputs, inputs] = [67, 37];
+  const weights = Int8Array.from({ length: outputs * inputs }, (_, i) => (i % 251) - 125);
+  const expected: number[] = [];
+  for (const [band, outputsOfBand] of [
+    [0, 64],
+    [64, 4],
+  ] as const) {
+    for (const group of [0, 32]) {
+      for (let output = band; output < band + outputsOfBand; output++) {
+        for (let input = group; input < group + 32; input++) {
+          const exists = output < outputs && input < inputs;
+          expected.push(exists ? weights[output * inputs + input]! : 0);
+        }
+      }
+    }
+  }
+  expect([...packWeights(kernel, weights, outputs, inputs)]).toEqual(expected);
+});
