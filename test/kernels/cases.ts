@@ -73,9 +73,13 @@ export interface LinearShape {
   readonly anyShift: boolean;
 }
 
+/** Around the longest row that the pairs of the DSP extension hold. */
+const longWidths = [128, 496, 511, 512, 513, 528];
+
 function randomLinear(kernel: Kernel): LinearShape {
-  const inputs = pick(widths);
-  const outputs = pick(widths);
+  const isLong = kernel.input === 'int8' && pick([false, false, false, true]);
+  const inputs = pick(isLong ? longWidths : widths);
+  const outputs = isLong ? randomInt(1, 9) : pick(widths);
   return {
     inputs,
     outputs,
@@ -147,14 +151,17 @@ export interface AttentionShape {
 }
 
 function randomAttention(): AttentionShape {
-  const tokens = pick([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 64, 65]);
+  const tokens = pick([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50, 64, 65, 511, 512, 513]);
   const rowStart = pick([0, randomInt(0, tokens - 1)]);
-  const headWidth = pick([1, 2, 3, 4, 5, 8, 12, 15, 16, 17, 32, 33, 64]);
+  const isUsual = pick([false, true]);
+  const headWidth = pick(isUsual ? [16, 32, 48, 64] : [1, 2, 3, 4, 5, 8, 12, 15, 17, 33, 36]);
   const inPlace = pick([false, true]);
   return {
     heads: randomInt(1, 3),
     headWidth,
-    valueWidth: inPlace ? headWidth : pick([1, 3, 4, 8, 15, 16, 17, 33]),
+    valueWidth: inPlace
+      ? headWidth
+      : pick(isUsual ? [2, 16, 32, 64] : [1, 3, 4, 8, 15, 16, 17, 33]),
     tokens,
     rows: randomInt(1, Math.min(9, tokens - rowStart)),
     rowStart,

@@ -30,6 +30,13 @@ static inline uint32_t lm_widen_odd(uint32_t bytes) {
   return pair;
 }
 
+/* Each int16 of a pair twice; in -2^14 ... 2^14 - 1. */
+static inline uint32_t lm_double_s16x2(uint32_t pair) {
+  uint32_t doubled;
+  __asm("sadd16 %0, %1, %1" : "=r"(doubled) : "r"(pair));
+  return doubled;
+}
+
 /* A quantized multiplier with its shift split in two; multiplier >= 0. */
 typedef struct {
   int32_t multiplier;
