@@ -35,7 +35,7 @@ interface Sample {
 /** Rows that the kernels of a family take in one pass over the weights, by variant. */
 const rowsAtOnce: Readonly<Record<string, Readonly<Record<Kernel['variant'], number>>>> = {
   linear: { portable: 1, dsp: 2, mve: 2 },
-  attention: { portable: 1, dsp: 2, mve: 2 },
+  attention: { portable: 1, dsp: 4, mve: 2 },
 };
 
 const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => Sample[]>> = {
