@@ -72,6 +72,8 @@ void lm_linear_rows_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int1
 /* int16 inputs: at most 256 of them */
 void lm_linear_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                       void *scratch);
+void lm_linear_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                          int32_t y_stride, void *scratch);
 
 /* Unnormalised attention of a group of heads: column ranges, side by side. */
 typedef struct {
@@ -120,6 +122,8 @@ typedef struct {
 /* u, y: (rows, heads * width); x: (tokens, width); scratch: (tokens) */
 void lm_attend_inputs_s16_s16(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows, lm_rows x,
                               int32_t tokens, uint8_t *scratch, int16_t *y, int32_t y_stride);
+void lm_attend_inputs_s16_s16_mve(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows, lm_rows x,
+                                  int32_t tokens, uint8_t *scratch, int16_t *y, int32_t y_stride);
 
 /* What follows the sum of every layer normalization. */
 typedef struct {
@@ -182,6 +186,10 @@ void lm_embed_layernorm_s8_s8(const lm_embed_layernorm *p, const lm_token_tile *
                               int32_t y_stride);
 void lm_embed_layernorm_s8_s16(const lm_embed_layernorm *p, const lm_token_tile *tile, int16_t *y,
                                int32_t y_stride);
+void lm_embed_layernorm_s8_s8_mve(const lm_embed_layernorm *p, const lm_token_tile *tile,
+                                  int8_t *y, int32_t y_stride);
+void lm_embed_layernorm_s8_s16_mve(const lm_embed_layernorm *p, const lm_token_tile *tile,
+                                   int16_t *y, int32_t y_stride);
 
 /* y = clamp(requantize(sum over rows (x - zero_point), mean / rows)) */
 typedef struct {

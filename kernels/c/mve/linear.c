@@ -143,7 +143,7 @@ static bool all_shift_right(const int8_t *shifts, int32_t count) {
 
 /* A band's outputs of three rows. */
 #define DEFINE_FINISH(NAME, TYPE, STORE)                                                       \
-  __attribute__((noinline)) static void NAME##_3(const lm_linear *p, const int32_t *sums,      \
+  LM_NOINLINE static void NAME##_3(const lm_linear *p, const int32_t *sums,      \
                                                  int32_t first, int32_t count, TYPE *y0,       \
                                                  int32_t y_stride) {                           \
     const int32_t *bias = p->bias + first;                                                     \
@@ -153,7 +153,7 @@ static bool all_shift_right(const int8_t *shifts, int32_t count) {
     TYPE *y1 = y0 + y_stride, *y2 = y1 + y_stride;                                             \
     FINISH_3(STORE);                                                                           \
   }                                                                                            \
-  __attribute__((noinline)) static void NAME##_1(const lm_linear *p, const int32_t *sums,      \
+  LM_NOINLINE static void NAME##_1(const lm_linear *p, const int32_t *sums,      \
                                                  int32_t rows, int32_t first, int32_t count,   \
                                                  TYPE *y0) {                                              \
     const int32_t *bias = p->bias + first;                                                     \

@@ -9,6 +9,9 @@
 
 #include "../fixed_point.h"
 
+/* GCC 12 finds no registers for some assembly when it is part of a larger function. */
+#define LM_NOINLINE __attribute__((noinline))
+
 /* Dot products of rows a, b with rows u, v, w of `width` int8: 12 instructions for 96 products.
  * Loads and multiplications alternate, for they overlap. */
 static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u, const int8_t *v,
@@ -80,30 +83,61 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
         [zero_point] "r"(zero_point)                                                          \
       : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "lr", "memory")
 
-/* y[i] = clamp(requantize(sums[i]) + zero_point), one multiplier for all: 12 instructions for four.
- * y: int8 or uint8. */
+/* y[i] = clamp(requantize(sums[i]) + zero_point), one multiplier for all: 12 instructions for four. */
+#define LM_FINISH_UNIFORM(STORE)                                                              \
+  __asm volatile(                                                                             \
+      "vdup.32 q1, %[right]\n\t"                                                              \
+      "vdup.32 q5, %[min]\n\t"                                                                \
+      "vdup.32 q6, %[max]\n\t"                                                                \
+      "wlstp.32 lr, %[n], 1f\n"                                                               \
+      "2:\n\t"                                                                                \
+      "vldrw.32 q0, [%[sums]], #16\n\t"                                                       \
+      "vshl.s32 q0, %[left]\n\t"                                                              \
+      "vqrdmulh.s32 q0, q0, %[multiplier]\n\t" LM_ROUNDING_SHIFT_Q0_BY_Q1                     \
+      "vqadd.s32 q0, q0, %[zero_point]\n\t"                                                   \
+      "vmax.s32 q0, q0, q5\n\t"                                                               \
+      "vmin.s32 q0, q0, q6\n\t" STORE                                                         \
+      "letp lr, 2b\n"                                                                         \
+      "1:"                                                                                    \
+      : [sums] "+r"(sums), [y] "+l"(y)                                                        \
+      : [n] "r"(count), [left] "r"(lm_max(requant.shift, 0)),                                 \
+        [right] "r"(lm_min(requant.shift, 0)), [multiplier] "r"(requant.multiplier),          \
+        [zero_point] "r"(zero_point), [min] "r"(min), [max] "r"(max)                          \
+      : "q0", "q1", "q2", "q5", "q6", "lr", "memory")
+
+/* y: int8 or uint8 */
 static inline void lm_finish_uniform(const int32_t *sums, int32_t count, lm_requant requant,
                                      int32_t zero_point, int32_t min, int32_t max, void *y) {
+  LM_FINISH_UNIFORM("vstrb.32 q0, [%[y]], #4\n\t");
+}
+
+/* Turns scores + 128 into weights, weights[key] = exp_table[largest score - score], and returns their
+ * sum: nine instructions for 16. */
+static inline int32_t lm_weigh_scores(const uint8_t *exp_table, uint8_t *scores, int32_t keys) {
+  uint32_t largest = 0;
+  int32_t total = 0;
+  const uint8_t *from = scores;
   __asm volatile(
-      "vdup.32 q1, %[right]\n\t"
-      "vdup.32 q5, %[min]\n\t"
-      "vdup.32 q6, %[max]\n\t"
-      "wlstp.32 lr, %[n], 1f\n"
+      "wlstp.8 lr, %[n], 1f\n"
       "2:\n\t"
-      "vldrw.32 q0, [%[sums]], #16\n\t"
-      "vshl.s32 q0, %[left]\n\t"
-      "vqrdmulh.s32 q0, q0, %[multiplier]\n\t" LM_ROUNDING_SHIFT_Q0_BY_Q1
-      "vqadd.s32 q0, q0, %[zero_point]\n\t"
-      "vmax.s32 q0, q0, q5\n\t"
-      "vmin.s32 q0, q0, q6\n\t"
-      "vstrb.32 q0, [%[y]], #4\n\t"
+      "vldrb.8 q0, [%[from]], #16\n\t"
+      "vmaxv.u8 %[largest], q0\n\t"
+      "letp lr, 2b\n"
+      "1:\n\t"
+      "vdup.8 q1, %[largest]\n\t"
+      "wlstp.8 lr, %[n], 1f\n"
+      "2:\n\t"
+      "vldrb.8 q0, [%[to]]\n\t"
+      "vsub.i8 q0, q1, q0\n\t"
+      "vldrb.u8 q2, [%[table], q0]\n\t"
+      "vaddva.u8 %[total], q2\n\t"
+      "vstrb.8 q2, [%[to]], #16\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [sums] "+r"(sums), [y] "+l"(y)
-      : [n] "r"(count), [left] "r"(lm_max(requant.shift, 0)), [right] "r"(lm_min(requant.shift, 0)),
-        [multiplier] "r"(requant.multiplier), [zero_point] "r"(zero_point), [min] "r"(min),
-        [max] "r"(max)
-      : "q0", "q1", "q2", "q5", "q6", "lr", "memory");
+      : [largest] "+r"(largest), [total] "+Te"(total), [from] "+r"(from), [to] "+r"(scores)
+      : [n] "r"(keys), [table] "r"(exp_table)
+      : "q0", "q1", "q2", "lr", "memory");
+  return total;
 }
 
 #endif
