@@ -168,8 +168,9 @@ function sharedRectangle(buffer: ReportBuffer, report: Report, { x, y }: Scale):
   if (before === undefined || before.lastUse < buffer.firstUse) return [];
   const left = x(buffer.firstUse);
   const right = x(Math.min(before.lastUse, buffer.lastUse) + 1);
-  const top = y(buffer.offset + buffer.sizeBytes);
-  const height = y(buffer.offset) - top;
+  const end = Math.min(buffer.offset + buffer.sizeBytes, before.offset + before.sizeBytes);
+  const top = y(end);
+  const height = y(Math.max(buffer.offset, before.offset)) - top;
   return [
     html`<rect class="shared" fill="url(#hatch)" x="${left}" y="${top}" width="${right - left}" height="${height}"/>`,
   ];

@@ -313,30 +313,21 @@ function callsOf(program: Program): Report['calls'] {
 
 /** One buffer of each place in the arena: those that overwrite each other count once. */
 function blocksOf({ buffers }: Program): readonly Buffer[] {
-  const byPlace = new Map<string, Buffer>();
-  for (const buffer of Object.values(buffers)) {
-    const place = placeOf(buffer);
-    if (!byPlace.has(place)) byPlace.set(place, buffer);
-  }
-  return [...byPlace.values()];
-}
-
-/** Buffers with the same bytes at the same time are one block of the arena. */
-function placeOf({ offset, sizeBytes, firstCall, lastCall }: Buffer): string {
-  return [offset, sizeBytes, firstCall, lastCall].join();
+  return Object.values(buffers).filter(({ sharesWith }) => sharesWith === null);
 }
 
 function buffersOf(program: Program): ReportBuffer[] {
   const uses = usesOf(program);
   const blockUsers = new Map<string, Buffer[]>();
+  const blockOf = ({ name, sharesWith }: Buffer): string => sharesWith ?? name;
   for (const buffer of Object.values(program.buffers)) {
-    const users = blockUsers.get(placeOf(buffer)) ?? [];
-    blockUsers.set(placeOf(buffer), [...users, buffer]);
+    const users = blockUsers.get(blockOf(buffer)) ?? [];
+    blockUsers.set(blockOf(buffer), [...users, buffer]);
   }
   const use = (buffer: Buffer): Use => uses.get(buffer.name) ?? buffer;
   return Object.values(program.buffers).map((buffer) => {
     const users = blockUsers
-      .get(placeOf(buffer))!
+      .get(blockOf(buffer))!
       .toSorted((a, b) => use(a).firstCall - use(b).firstCall);
     const before = users[users.indexOf(buffer) - 1];
     const { name, kind, dtype, rows, columns, offset, sizeBytes, firstCall, lastCall } = buffer;

@@ -143,18 +143,15 @@ function doesNotFit(
 
 /** The layer during which most bytes are in use. */
 export function peakOf(program: Program): string {
+  const blocks = Object.values(program.buffers).filter(({ sharesWith }) => sharesWith === null);
   let call = 0;
   let worst = { bytes: -1, name: '' };
   for (const segment of program.segments) {
     for (const { node } of segment.calls) {
-      const bytes = new Map<number, number>();
-      for (const buffer of Object.values(program.buffers)) {
-        if (buffer.firstCall <= call && call <= buffer.lastCall) {
-          bytes.set(buffer.offset, Math.max(bytes.get(buffer.offset) ?? 0, buffer.sizeBytes));
-        }
-      }
-      const sum = [...bytes.values()].reduce((a, b) => a + b, 0);
-      if (sum > worst.bytes) worst = { bytes: sum, name: node?.name ?? segment.name };
+      const bytes = blocks
+        .filter(({ firstCall, lastCall }) => firstCall <= call && call <= lastCall)
+        .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      if (bytes > worst.bytes) worst = { bytes, name: node?.name ?? segment.name };
       call += 1;
     }
   }
