@@ -41,7 +41,7 @@ test('scratch follows the shape', () => {
   expect(scratch('linear', ['dsp'])).toBe(4 * 128);
   expect(scratch('attention', [])).toBe(100);
   expect(scratch('attention', ['dsp'])).toBe(4 + 4 * 128 + 4 * 100);
-  expect(scratch('attention', ['mve'])).toBe(200);
+  expect(scratch('attention', ['mve'])).toBe(93 + 3 * 100);
 });
 
 test('row-major weights stay as they are', () => {

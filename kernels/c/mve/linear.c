@@ -17,25 +17,25 @@ enum { BAND = 64 };
 /* sums (pairs, rows, 2) = or += products of at most 32 inputs of 1, 2 or 3 rows. */
 static void add_products(lm_rows x, int32_t rows, int32_t left, const int8_t *w, int32_t pairs,
                          int32_t *sums) {
-  enum { w_stride = 0 };
+  enum { step = 0 };
   if (rows == 3) {
-    LM_PRODUCTS(LM_PAIR_3("vmladava.s8", LM_BEFORE_3, LM_NEXT_0, LM_NEXT_1));
+    LM_PRODUCTS("", LM_PAIR_3("vmladava.s8", LM_BEFORE_3, LM_NEXT_0, LM_NEXT_1));
   } else if (rows == 2) {
-    LM_PRODUCTS(LM_PAIR_2("vmladava.s8", LM_BEFORE_2, LM_NEXT_0, LM_NEXT_1));
+    LM_PRODUCTS("", LM_PAIR_2("vmladava.s8", LM_BEFORE_2, LM_NEXT_0, LM_NEXT_1));
   } else {
-    LM_PRODUCTS(LM_PAIR_1("vmladava.s8", LM_BEFORE_1, LM_NEXT_0, LM_NEXT_1));
+    LM_PRODUCTS("", LM_PAIR_1("vmladava.s8", LM_BEFORE_1, LM_NEXT_0, LM_NEXT_1));
   }
 }
 
 static void set_products(lm_rows x, int32_t rows, int32_t left, const int8_t *w, int32_t pairs,
                          int32_t *sums) {
-  enum { w_stride = 0 };
+  enum { step = 0 };
   if (rows == 3) {
-    LM_PRODUCTS(LM_PAIR_3("vmladav.s8", "", LM_NEXT_0, LM_NEXT_1));
+    LM_PRODUCTS("", LM_PAIR_3("vmladav.s8", "", LM_NEXT_0, LM_NEXT_1));
   } else if (rows == 2) {
-    LM_PRODUCTS(LM_PAIR_2("vmladav.s8", "", LM_NEXT_0, LM_NEXT_1));
+    LM_PRODUCTS("", LM_PAIR_2("vmladav.s8", "", LM_NEXT_0, LM_NEXT_1));
   } else {
-    LM_PRODUCTS(LM_PAIR_1("vmladav.s8", "", LM_NEXT_0, LM_NEXT_1));
+    LM_PRODUCTS("", LM_PAIR_1("vmladav.s8", "", LM_NEXT_0, LM_NEXT_1));
   }
 }
 

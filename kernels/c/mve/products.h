@@ -20,7 +20,7 @@ enum { LM_GROUP = 32 };
 
 /* 32 columns of a row, then the row after it. */
 #define LM_ROW_0 "vldrb.8 q6, [%[w]]\n\t"
-#define LM_ROW_1 "vldrb.8 q7, [%[w], #16]\n\tadd %[w], %[stride]\n\t"
+#define LM_ROW_1 "vldrb.8 q7, [%[w], #16]\n\tadd %[w], %[step]\n\t"
 
 /* A pair with 3, 2 or 1 rows. `MAC` of the first column of sums sets or adds. */
 #define LM_PAIR_3(MAC, BEFORE, LOAD_0, LOAD_1)                            \
@@ -76,8 +76,9 @@ enum { LM_GROUP = 32 };
   "3:\n\t" PAIR         \
   "le lr, 2b\n"
 
-/* sums (pairs, rows, 2) = or += products of `left`, at most 32, columns of x with pairs of w. */
-#define LM_PRODUCTS(PAIR)                                                                    \
+/* sums (pairs, rows, 2) = or += products of `left`, at most 32, columns of x with pairs of w. `step`
+ * is for SETUP and PAIR. */
+#define LM_PRODUCTS(SETUP, PAIR)                                                             \
   do {                                                                                       \
     register const int8_t *r0 __asm("r0") = x.data;                                          \
     register const int8_t *r2 __asm("r2") = x.data + lm_min(1, rows - 1) * x.stride;         \
@@ -85,10 +86,10 @@ enum { LM_GROUP = 32 };
     register int32_t r6 __asm("r6") = left;                                                  \
     register int32_t r8 __asm("r8") = lm_max(left - 16, 0);                                  \
     register int32_t r10 __asm("r10") = pairs & 1;                                           \
-    __asm volatile(LM_LOAD_ROWS LM_PAIRS(PAIR)                                               \
+    __asm volatile(LM_LOAD_ROWS SETUP LM_PAIRS(PAIR)                                         \
                    : "+r"(r0), "+r"(r2), "+r"(r4), "+r"(r6), "+r"(r8), "+r"(r10), [w] "+r"(w), \
                      [sums] "+r"(sums)                                                       \
-                   : [turns] "r"((pairs + 1) >> 1), [stride] "r"(w_stride)                   \
+                   : [turns] "r"((pairs + 1) >> 1), [step] "r"(step)                         \
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "lr", "cc", "memory");  \
   } while (false)
 
