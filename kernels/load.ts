@@ -111,7 +111,7 @@ export function packWeights(
 
 /** Inputs that one SMLAD loop of `pairs` may add up, and the multiple of inputs it takes at once. */
 const longestPairs = 512;
-const pairsBlock = 16;
+const pairsBlock = 32;
 
 /**
  * The weights of two outputs a halfword, low + 256 · high, in the order of SXTB16: of four inputs 0

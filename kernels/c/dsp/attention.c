@@ -248,11 +248,11 @@ static bool attend_4(const lm_attention *p, const lm_attention_tile *tile, int32
     block.rows[i].y = y + rows[i] * y_stride + head * p->value_width;
   }
   if (tile->v.stride == 64) {
-    lm_mix_columns_64(&block);
+    lm_mix_columns_64(&block, 0, 0, 0, &block);
   } else if (tile->v.stride == 128) {
-    lm_mix_columns_128(&block);
+    lm_mix_columns_128(&block, 0, 0, 0, &block);
   } else {
-    lm_mix_columns_ANY(&block);
+    lm_mix_columns_ANY(&block, 0, 0, 0, &block);
   }
   return true;
 }

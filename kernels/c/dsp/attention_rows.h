@@ -21,7 +21,11 @@ enum { LM_MOST_KEYS_IN_ROWS = 512 };
   "smmlar " a ", " a ", " multiplier ", r12\n\t"       \
   "asr " a ", " a ", " shift "\n\t"
 
-/* The assembly knows the offsets. */
+/* The assembly knows the offsets in the blocks. It saves registers there, for no compiler counts what
+ * assembly pushes. */
+#define LM_SAVE_REGISTERS(offset) "add r12, r0, #" offset "\n\tstm r12, {r4-r11, lr}\n\t"
+#define LM_RETURN(offset) "add r0, lr, #" offset "\n\tldm r0, {r4-r11, pc}"
+
 typedef struct {
   int32_t multiplier;          /* 0 */
   int32_t shift;               /* 4: right, less one */
@@ -33,6 +37,7 @@ typedef struct {
   int32_t gap;                 /* 28: from a key's end to the next key */
   uint32_t *scores;            /* 32 */
   uint32_t *scores_end;        /* 36 */
+  uint32_t saved[9];           /* 40 */
 } lm_score_block;
 
 /* Registers: r4 ... r7 sums; r8 ... r11 queries; r2 of these the next, r3 of the key; lr the block. */
@@ -57,7 +62,7 @@ typedef struct {
 #define LM_SCORE(sum) LM_SCALE_DOUBLED(sum, "r8", "r9", "r10") "ssat " sum ", #8, " sum ", asr #1\n\t"
 
 #define LM_SCORE_KEYS(quads)            \
-  "push {r4-r11, lr}\n\t"                 \
+  LM_SAVE_REGISTERS("40")                 \
   "mov lr, r0\n\t"                        \
   "ldr r3, [lr, #24]\n"                   \
   "1:\n\t"                                \
@@ -84,7 +89,7 @@ typedef struct {
   "str r0, [lr, #32]\n\t"                 \
   "cmp r0, r1\n\t"                        \
   "bne 1b\n\t"                            \
-  "pop {r4-r11, pc}"
+  LM_RETURN("40")
 
 /* Heads of a multiple of 16 columns, and of 64. */
 __attribute__((naked, noinline)) static void lm_score_keys_by_16(
@@ -103,6 +108,7 @@ typedef struct {
   uint32_t *pair;           /* 8 */
   uint32_t *pairs_end;      /* 12 */
   uint32_t totals[4];       /* 16: by row, even and odd keys in the halves */
+  uint32_t saved[9];        /* 32 */
 } lm_weigh_block;
 
 #define LM_WEIGHT(to, extract) extract "\n\tldrb " to ", [r0, " to "]\n\t"
@@ -111,7 +117,7 @@ typedef struct {
 __attribute__((naked, noinline)) static void lm_weigh_pairs(
     lm_weigh_block *block __attribute__((unused))) {
   __asm volatile(
-      "push {r4-r11, lr}\n\t"
+      LM_SAVE_REGISTERS("32")
       "mov lr, r0\n\t"
       "ldm lr, {r0-r7}\n"
       "1:\n\t"
@@ -139,9 +145,9 @@ __attribute__((naked, noinline)) static void lm_weigh_pairs(
       "strd r10, r11, [r2], #8\n\t"
       "cmp r2, r3\n\t"
       "bne 1b\n\t"
-      "add lr, lr, #16\n\t"
-      "stm lr, {r4-r7}\n\t"
-      "pop {r4-r11, pc}"
+      "add r0, lr, #16\n\t"
+      "stm r0, {r4-r7}\n\t"
+      LM_RETURN("32")
       :
       :
       : "memory");
@@ -164,9 +170,14 @@ typedef struct {
   const int8_t *v_end;         /* 20: columns, in the first row */
   int32_t stride;              /* 24 */
   lm_mix_row rows[4];          /* 28 */
+  uint32_t saved[9];           /* 92 */
 } lm_mix_block;
 
-typedef char lm_mix_offsets[offsetof(lm_mix_block, rows) == 28 ? 1 : -1];
+typedef char lm_offsets_are_as_assembled[offsetof(lm_score_block, saved) == 40 &&
+                                                 offsetof(lm_weigh_block, saved) == 32 &&
+                                                 offsetof(lm_mix_block, saved) == 92
+                                             ? 1
+                                             : -1];
 
 /* Registers: r4 ... r11 sums; r12 the next weights; r3 the next values. Rows 0 and 1 are in the
  * sums H, L of a column at r4, r5 and of the next at r6, r7, and 2 and 3 in those from r8 on. */
@@ -223,8 +234,7 @@ typedef char lm_mix_offsets[offsetof(lm_mix_block, rows) == 28 ? 1 : -1];
   "add lr, lr, #16\n\t"
 
 #define LM_MIX_COLUMNS(four_pairs)   \
-  "push {r4-r11, lr}\n\t"              \
-  "push {r0}\n"                        \
+  LM_SAVE_REGISTERS("92")              \
   "1:\n\t"                             \
   "ldr lr, [sp]\n\t"                   \
   "ldr r12, [lr]\n\t"                  \
@@ -277,12 +287,14 @@ typedef char lm_mix_offsets[offsetof(lm_mix_block, rows) == 28 ? 1 : -1];
   "str r0, [lr, #16]\n\t"              \
   "cmp r0, r1\n\t"                     \
   "bne.w 1b\n\t"                       \
-  "pop {r0}\n\t"                       \
-  "pop {r4-r11, pc}"
+  LM_RETURN("92")
 
+/* Where no register is left for the block, its address is on the stack: the fifth argument. */
 #define LM_MIX_FUNCTION(stride)                                     \
   __attribute__((naked, noinline)) static void lm_mix_columns_##stride( \
-      lm_mix_block *block __attribute__((unused))) {                    \
+      lm_mix_block *block __attribute__((unused)), int32_t unused1 __attribute__((unused)), \
+      int32_t unused2 __attribute__((unused)), int32_t unused3 __attribute__((unused)), \
+      lm_mix_block *on_stack __attribute__((unused))) { \
     __asm volatile(LM_MIX_COLUMNS(LM_MIX_4_PAIRS_##stride) : : : "memory"); \
   }
 

@@ -10,7 +10,7 @@
 #include "../kernels.h"
 #include "dsp.h"
 
-enum { LONGEST_PACKED_ROW = 512, PACKED_BLOCK = 16 };
+enum { LONGEST_PACKED_ROW = 512, PACKED_BLOCK = 32 };
 
 /* Rows of weights one after another: two rows of x by two outputs. A row or output without a
  * neighbour is its own. */
@@ -126,9 +126,13 @@ typedef struct {
   int32_t rounding;            /* 28: 2 * zero_point + 1 */
   const int8_t *table;         /* 32: by value; NULL: none */
   void *y[3];                  /* 36 */
+  uint32_t saved[9];           /* 48: registers; here, for no compiler counts what assembly pushes */
 } pairs_block;
 
-typedef char offsets_are_as_assembled[offsetof(pairs_block, y) == 36 ? 1 : -1];
+typedef char offsets_are_as_assembled[offsetof(pairs_block, saved) == 48 ? 1 : -1];
+
+#define SAVE_REGISTERS "add r12, r0, #48\n\tstm r12, {r4-r11, lr}\n\t"
+#define RETURN "add r0, lr, #48\n\tldm r0, {r4-r11, pc}"
 
 /* Registers: r0, r1 weights; r2 widened rows; r3 packed weights; lr the block. */
 #define QUAD_1               \
@@ -173,6 +177,8 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, y) == 36 ? 1 : -1];
   "smlad r4, r1, r10, r4\n\t"  \
   "smlad r5, r1, r11, r5\n\t"  \
   "smlad r6, r1, r12, r6\n\t"
+
+#define FOUR(quad) quad quad quad quad
 
 #define FOR_1(DO) DO("r4")
 #define FOR_2(DO) DO("r4") DO("r5")
@@ -243,23 +249,23 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, y) == 36 ? 1 : -1];
   "asr r5, r5, #8\n\t"          \
   "ldr r0, [lr, #36]\n\t"       \
   "strd r4, r5, [r0]\n\t"       \
-  "pop {r4-r11, pc}"
+  RETURN
 
 #define SUM_PAIR                             \
-  "push {r4-r11, lr}\n\t"                    \
+  SAVE_REGISTERS                                   \
   "mov lr, r0\n\t"                           \
   "ldr r3, [lr, #8]\n\t"                     \
   "ldr r2, [lr]\n\t"                         \
   "mov r4, #0\n\t"                           \
   "mov r5, #0\n"                              \
-  "2:\n\t" QUAD_1 QUAD_1 QUAD_1 QUAD_1       \
+  "2:\n\t" FOUR(QUAD_1) FOUR(QUAD_1)         \
   "ldr r0, [lr, #4]\n\t"                     \
   "cmp r2, r0\n\t"                           \
   "bne 2b\n\t" RAW_PAIR
 
 /* The biases stop at 2^28, where all results of shifts that the block may have are saturated. */
 #define PAIRS(rows, END)                         \
-  "push {r4-r11, lr}\n\t"                          \
+  SAVE_REGISTERS                                   \
   "mov lr, r0\n\t"                                 \
   "ldr r3, [lr, #8]\n"                             \
   "1:\n\t"                                         \
@@ -269,10 +275,10 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, y) == 36 ? 1 : -1];
   "str r1, [lr, #16]\n\t"                          \
   "ssat r0, #29, r0\n\t"                           \
   FOR_##rows(START) FOR_HIGH_##rows(START_HIGH)    \
-  "2:\n\t" QUAD_##rows QUAD_##rows QUAD_##rows QUAD_##rows \
+  "2:\n\t" FOUR(QUAD_##rows) FOUR(QUAD_##rows)       \
   "ldr r0, [lr, #4]\n\t"                           \
   "cmp r2, r0\n\t"                                 \
-  "bne 2b\n\t"                                     \
+  "bne.w 2b\n\t"                                   \
   FOR_HIGH_##rows(SUBTRACT)                        \
   "ldr r0, [lr, #24]\n\t"                          \
   "ldrsb r11, [r0], #1\n\t"                        \
@@ -296,8 +302,8 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, y) == 36 ? 1 : -1];
   END(rows)                                        \
   "ldr r0, [lr, #12]\n\t"                          \
   "cmp r3, r0\n\t"                                 \
-  "bne 1b\n\t"                                     \
-  "pop {r4-r11, pc}"
+  "bne.w 1b\n\t"                                   \
+  RETURN
 
 /* Outputs, two at a time, of as many rows as the name says. */
 #define PAIRS_FUNCTION(rows, type, END)                             \
