@@ -186,6 +186,10 @@ void lm_embed_layernorm_s8_s8(const lm_embed_layernorm *p, const lm_token_tile *
                               int32_t y_stride);
 void lm_embed_layernorm_s8_s16(const lm_embed_layernorm *p, const lm_token_tile *tile, int16_t *y,
                                int32_t y_stride);
+void lm_embed_layernorm_s8_s8_dsp(const lm_embed_layernorm *p, const lm_token_tile *tile,
+                                  int8_t *y, int32_t y_stride);
+void lm_embed_layernorm_s8_s16_dsp(const lm_embed_layernorm *p, const lm_token_tile *tile,
+                                   int16_t *y, int32_t y_stride);
 void lm_embed_layernorm_s8_s8_mve(const lm_embed_layernorm *p, const lm_token_tile *tile,
                                   int8_t *y, int32_t y_stride);
 void lm_embed_layernorm_s8_s16_mve(const lm_embed_layernorm *p, const lm_token_tile *tile,

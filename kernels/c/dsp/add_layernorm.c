@@ -3,19 +3,13 @@
 #include "../add_moments.h"
 #include "dsp.h"
 
-static inline int32_t smlad(uint32_t x, uint32_t y, int32_t sum) {
-  int32_t result;
-  __asm("smlad %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(sum));
-  return result;
-}
-
 static inline void add_pair(uint32_t a, uint32_t b, lm_add_sums *sums) {
   const uint32_t ones = 0x00010001u;
-  sums->a = smlad(a, ones, sums->a);
-  sums->b = smlad(b, ones, sums->b);
-  sums->aa = smlad(a, a, sums->aa);
-  sums->bb = smlad(b, b, sums->bb);
-  sums->ab = smlad(a, b, sums->ab);
+  sums->a = lm_smlad(a, ones, sums->a);
+  sums->b = lm_smlad(b, ones, sums->b);
+  sums->aa = lm_smlad(a, a, sums->aa);
+  sums->bb = lm_smlad(b, b, sums->bb);
+  sums->ab = lm_smlad(a, b, sums->ab);
 }
 
 static lm_add_sums sums_of(const int8_t *a, const int8_t *b, int32_t width) {
@@ -33,32 +27,13 @@ static lm_add_sums sums_of(const int8_t *a, const int8_t *b, int32_t width) {
   return sums;
 }
 
-/* The product's high half with its rounding, plus what rounds the shift after it. */
-static inline int32_t smmlar(int32_t x, int32_t y, int32_t sum) {
-  int32_t result;
-  __asm("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(sum));
-  return result;
-}
-
-static inline int32_t saturate16(int32_t x) {
-  int32_t result;
-  __asm("ssat %0, #16, %1" : "=r"(result) : "r"(x));
-  return result;
-}
-
-static inline int32_t saturate8(int32_t x) {
-  int32_t result;
-  __asm("ssat %0, #8, %1" : "=r"(result) : "r"(x));
-  return result;
-}
-
 /* The output before its clamp. */
 static inline int32_t element(const lm_norm *p, const lm_add_row *row, int32_t half, int8_t a,
                               int8_t b, int32_t column) {
   const uint32_t centered = (uint32_t)row->offset + (uint32_t)row->factor_a * (uint32_t)a +
                             (uint32_t)row->factor_b * (uint32_t)b;
-  const int32_t product = smmlar((int32_t)centered, row->factor, half);
-  const int32_t normalized = saturate16(product >> row->right);
+  const int32_t product = lm_smmlar((int32_t)centered, row->factor, half);
+  const int32_t normalized = lm_saturate16(product >> row->right);
   const uint32_t scaled = (uint32_t)(normalized * p->gamma[column]) + (uint32_t)p->beta[column];
   return (int32_t)scaled >> p->out_shift;
 }
@@ -74,7 +49,7 @@ void lm_add_layernorm_s8_s8_dsp(const lm_add_layernorm *p, lm_rows a, lm_rows b,
     const int32_t half = lm_shift_left(1, constants.right) >> 1;
     for (int32_t column = 0; column < norm.width; column++) {
       const int32_t value = element(&norm, &constants, half, ra[column], rb[column], column);
-      to[column] = (int8_t)saturate8(value);
+      to[column] = (int8_t)lm_saturate8(value);
     }
     if (norm.min == INT8_MIN && norm.max == INT8_MAX) continue;
     for (int32_t column = 0; column < norm.width; column++) {
@@ -94,7 +69,11 @@ void lm_add_layernorm_s8_s16_dsp(const lm_add_layernorm *p, lm_rows a, lm_rows b
     const int32_t half = lm_shift_left(1, constants.right) >> 1;
     for (int32_t column = 0; column < norm.width; column++) {
       const int32_t value = element(&norm, &constants, half, ra[column], rb[column], column);
-      to[column] = (int16_t)lm_clamp(value, norm.min, norm.max);
+      to[column] = (int16_t)lm_saturate16(value);
+    }
+    if (norm.min == INT16_MIN && norm.max == INT16_MAX) continue;
+    for (int32_t column = 0; column < norm.width; column++) {
+      to[column] = (int16_t)lm_clamp(to[column], norm.min, norm.max);
     }
   }
 }

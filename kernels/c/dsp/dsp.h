@@ -37,6 +37,32 @@ static inline uint32_t lm_double_s16x2(uint32_t pair) {
   return doubled;
 }
 
+/* sum + x0 * y0 + x1 * y1 of two pairs of int16. */
+static inline int32_t lm_smlad(uint32_t x, uint32_t y, int32_t sum) {
+  int32_t result;
+  __asm("smlad %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(sum));
+  return result;
+}
+
+/* The product's high half with its rounding, plus what rounds the shift after it. */
+static inline int32_t lm_smmlar(int32_t x, int32_t y, int32_t sum) {
+  int32_t result;
+  __asm("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(sum));
+  return result;
+}
+
+static inline int32_t lm_saturate16(int32_t x) {
+  int32_t result;
+  __asm("ssat %0, #16, %1" : "=r"(result) : "r"(x));
+  return result;
+}
+
+static inline int32_t lm_saturate8(int32_t x) {
+  int32_t result;
+  __asm("ssat %0, #8, %1" : "=r"(result) : "r"(x));
+  return result;
+}
+
 /* A quantized multiplier with its shift split in two; multiplier >= 0. */
 typedef struct {
   int32_t multiplier;
