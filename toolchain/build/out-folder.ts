@@ -5,11 +5,13 @@
  *   .out.lm2mcu-<id>/new     where the build works
  *   .out.lm2mcu-<id>/old     the old result, for as long as the swap takes
  *
- * A failed build leaves `out` as it was. A file that is not ours, or that was changed since we wrote
- * it, is never removed.
+ * A failed build leaves `out` as it was. What is not ours, or was changed since we wrote it, is never
+ * removed: it is looked for before any work, before the swap, and in the old result once it has moved
+ * away, where nobody saves by its name any more.
  */
 import { createHash } from 'node:crypto';
 import {
+  type Dirent,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -18,11 +20,12 @@ import {
   readFileSync,
   realpathSync,
   renameSync,
+  rmdirSync,
   rmSync,
 } from 'node:fs';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { userError } from '../errors.ts';
-import { manifestFile, readManifest } from './manifest.ts';
+import { formatManifest, manifestFile, readManifest } from './manifest.ts';
 
 export interface OutFolder {
   /** Write here. */
@@ -51,23 +54,41 @@ export function openOutFolder(requested: string): OutFolder {
     path,
     commit() {
       checkReplaceable(out, requested); // the build took its time
+      const old = join(work, 'old');
+      const hadOld = existsSync(out);
       inWords(requested, () => {
-        const old = join(work, 'old');
-        const hadOld = existsSync(out);
         if (hadOld) renameSync(out, old);
         try {
+          if (hadOld) checkOurs(old, requested);
           renameSync(path, out);
         } catch (error) {
-          if (hadOld) renameSync(old, out);
+          if (hadOld) putBack(old, out);
           throw error;
         }
       });
       rmSync(work, { recursive: true, force: true });
     },
     discard() {
-      rmSync(work, { recursive: true, force: true });
+      rmSync(path, { recursive: true, force: true });
+      if (existsSync(work) && readdirSync(work).length === 0) rmdirSync(work);
     },
   };
+}
+
+/** Where that fails, `discard` leaves the old result where it is. */
+function putBack(old: string, out: string): void {
+  try {
+    renameSync(old, out);
+  } catch (cause) {
+    const error = userError({
+      code: 'out-set-aside',
+      message: `the older result could not be put back: ${JSON.stringify(out)} was written meanwhile`,
+      where: old,
+      hint: 'All of it is there, unharmed: move it to where you want it.',
+    });
+    error.cause = cause;
+    throw error;
+  }
 }
 
 /** `sha256:` and the digest, as the manifest writes it. */
@@ -77,10 +98,25 @@ export function digestOf(bytes: Uint8Array): string {
 
 /** Files below the folder, by their paths with forward slashes, sorted. */
 export function filesBelow(folder: string): readonly string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'))
+  return leavesBelow(folder)
+    .filter(({ entry }) => !entry.isDirectory())
+    .map(({ name }) => name)
     .sort();
+}
+
+interface Leaf {
+  /** The path below the folder, with forward slashes. */
+  readonly name: string;
+  readonly entry: Dirent;
+}
+
+/** Files and empty folders; links are not followed, as Node's own recursion would. */
+function leavesBelow(folder: string, prefix = ''): readonly Leaf[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const name = `${prefix}${entry.name}`;
+    const inner = entry.isDirectory() ? leavesBelow(join(folder, entry.name), `${name}/`) : [];
+    return inner.length === 0 ? [{ name, entry }] : inner;
+  });
 }
 
 /** Where a link leads, that is replaced, not the link. */
@@ -107,9 +143,14 @@ function checkReplaceable(out: string, requested: string): void {
       hint: 'Give a folder inside it: --out build',
     });
   }
-  const found = inWords(requested, () => filesBelow(out));
-  if (found.length === 0) return;
-  if (!found.includes(manifestFile)) {
+  if (inWords(requested, () => readdirSync(out)).length > 0) checkOurs(out, requested);
+}
+
+/** `folder` holds what a build wrote to `requested`, and nothing else. */
+function checkOurs(folder: string, requested: string): void {
+  const manifest = join(folder, manifestFile);
+  // First of all: anything may lie below a folder that is not ours, and any amount of it.
+  if (lstatSync(manifest, { throwIfNoEntry: false })?.isFile() !== true) {
     throw userError({
       code: 'out-not-ours',
       message: `${JSON.stringify(requested)} is not empty, and no build of lm2mcu wrote it`,
@@ -117,10 +158,7 @@ function checkReplaceable(out: string, requested: string): void {
       hint: 'Give an empty or new folder, or one that an earlier build wrote: --out <dir>',
     });
   }
-  const { outputs } = readManifest(requested);
-  const foreign = found.filter(
-    (name) => name !== manifestFile && outputs[name] !== digestOf(readFileSync(join(out, name))),
-  );
+  const foreign = inWords(requested, () => foreignIn(folder));
   if (foreign.length === 0) return;
   const more = foreign.length > 5 ? ` and ${foreign.length - 5} more` : '';
   throw userError({
@@ -131,8 +169,25 @@ function checkReplaceable(out: string, requested: string): void {
   });
 }
 
+/** Paths of what the manifest does not name or names otherwise; an empty folder's ends in a slash. */
+function foreignIn(folder: string): readonly string[] {
+  const manifest = readManifest(folder);
+  const digests: Readonly<Record<string, string>> = {
+    ...manifest.outputs,
+    [manifestFile]: digestOf(new TextEncoder().encode(formatManifest(manifest))),
+  };
+  return leavesBelow(folder)
+    .filter(({ name, entry }) => {
+      const isKnown = entry.isFile() && Object.hasOwn(digests, name);
+      return !isKnown || digests[name] !== digestOf(readFileSync(join(folder, name)));
+    })
+    .map(({ name, entry }) => (entry.isDirectory() ? `${name}/` : name))
+    .sort();
+}
+
 function isInside(path: string, folder: string): boolean {
-  return `${path}${sep}`.startsWith(`${folder}${sep}`);
+  const way = relative(folder, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -144,6 +199,9 @@ const reasons: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long',
   EBUSY: 'it is a mount point',
   EXDEV: 'it is a mount point',
+  ENOENT: 'a part of it is gone',
+  ENOTEMPTY: 'it was written meanwhile',
+  EEXIST: 'it was written meanwhile',
 };
 
 /** What the file system refuses is the user's business, in words. */
