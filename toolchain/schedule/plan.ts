@@ -96,7 +96,7 @@ function paretoFront(plans: readonly PricedPlan[]): readonly PricedPlan[] {
   return front;
 }
 
-const tileRowChoices = [32, 16, 8, 4, 2, 1] as const;
+const tileRowChoices = [32, 24, 16, 12, 8, 6, 4, 3, 2, 1] as const;
 
 function candidates(graph: Graph<'float'>): readonly Plan[] {
   const heads = graph.nodes.flatMap((node) => (node.op === 'attention' ? [node.attrs.heads] : []));
