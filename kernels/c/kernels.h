@@ -119,9 +119,12 @@ typedef struct {
   lm_requant mix;                   /* scale(x) / scale(y) */
 } lm_attend_inputs;
 
-/* u, y: (rows, heads * width); x: (tokens, width); scratch: (tokens) */
+/* u, y: (rows, heads * width); x: (tokens, width); scratch: aligned to 4 bytes */
 void lm_attend_inputs_s16_s16(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows, lm_rows x,
                               int32_t tokens, uint8_t *scratch, int16_t *y, int32_t y_stride);
+void lm_attend_inputs_s16_s16_dsp(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows,
+                                  lm_rows x, int32_t tokens, uint8_t *scratch, int16_t *y,
+                                  int32_t y_stride);
 void lm_attend_inputs_s16_s16_mve(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows, lm_rows x,
                                   int32_t tokens, uint8_t *scratch, int16_t *y, int32_t y_stride);
 

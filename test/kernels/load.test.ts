@@ -38,9 +38,9 @@ test('scratch follows the shape', () => {
   const scratch = (family: string, features: readonly string[]) =>
     scratchBytes(selectKernel(table, family, 'int8', features), { inputs: 128, tokens: 100 });
   expect(scratch('linear', [])).toBe(0);
-  expect(scratch('linear', ['dsp'])).toBe(4 * 128);
+  expect(scratch('linear', ['dsp'])).toBe(256 + 4 * 128);
   expect(scratch('attention', [])).toBe(100);
-  expect(scratch('attention', ['dsp'])).toBe(4 + 4 * 128 + 4 * 100);
+  expect(scratch('attention', ['dsp'])).toBe(4 + 8 * 128 + 4 * 100);
   expect(scratch('attention', ['mve'])).toBe(93 + 3 * 100);
 });
 
@@ -68,4 +68,36 @@ test('bands of 64 outputs, in them groups of 32 inputs, filled up with zeros', (
     }
   }
   expect([...packWeights(kernel, weights, outputs, inputs)]).toEqual(expected);
+});
+
+test('pairs of outputs as halfwords low + 256 * high, inputs in the order of SXTB16', () => {
+  const kernel = selectKernel(table, 'linear', 'int8', ['dsp']);
+  for (const [outputs, inputs] of [
+    [4, 32],
+    [5, 37],
+    [1, 1],
+    [2, 512],
+  ] as const) {
+    const weights = Int8Array.from({ length: outputs * inputs }, (_, i) => ((i * 89) % 255) - 127);
+    const padded = Math.ceil(inputs / 32) * 32;
+    const packed = packWeights(kernel, weights, outputs, inputs);
+    expect(packed.length).toBe(Math.ceil(outputs / 2) * 2 * padded);
+    const halves = new DataView(packed.buffer);
+    for (let half = 0; half < packed.length / 2; half++) {
+      const input = ((half % padded) & ~3) + [0, 2, 1, 3][half % 4]!;
+      const output = 2 * Math.floor(half / padded);
+      const low = halves.getInt8(2 * half);
+      const high = (halves.getInt16(2 * half, true) - low) / 256;
+      const weightOf = (o: number) =>
+        o < outputs && input < inputs ? weights[o * inputs + input] : 0;
+      expect([low, high]).toEqual([weightOf(output), weightOf(output + 1)]);
+    }
+  }
+});
+
+test('rows too long for the sums of pairs stay rows, and -128 is no weight', () => {
+  const kernel = selectKernel(table, 'linear', 'int8', ['dsp']);
+  const long = new Int8Array(513).fill(3);
+  expect(packWeights(kernel, long, 1, 513)).toEqual(long);
+  expect(() => packWeights(kernel, Int8Array.of(-1, -128), 2, 1)).toThrow('-128');
 });
