@@ -6,6 +6,7 @@
 import { loadKernels } from '../kernels/load.ts';
 import { sectionNames } from './emit/c-constants.ts';
 import { emitModel, type SourceFile, sha256Of } from './emit/c-model.ts';
+import { libraryScratch } from './emit/library.ts';
 import type { Tokens } from './emulate/interpreter.ts';
 import { internalError, userError } from './errors.ts';
 import { type ImportedModel, importModel, type ModelCard } from './importers/index.ts';
@@ -45,11 +46,17 @@ export interface Example {
   readonly label?: string | undefined;
 }
 
+/** `library`: C sources for a project of the user's own, in `library/`; nothing is compiled. */
+export const emitKinds = ['firmware', 'library'] as const;
+export type EmitKind = (typeof emitKinds)[number];
+
 export interface CompileRequest {
   readonly modelPath: string;
   readonly pooling?: 'cls' | 'mean' | undefined;
   readonly target: Target;
   readonly maxTokens: number;
+  /** Without it `firmware`. */
+  readonly emit?: EmitKind | undefined;
   /** Without it `fits`. */
   readonly goal?: PlanGoal | undefined;
   /** Texts like those the model will see; null calibrates on random tokens. */
@@ -77,7 +84,11 @@ export interface Compiled {
 export function compile(request: CompileRequest): Compiled {
   const { target, maxTokens } = request;
   const kernels = loadKernels();
-  const scratchBytes = kernelScratch(kernels, target.core.features, maxTokens);
+  // A library is built for a core that is not known here: it has room for the kernels of every one.
+  const scratchBytes =
+    request.emit === 'library'
+      ? libraryScratch(kernels, maxTokens)
+      : kernelScratch(kernels, target.core.features, maxTokens);
   const { pooling } = request;
   const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
   checkMaxTokens(maxTokens, imported.card.maxPositions);

@@ -40,6 +40,7 @@ describe.each([
     target: loadTarget(target),
     maxTokens,
     calibration: null,
+    emit: 'library',
   });
   const files = emitLibrary(compiled);
   const root = join(folder, fixture);

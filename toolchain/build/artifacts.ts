@@ -8,17 +8,13 @@ import { dirname, join } from 'node:path';
 import { emitLibrary } from '../emit/library.ts';
 import { assertExhaustive } from '../errors.ts';
 import { packageVersion } from '../package-root.ts';
-import type { Compiled } from '../pipeline.ts';
+import type { Compiled, EmitKind } from '../pipeline.ts';
 import { buildReport } from '../report/build.ts';
 import { renderReport } from '../report/render.ts';
 import type { Report } from '../report/schema.ts';
 import { buildFirmware, type Firmware } from './firmware.ts';
 import { formatManifest, type Manifest, manifestFile } from './manifest.ts';
 import { digestOf, filesBelow } from './out-folder.ts';
-
-/** `library`: C sources for a project of the user's own, in `library/`; nothing is compiled. */
-export const emitKinds = ['firmware', 'library'] as const;
-export type EmitKind = (typeof emitKinds)[number];
 
 export interface ArtifactsRequest {
   readonly compiled: Compiled;

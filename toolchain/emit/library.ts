@@ -4,30 +4,34 @@
  * compiler takes the fastest kernels that its core has.
  */
 import { readFileSync } from 'node:fs';
-import { loadKernels } from '../../kernels/load.ts';
+import { type KernelTable, loadKernels } from '../../kernels/load.ts';
 import { packagePath, packageVersion } from '../package-root.ts';
 import type { Compiled } from '../pipeline.ts';
-import { type ScratchBytes, schedule } from '../schedule/schedule.ts';
+import type { ScratchBytes } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
 import { compileTokenizer } from '../tokenizer/compile.ts';
 import { emitModel, sha256Of } from './c-model.ts';
 import { anyCoreFeatures, sharedKernels } from './kernel-select.ts';
 import type { SourceFile } from './source-file.ts';
 
+/** The most scratch that any core's kernels take; kernels of all cores read the same weights. */
+export function libraryScratch(kernels: KernelTable, maxTokens: number): ScratchBytes {
+  const scratches = anyCoreFeatures.map((features) =>
+    kernelScratch(sharedKernels(kernels), features, maxTokens),
+  );
+  return (graph, node) => Math.max(...scratches.map((scratch) => scratch(graph, node)));
+}
+
+/** `compiled`: for a library (`emit` of the request), so that its arena has room for any core. */
 export function emitLibrary(compiled: Compiled): readonly SourceFile[] {
-  const kernels = sharedKernels(loadKernels());
-  const { program, planned, imported, target, graphBin } = compiled;
-  const { maxTokens } = program;
-  const scratches = anyCoreFeatures.map((core) => kernelScratch(kernels, core, maxTokens));
-  const most: ScratchBytes = (graph, node) =>
-    Math.max(...scratches.map((scratch) => scratch(graph, node)));
+  const { program, imported, target, graphBin } = compiled;
   const { sources } = emitModel({
-    program: schedule(program.graph, { ...planned.plan, maxTokens, scratchBytes: most }),
+    program,
     card: imported.card,
     tokenizer: compileTokenizer(imported.tokenizer),
     targetName: target.name,
     features: 'any-core',
-    kernels,
+    kernels: sharedKernels(loadKernels()),
     sha256: sha256Of(graphBin),
   });
   const code = [...sources, template('lm2mcu.h', 'lm2mcu.h')].map(({ path, content }) => ({

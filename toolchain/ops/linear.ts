@@ -113,6 +113,7 @@ function addProductsFloat(
 function quantizeLinear({
   inputs,
   quants,
+  inputDtype,
   output,
 }: QuantizeArgs<LinearAttrs>): Quantized<LinearInteger> {
   const [, weight, bias] = inputs as readonly [Tensor, Tensor, Tensor];
@@ -129,19 +130,26 @@ function quantizeLinear({
     for (let k = 0; k < columns; k++) {
       largest = Math.max(largest, Math.abs(weight.data[row * columns + k]!));
     }
-    const scale = largest === 0 ? 1 : largest / 127;
+    // Wide enough that the bias, in units of input.scale·scale, keeps well below its limit.
+    const leastScale = Math.abs(bias.data[row]!) / (input.scale * (biasLimit / 2));
+    const scale = Math.max(largest / 127, leastScale) || 1;
+    let magnitude = 0;
     let weightSum = 0;
     for (let k = 0; k < columns; k++) {
       const value = Math.round(weight.data[row * columns + k]! / scale);
       weights[row * columns + k] = value;
       weightSum += value;
+      magnitude += Math.abs(value);
     }
     scales[row] = scale;
     const realBias = Math.round(bias.data[row]! / (input.scale * scale));
     biases[row] = clamp(realBias - input.zeroPoint * weightSum, -biasLimit, biasLimit);
     const requant = toRequant((input.scale * scale) / output.quant.scale);
-    multipliers[row] = requant.multiplier;
-    shifts[row] = requant.shift;
+    const largestSum = Math.abs(biases[row]!) + magnitude * (dtypes[inputDtype].max + 1);
+    const mostShift = Math.floor(Math.log2(2 ** 31 / (largestSum + 1)));
+    // Sums that would leave int32 are far outside the output's range: they are clamped as they are.
+    multipliers[row] = requant.shift > mostShift ? 0x7fffffff : requant.multiplier;
+    shifts[row] = Math.min(requant.shift, mostShift);
   }
   const { min, max } = dtypes[output.dtype];
   return {

@@ -29,6 +29,8 @@ export interface QuantizeArgs<A> {
   readonly attrs: A;
   readonly inputs: readonly Tensor[];
   readonly quants: readonly (Affine | null)[];
+  /** Integer type of the first operand. */
+  readonly inputDtype: DType;
   readonly output: { readonly dtype: DType; readonly quant: Affine; readonly shape: Shape };
   /** What `observe` of the op returned over the calibration data (attention: |score| a head). */
   readonly observed: readonly number[] | null;

@@ -1,6 +1,7 @@
 /** Runs the float graph over the user's own texts and keeps what each tensor's values look like. */
 import { interpret, type Tokens } from '../emulate/interpreter.ts';
-import type { Graph, Matrix } from '../ir/graph.ts';
+import { type Lm2mcuError, userError } from '../errors.ts';
+import type { Graph, Matrix, Node } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 
 /** Values of one tensor: the range seen and a histogram over [−limit, limit). */
@@ -35,7 +36,7 @@ export function calibrate(
         histogram = { min: 0, max: 0, limit: 1 / 16, counts: new Float64Array(binCount) };
         tensors.set(node.output, histogram);
       }
-      addValues(histogram, out);
+      if (!addValues(histogram, out)) throw notFinite(node, index);
       const seen = opOf(node.op).observe?.(inputs, node.attrs, context);
       if (seen === undefined) return;
       const largest = internals.get(node.output) ?? seen.map(() => 0);
@@ -56,15 +57,27 @@ interface Histogram {
   readonly counts: Float64Array;
 }
 
-function addValues(histogram: Histogram, { data }: Matrix): void {
+/** False where a value is not finite. */
+function addValues(histogram: Histogram, { data }: Matrix): boolean {
   for (let index = 0; index < data.length; index++) {
     const value = data[index]!;
+    if (!Number.isFinite(value)) return false;
     if (value < histogram.min) histogram.min = value;
     if (value > histogram.max) histogram.max = value;
     while (Math.abs(value) >= histogram.limit) doubleLimit(histogram);
     const bin = Math.floor(((value / histogram.limit + 1) * binCount) / 2);
     histogram.counts[Math.min(bin, binCount - 1)]! += 1;
   }
+  return true;
+}
+
+function notFinite({ name }: Node, example: number): Lm2mcuError {
+  return userError({
+    code: 'not-finite',
+    message: `the float model computes infinity or NaN on calibration text ${example + 1}`,
+    where: name,
+    hint: 'The weights have diverged: take a checkpoint whose outputs are finite in PyTorch too.',
+  });
 }
 
 /** Twice the range in the same number of bins: neighbours are joined around the middle. */

@@ -67,6 +67,7 @@ function quantizeNode(
     attrs: node.attrs,
     inputs: node.inputs.map((name) => tensorOf(graph, name)),
     quants: node.inputs.map((name) => quants.get(name)?.quant ?? null),
+    inputDtype: integerDtype(graph, tensorOf(graph, node.inputs[0]!)),
     output: { ...output, shape: tensorOf(graph, node.output).shape },
     observed: calibration.internals.get(node.output) ?? null,
   });
@@ -115,19 +116,19 @@ function activationQuant(
 ): Affine {
   const levels = symmetric ? 254 : 255;
   const [min, max] = bestRange(seen, levels, symmetric, useful);
-  const scale = Math.max((max - min) / levels, smallestScale);
+  const scale = (max - min) / levels || scaleOfZero;
   const zeroPoint = symmetric
     ? 0
     : Math.min(127, Math.max(-128, Math.round(-128 - min / scale) + 0));
   return { kind: 'affine', scale, zeroPoint };
 }
 
-/** Keeps a tensor that is always zero from dividing by zero. */
-const smallestScale = 1e-9;
+/** Of a tensor that is always zero; small, for biases behind it are counted in its units. */
+const scaleOfZero = 2 ** -12;
 
 /** int16, zero point 0, with room for twice the largest value of the calibration data. */
 function wideQuant({ min, max }: Observed): Affine {
-  const scale = Math.max((2 * Math.max(-min, max)) / 32767, smallestScale);
+  const scale = (2 * Math.max(-min, max)) / 32767 || scaleOfZero;
   return { kind: 'affine', scale, zeroPoint: 0 };
 }
 

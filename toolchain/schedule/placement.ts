@@ -24,7 +24,7 @@ export function arenaRegion(target: Target): {
 } {
   const ram = target.regions.filter(({ kind }) => kind === 'sram' || kind === 'tcm');
   const free = (region: MemoryRegion): number =>
-    region.sizeBytes - (region.name === target.dataRegion ? ramReserveBytes : 0);
+    Math.max(0, region.sizeBytes - (region.name === target.dataRegion ? ramReserveBytes : 0));
   const region = ram.reduce((a, b) => (free(b) > free(a) ? b : a));
   return { region, availableBytes: free(region) };
 }
@@ -39,7 +39,7 @@ export function placeConstants(
     ({ kind, name }) => (kind === 'flash' || kind === 'nor') && name !== code.name,
   );
   const free = new Map([code, ...external].map(({ name, sizeBytes }) => [name, sizeBytes]));
-  free.set(code.name, code.sizeBytes - codeReserveBytes);
+  free.set(code.name, Math.max(0, code.sizeBytes - codeReserveBytes));
   const placed: Partial<Record<ConstantPart, string>> = {};
   for (const part of constantParts) {
     const region = [...free].find(([, bytes]) => bytes >= sizes[part]);
@@ -58,7 +58,7 @@ function doesNotFit(sizes: ConstantSizes, part: ConstantPart, free: ReadonlyMap<
   return userError({
     code: 'does-not-fit',
     message: `the model's ${part} does not fit in flash (${list.join(', ')}; together ${total.toLocaleString('en-US')} B)`,
-    where: `region ${region}, after code and the parts before it`,
+    where: `region ${region}, after ${codeReserveBytes / 1024} KiB for code and the parts before it`,
     neededBytes: sizes[part],
     availableBytes,
     hint:

@@ -124,20 +124,22 @@ function sketch({ graph, maxTokens, scratchBytes }: PlanRequest, plan: Plan): Pr
 }
 
 function doesNotFit(
-  { availableBytes, maxTokens, regionName, goal }: PlanRequest,
-  { arenaBytes }: PricedPlan,
+  request: PlanRequest,
+  { arenaBytes, plan }: PricedPlan,
   program: Program,
 ): Lm2mcuError {
+  const { availableBytes, maxTokens, regionName, goal } = request;
   const which = goal === 'fastest' ? 'fastest' : 'smallest';
-  const tokens = suggestTokens(arenaBytes / maxTokens, availableBytes);
-  const hint = goal === 'fastest' ? '--plan fits' : `--max-tokens ${tokens}`;
+  const fewer = goal === 'fastest' ? null : mostTokens(request, plan);
+  const flag = goal === 'fastest' ? '--plan fits' : `--max-tokens ${fewer}`;
+  const tryFlag = goal !== 'fastest' && fewer === null ? 'Use' : `Try ${flag}, or`;
   return userError({
     code: 'does-not-fit',
     message: `${maxTokens} tokens need ${arenaBytes.toLocaleString('en-US')} bytes of activation memory, with the ${which} plan`,
     where: `region ${regionName}; the peak is in ${peakOf(program)}`,
     neededBytes: arenaBytes,
     availableBytes: Math.max(0, availableBytes),
-    hint: `Try ${hint}, or a --target with more SRAM.`,
+    hint: `${tryFlag} a --target with more SRAM.`,
   });
 }
 
@@ -158,7 +160,15 @@ export function peakOf(program: Program): string {
   return worst.name;
 }
 
-/** Arenas grow linearly with the tokens; rounded down to a multiple of 8. */
-function suggestTokens(bytesPerToken: number, availableBytes: number): number {
-  return Math.max(8, Math.floor((availableBytes * 0.97) / bytesPerToken / 8) * 8);
+/** The most tokens, in steps of 8, for which the plan fits; null if it never does. */
+function mostTokens(request: PlanRequest, plan: Plan): number | null {
+  for (
+    let maxTokens = Math.floor((request.maxTokens - 1) / 8) * 8;
+    maxTokens >= 8;
+    maxTokens -= 8
+  ) {
+    const { arenaBytes } = sketch({ ...request, maxTokens }, plan);
+    if (arenaBytes <= request.availableBytes) return maxTokens;
+  }
+  return null;
 }
