@@ -43,7 +43,10 @@ export function sampleCases(kernel: Kernel, count: number, seed: number): Case[]
 }
 
 /** Below, at, above and between multiples of every block size. */
-const widths = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 31, 32, 33, 36, 48, 63, 64, 65, 100];
+const widths = [
+  ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 31, 32, 33, 36, 48, 63, 64, 65, 100],
+  ...[127, 128, 130],
+];
 
 const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   linear: (kernel) => linearCase(kernel, randomLinear(kernel)),
