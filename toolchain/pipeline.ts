@@ -21,6 +21,7 @@ import { fuseTable } from './passes/fuse-table.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
 import { rowDemand } from './passes/row-demand.ts';
 import { splitHeads } from './passes/split-heads.ts';
+import { trimPositions } from './passes/trim-positions.ts';
 import { calibrate } from './quantize/calibrate.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
@@ -107,7 +108,7 @@ export function compile(request: CompileRequest): Compiled {
     scratchBytes,
     instructions: (program) => programInstructions(program, maxTokens, kernels, target),
   });
-  const planGraph = realizePlan(floatGraph, planned.plan);
+  const planGraph = realizePlan(floatGraph, planned.plan, maxTokens);
 
   const examples = calibrationTokens(request, imported, tokenizer.idOrder);
   const calibration = calibrate(planGraph, examples, (done, total) =>
@@ -175,13 +176,20 @@ export function simplify(imported: Graph<'float'>, idOrder: Int32Array): Graph<'
 /** The float graph that a stored model was quantized from. */
 export function floatGraphOf(
   imported: Graph<'float'>,
-  { idOrder, plan }: Pick<StoredModel, 'idOrder' | 'plan'>,
+  { idOrder, plan, maxTokens }: Pick<StoredModel, 'idOrder' | 'plan' | 'maxTokens'>,
 ): Graph<'float'> {
-  return realizePlan(simplify(imported, idOrder), plan);
+  return realizePlan(simplify(imported, idOrder), plan, maxTokens);
 }
 
-function realizePlan(graph: Graph<'float'>, { headGroups }: Plan): Graph<'float'> {
-  return splitHeads(graph, () => headGroups);
+function realizePlan(
+  graph: Graph<'float'>,
+  { headGroups }: Plan,
+  maxTokens: number,
+): Graph<'float'> {
+  return trimPositions(
+    splitHeads(graph, () => headGroups),
+    maxTokens,
+  );
 }
 
 /** Only ops with a kernel are left, element-wise tables joined with the linear before them. */

@@ -10,11 +10,13 @@ import type { Graph } from '../../toolchain/ir/graph.ts';
 import { parseGraphText, printGraph } from '../../toolchain/ir/text.ts';
 import { type AnyGraph, verify, violationsOf } from '../../toolchain/ir/verify.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
+import { absorbAttention } from '../../toolchain/passes/absorb-attention.ts';
 import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { reorderVocabulary } from '../../toolchain/passes/reorder-vocabulary.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { splitHeads } from '../../toolchain/passes/split-heads.ts';
+import { trimPositions } from '../../toolchain/passes/trim-positions.ts';
 
 type Run = (graph: AnyGraph, argument: string) => AnyGraph;
 
@@ -23,6 +25,8 @@ const runs: Readonly<Record<string, Run>> = {
   [fuseLayerNorm.name]: (graph) => fuseLayerNorm.run(asFloat(graph)),
   [rowDemand.name]: (graph) => rowDemand.run(asFloat(graph)),
   'split-heads': (graph, groups) => splitHeads(asFloat(graph), () => Number(groups)),
+  'absorb-attention': (graph) => absorbAttention.run(asFloat(graph)),
+  'trim-positions': (graph, tokens) => trimPositions(asFloat(graph), Number(tokens)),
   'reorder-vocabulary': (graph, ids) =>
     reorderVocabulary(asFloat(graph), Int32Array.from(ids.split(' '), Number)),
   'fuse-table': (graph) => {

@@ -46,7 +46,7 @@ export interface Buffer {
   readonly rows: number;
   readonly columns: number;
   readonly sizeBytes: number;
-  /** In the arena; a multiple of 8. */
+  /** In the arena; a multiple of 8, but for what shares the bytes of another. */
   readonly offset: number;
   /** First and last call, counted through the program, between which its bytes are in use. */
   readonly firstCall: number;

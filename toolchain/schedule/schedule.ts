@@ -210,7 +210,9 @@ class Layout {
     const place = this.placeOf(node.output, segment);
     if (!this.buffers.has(place.buffer)) this.openFor(node, place.buffer, segment, tileRows);
     const buffer = this.buffers.get(place.buffer)!;
-    if (!buffer.tensors.includes(node.output)) buffer.tensors.push(node.output);
+    const join = this.joinOf(node.output);
+    const held = join === null ? [node.output] : [node.output, join.output];
+    for (const name of held) if (!buffer.tensors.includes(name)) buffer.tensors.push(name);
     return { ...place, rows: 'tile', ...this.columnsOf(node.output) };
   }
 
