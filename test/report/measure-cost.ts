@@ -60,7 +60,7 @@ const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => S
       ),
     ),
   attention: (kernel, block) =>
-    [1, 2, 16].flatMap((rows) =>
+    [block, 2 * block, 6 * block].flatMap((rows) =>
       [32, 64, 128].flatMap((tokens) =>
         [
           [1, 64],
