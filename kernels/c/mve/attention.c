@@ -153,10 +153,10 @@ static void clear(uint8_t *bytes, int32_t count) {
       : "q0", "lr", "memory");
 }
 
-/* turned (quads of tokens, 16, 4) = v (tokens, at most 16); 14 instructions for 64 values. */
-static int8_t *turn_quads(const int8_t *const v[4], int32_t step, int32_t columns, int32_t quads,
-                          int8_t *turned) {
-  const int8_t *a = v[0], *b = v[1], *c = v[2], *d = v[3];
+/* turned (quads, 16, 4) = v: quads of tokens, at most 16 columns; 14 instructions for 64 values. Rows
+ * of a quad lie `next` apart. */
+static void turn_quads(lm_rows v, int32_t next, int32_t columns, int32_t quads, void *turned) {
+  const int8_t *a = v.data, *b = a + v.stride, *c = b + next, *d = c + next;
   __asm volatile(
       "vctp.8 %[columns]\n\t"
       "wls lr, %[n], 1f\n"
@@ -177,22 +177,18 @@ static int8_t *turn_quads(const int8_t *const v[4], int32_t step, int32_t column
       "le lr, 2b\n"
       "1:"
       : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [to] "+r"(turned)
-      : [columns] "r"(columns), [n] "r"(quads), [step] "r"(4 * step)
+      : [columns] "r"(columns), [n] "r"(quads), [step] "r"(4 * v.stride)
       : "q0", "q1", "q2", "q3", "lr", "memory");
-  return turned;
 }
 
-/* The same of any number of tokens; those behind the last are copies of it. */
-static void turn(lm_rows v, int32_t tokens, int32_t columns, int8_t *turned) {
-  const int8_t *quad[4] = {v.data, v.data + v.stride, v.data + 2 * v.stride,
-                           v.data + 3 * v.stride};
-  const int32_t rest = tokens & 3;
-  if (tokens >= 4) turned = turn_quads(quad, v.stride, columns, tokens >> 2, turned);
-  if (rest == 0) return;
-  for (int32_t i = 0; i < 4; i++) {
-    quad[i] = v.data + ((tokens & ~3) + lm_min(i, rest - 1)) * v.stride;
-  }
-  turn_quads(quad, v.stride, columns, 1, turned);
+/* The same of fewer than 32 tokens. What stands for those behind the last weighs nothing. */
+LM_NOINLINE static void turn_rest(lm_rows v, int32_t tokens, int32_t columns, int32_t *turned) {
+  const int32_t whole = tokens & ~3;
+  turn_quads(v, v.stride, columns, whole >> 2, turned);
+  if (whole == tokens) return;
+  const bool two = tokens - whole >= 2;
+  const lm_rows rest = {v.data + whole * v.stride, two ? v.stride : 0};
+  turn_quads(rest, tokens - whole == 3 ? v.stride : 0, columns, 1, turned + whole * 4);
 }
 
 /* Byte offsets of 16 tokens of a column of `turned`, less a pair of columns. */
@@ -217,13 +213,13 @@ static const int32_t tokens_before[4] = {-8, 56, 120, 184};
          "stm %[sums]!, {r0, r2, r4, r6, r8, r10}\n\t"
 
 /* sums (pairs of columns, 3, 2) = or += weights of 32 tokens * turned values */
-static void set_values(lm_rows x, int32_t rows, const int8_t *w, int32_t pairs, int32_t *sums) {
+static void set_values(lm_rows x, int32_t rows, const int32_t *w, int32_t pairs, int32_t *sums) {
   const int32_t left = LM_GROUP;
   const int32_t *step = tokens_before;
   LM_PRODUCTS(TURNED_SETUP, TURNED_PAIR("vmladav.s8", ""));
 }
 
-static void add_values(lm_rows x, int32_t rows, const int8_t *w, int32_t pairs, int32_t *sums) {
+static void add_values(lm_rows x, int32_t rows, const int32_t *w, int32_t pairs, int32_t *sums) {
   const int32_t left = LM_GROUP;
   const int32_t *step = tokens_before;
   LM_PRODUCTS(TURNED_SETUP, TURNED_PAIR("vmladava.s8", LM_BEFORE_3));
@@ -233,12 +229,17 @@ static void add_values(lm_rows x, int32_t rows, const int8_t *w, int32_t pairs, 
 static void mix_columns(const row_block *block, lm_rows v, int32_t columns, const lm_requant *mix,
                         int32_t zero_point, int8_t *y, int32_t y_stride) {
   int32_t sums[COLUMNS * ROWS];
-  int8_t turned[LM_GROUP * COLUMNS];
+  int32_t turned[LM_GROUP * COLUMNS / 4]; /* (quads of tokens, columns, 4) bytes */
   const int32_t pairs = (columns + 1) >> 1;
   for (int32_t key = 0; key < block->keys; key += LM_GROUP) {
     const lm_rows values = {v.data + key * v.stride, v.stride};
     const lm_rows weights = {(const int8_t *)block->scores + key, block->stride};
-    turn(values, lm_min(LM_GROUP, block->keys - key), columns, turned);
+    const int32_t tokens = block->keys - key;
+    if (tokens >= LM_GROUP) {
+      turn_quads(values, v.stride, columns, LM_GROUP / 4, turned);
+    } else {
+      turn_rest(values, tokens, columns, turned);
+    }
     if (key == 0) {
       set_values(weights, block->rows, turned, pairs, sums);
     } else {
