@@ -1,4 +1,5 @@
 /** What other programs rely on: the files of a build, the JSON of each command, what is never lost. */
+import { execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
   cpSync,
@@ -221,6 +222,7 @@ test('heads: a label a token, an embedding', async () => {
   expect(tags.tokenLabels).toHaveLength(tags.tokens);
   expect(tags.logits).toHaveLength(tags.tokens);
   await json(build('embed-tanh-bf16', 'vector', '--emit', 'library', '--pooling', 'mean'));
+  rmSync(at('vector', 'manifest.json'));
   const vector = await json(['run', 'vector', '--text', 'one two three']);
   expect(vector.embedding.every(Number.isFinite)).toBe(true);
   const { accuracy, agreement, maxLogitError } = await json([
@@ -228,6 +230,42 @@ test('heads: a label a token, an embedding', async () => {
   ]);
   expect([accuracy, agreement]).toEqual([null, null]);
   expect(maxLogitError).toBeGreaterThan(0);
+});
+
+test('eval pools the float model as the built one, with nothing but graph.bin', async () => {
+  const errors: number[] = [];
+  for (const pooling of ['mean', 'cls']) {
+    await json(build('embed-tanh-bf16', pooling, '--emit', 'library', '--pooling', pooling));
+    rmSync(at(pooling, 'manifest.json'));
+    const args = ['eval', pooling, '--data', 'data.jsonl', '--model', 'embed-tanh-bf16'];
+    errors.push((await json(args)).maxLogitError);
+  }
+  expect(Math.max(...errors)).toBeLessThan(0.3);
+});
+
+test('calibration texts may come from a pipe', async () => {
+  execFileSync('mkfifo', [at('pipe')]);
+  const writer = spawn('cp', [at('data.jsonl'), at('pipe')]);
+  await json(build('seqcls-gelu', 'piped', '--emit', 'library', '--calibrate', 'pipe'));
+  writer.kill();
+  const { inputs } = JSON.parse(readFileSync(at('piped', 'manifest.json'), 'utf8'));
+  expect(inputs.calibrate).toBe(digestOf(readFileSync(at('data.jsonl'))));
+});
+
+test.each<[readonly string[], boolean]>([
+  [['--json'], true],
+  [['--json=true'], true],
+  [['--json', 'true'], true],
+  [['--json=false'], false],
+  [['--json', '--json=false'], false],
+])('%j: JSON is %s', async (flags, isJson) => {
+  for (const args of [
+    ['targets', 'nrf52840-dk'],
+    ['targets', 'nowhere'],
+  ]) {
+    const { stdout } = await lm2mcu([...args, ...flags], folder.path);
+    expect(stdout.startsWith('{')).toBe(isJson);
+  }
 });
 
 test.skipIf(process.getuid?.() === 0)('a folder that may not be written to', async () => {

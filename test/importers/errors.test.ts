@@ -75,6 +75,7 @@ const cases: Readonly<Record<string, Files>> = {
   'other activation': config({ hidden_act: 'silu' }),
   'heads do not divide': config({ num_attention_heads: 4 }),
   'labels with a gap': config({ id2label: { 0: 'no', 2: 'yes' } }),
+  'labels that are the same': config({ id2label: { 0: 'yes', 1: 'yes' } }),
   'no labels': config({ id2label: {} }),
   'no tokenizer': without(base, 'vocab.txt'),
   'a row missing': { ...base, 'vocab.txt': utf8(`${textOf(base['vocab.txt'])}one\n`) },

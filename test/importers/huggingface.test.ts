@@ -43,6 +43,7 @@ test('the card', () => {
     kind: 'classification',
     labels: ['no', 'yes'],
     scores: 'softmax',
+    pooling: null,
     maxPositions: 33,
     vocabularySize: 197,
     parameters: splitSafetensors(base['model.safetensors']!)[1].length / 4,
@@ -52,6 +53,9 @@ test('the card', () => {
     labels: ['O', 'B-THING', 'I-THING'],
   });
   expect(read(embedding).card).toMatchObject({ kind: 'embedding', labels: null, scores: 'none' });
+  for (const pooling of ['cls', 'mean'] as const) {
+    expect(read(embedding, { pooling }).card.pooling).toBe(pooling);
+  }
 });
 
 test('a folder is named after itself, unless told otherwise', () => {

@@ -1,11 +1,10 @@
 /** `lm2mcu build`: a model to firmware, or to a C library, in a folder. */
-import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { emitKinds, writeArtifacts } from '../build/artifacts.ts';
+import { writeArtifacts } from '../build/artifacts.ts';
 import type { Manifest } from '../build/manifest.ts';
 import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
-import { type Compiled, compile } from '../pipeline.ts';
+import { type Compiled, compile, emitKinds } from '../pipeline.ts';
 import { renderReport } from '../report/render.ts';
 import { planGoals } from '../schedule/plan.ts';
 import { listTargets, loadTarget, type Target } from '../targets.ts';
@@ -80,7 +79,7 @@ export const buildCommand = defineCommand({
   ) {
     const { progress, color } = context;
     const target = findTarget(targetName);
-    const examples = calibrate === undefined ? null : readExamples(calibrate);
+    const calibration = calibrate === undefined ? null : readExamples(calibrate);
     const outDir = out ?? `${basename(resolve(model))}-${target.name}`;
     checkOutFolder(outDir);
     progress.report('read the model');
@@ -88,9 +87,10 @@ export const buildCommand = defineCommand({
       modelPath: model,
       target,
       maxTokens,
-      calibration: examples,
+      calibration: calibration?.examples ?? null,
       pooling,
       goal: plan,
+      emit,
       progress: progress.report,
     });
     const folder = openOutFolder(outDir);
@@ -102,7 +102,7 @@ export const buildCommand = defineCommand({
         folder: folder.path,
         emit,
         options: { target: target.name, maxTokens, pooling: pooling ?? null, plan },
-        inputs: inputsOf(compiled, target, calibrate),
+        inputs: inputsOf(compiled, target, calibration?.digest),
       });
       folder.commit();
       return {
@@ -132,11 +132,11 @@ export function findTarget(name: string): Target {
 function inputsOf(
   { imported }: Compiled,
   target: Target,
-  calibrate: string | undefined,
+  calibrationDigest: string | undefined,
 ): Manifest['inputs'] {
   return {
     model: `sha256:${imported.card.sha256}`,
     target: digestOf(new TextEncoder().encode(JSON.stringify(target))),
-    ...(calibrate === undefined ? {} : { calibrate: digestOf(readFileSync(calibrate)) }),
+    ...(calibrationDigest === undefined ? {} : { calibrate: calibrationDigest }),
   };
 }

@@ -1,12 +1,9 @@
 /** `lm2mcu eval`: how good a built model is on labelled texts, beside the float model. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { readManifest } from '../build/manifest.ts';
 import { type Answer, executorKinds } from '../emulate/executor.ts';
 import { interpret } from '../emulate/interpreter.ts';
 import type { RunnableModel } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
-import { type ImportedModel, type ImportOptions, importModel } from '../importers/index.ts';
+import { type ImportedModel, importModel } from '../importers/index.ts';
 import { compactEncoder, type Example, floatGraphOf } from '../pipeline.ts';
 import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
@@ -60,7 +57,7 @@ export const evalCommand = defineCommand({
     ],
   ],
   async run({ dir, data, model: modelPath, on, limit, price }, { progress, onInterrupt }) {
-    const all = readExamples(data);
+    const { examples: all } = readExamples(data);
     const examples = limit === undefined ? all : all.slice(0, checkLimit(limit));
     const executor = await openBuilt(dir, on);
     const release = onInterrupt(() => void executor.close());
@@ -176,13 +173,8 @@ function classOf({ label, where }: LabelledExample, { card, graph }: RunnableMod
 
 /** Imports the model again; it must be the one that was built. */
 function importBuilt(dir: string, modelPath: string, built: RunnableModel): ImportedModel {
-  const pooling = existsSync(join(dir, 'manifest.json'))
-    ? readManifest(dir).options['pooling']
-    : null;
-  const imported = importModel(
-    modelPath,
-    typeof pooling === 'string' ? { pooling: pooling as ImportOptions['pooling'] & string } : {},
-  );
+  const { pooling } = built.card;
+  const imported = importModel(modelPath, pooling === null ? {} : { pooling });
   if (imported.card.sha256 === built.card.sha256) return imported;
   throw userError({
     code: 'other-model',

@@ -1,6 +1,7 @@
 /** `data.jsonl`: a text a line, `{"text": …, "label": …, "text_pair": …}`, as typed data. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { digestOf } from '../build/out-folder.ts';
 import { userError } from '../errors.ts';
 import type { Example } from '../pipeline.ts';
 
@@ -15,13 +16,20 @@ export interface LabelledExample extends Example {
   readonly where: string;
 }
 
+export interface ExampleFile {
+  readonly examples: readonly LabelledExample[];
+  /** Of the bytes that were read: a pipe gives them once. */
+  readonly digest: string;
+}
+
 /** Other keys are left alone; empty lines are skipped. */
-export function readExamples(path: string): readonly LabelledExample[] {
-  const lines = readText(path).split('\n');
+export function readExamples(path: string): ExampleFile {
+  const { text, digest } = readText(path);
+  const lines = text.split('\n');
   const examples = lines.flatMap((line, index) =>
     line.trim() === '' ? [] : [parseLine(line, `${path}:${index + 1}`)],
   );
-  if (examples.length > 0) return examples;
+  if (examples.length > 0) return { examples, digest };
   throw userError({
     code: 'no-examples',
     message: `${JSON.stringify(path)} has no texts`,
@@ -33,9 +41,11 @@ export function readExamples(path: string): readonly LabelledExample[] {
 const lineForm =
   'Each line is one JSON object: {"text": "…", "label": "…"}, for pairs with "text_pair".';
 
-function readText(path: string): string {
+function readText(path: string): { readonly text: string; readonly digest: string } {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+    const bytes = readFileSync(path);
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return { text, digest: digestOf(bytes) };
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : '';
     const reasons: Readonly<Record<string, string>> = {

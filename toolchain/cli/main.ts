@@ -16,7 +16,7 @@ await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
   // Before parsing: a flag that cannot be parsed is answered in JSON too.
-  const wantsJson = args.includes('--json');
+  const wantsJson = isAskedFor('json', args);
   ignoreClosedPipes();
   const progress = createProgress(process.stderr);
   const color = process.stdout.isTTY === true && process.stdout.hasColors();
@@ -38,6 +38,15 @@ async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     fail(error);
   }
+}
+
+/** As yargs reads a flag without a value: the last one counts. */
+function isAskedFor(flag: string, args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  const words = end < 0 ? args : args.slice(0, end);
+  const last = words.findLastIndex((word) => word === `--${flag}` || word.startsWith(`--${flag}=`));
+  if (words[last] === `--${flag}`) return words[last + 1] !== 'false';
+  return words[last] === `--${flag}=true`;
 }
 
 /** The chosen command's output, or the help that was asked for. */

@@ -33,6 +33,8 @@ export const modelCardSchema = z.strictObject({
   labels: z.array(z.string()).readonly().nullable(),
   /** How logits become scores: over all classes, class by class, or not at all (regression). */
   scores: z.enum(['softmax', 'sigmoid', 'none']),
+  /** How an embedding is made of its rows; null for other heads. */
+  pooling: z.enum(['cls', 'mean']).nullable(),
   maxPositions: z.number(),
   /** Weights read, before any optimization. */
   parameters: z.number(),
@@ -82,6 +84,7 @@ export function importHuggingFace(
       kind: architectures[architecture],
       labels: head.labels,
       scores: scoresOf(config, head.labels),
+      pooling: head.pooling,
       maxPositions: config.max_position_embeddings,
       parameters: weights.parameters(),
       sha256: files.sha256(),
@@ -330,6 +333,7 @@ function buildLinear(
 interface Head {
   readonly output: string;
   readonly labels: readonly string[] | null;
+  readonly pooling: Pooling | null;
 }
 
 function buildHead(
@@ -344,7 +348,7 @@ function buildHead(
   const classify = (rows: string): Head => {
     const labels = labelsOf(config, weights);
     const output = buildLinear(builder, weights, 'classifier', rows, labels.length, width);
-    return { output, labels };
+    return { output, labels, pooling: null };
   };
   switch (architecture) {
     case 'BertForSequenceClassification': {
@@ -356,11 +360,12 @@ function buildHead(
     case 'BertForTokenClassification':
       return classify(x);
     case 'BertModel': {
+      const chosen = pooling();
       const output =
-        pooling() === 'cls'
+        chosen === 'cls'
           ? builder.node('selectRow', 'pooling', [x], { which: 'first' })
           : builder.node('meanRows', 'pooling', [x], {});
-      return { output, labels: null };
+      return { output, labels: null, pooling: chosen };
     }
   }
 }
@@ -379,7 +384,7 @@ function labelsOf({ id2label }: Config, weights: WeightLoader): readonly string[
       hint: 'Take the config.json that was saved with these weights.',
     });
   }
-  return Array.from({ length: count }, (_, index) => {
+  const labels = Array.from({ length: count }, (_, index) => {
     if (id2label == null) return `LABEL_${index}`;
     if (Object.hasOwn(id2label, String(index))) return id2label[String(index)]!;
     throw userError({
@@ -388,6 +393,21 @@ function labelsOf({ id2label }: Config, weights: WeightLoader): readonly string[
       where: 'config.json, id2label',
       hint: 'Its keys are the class numbers from 0, without a gap.',
     });
+  });
+  checkDistinct(labels);
+  return labels;
+}
+
+/** Answers name their class by its label. */
+function checkDistinct(labels: readonly string[]): void {
+  const again = labels.findIndex((label, index) => labels.indexOf(label) < index);
+  if (again < 0) return;
+  const label = labels[again]!;
+  throw userError({
+    code: 'bad-config',
+    message: `id2label calls both class ${labels.indexOf(label)} and class ${again} ${quote(label)}`,
+    where: 'config.json, id2label',
+    hint: 'Give each class a label of its own.',
   });
 }
 
