@@ -163,6 +163,8 @@ export type Uart = z.infer<typeof uartSchema>;
  * at addresses of the emulated machine, with that machine's UART, clock and counter.
  */
 export interface Emulation {
+  /** The board is emulated; no image of another machine is needed. */
+  readonly isItself: boolean;
   readonly machine: string;
   readonly board: Board;
   readonly regions: readonly MemoryRegion[];
@@ -189,7 +191,7 @@ export function listTargets(): readonly string[] {
 
 function emulationOf(board: Board): Emulation | undefined {
   if (board.machine !== undefined) {
-    return { machine: board.machine, board, regions: board.regions };
+    return { isItself: true, machine: board.machine, board, regions: board.regions };
   }
   const twin = board.twin;
   if (twin === undefined) return undefined;
@@ -211,7 +213,7 @@ function emulationOf(board: Board): Emulation | undefined {
   if (findOverlap(regions) !== undefined) {
     throw badBoard(board.name, [`twin: ${findOverlap(regions)} overlap`]);
   }
-  return { machine: emulated.machine, board: emulated, regions };
+  return { isItself: false, machine: emulated.machine, board: emulated, regions };
 }
 
 function loadBoard(name: string): Board {

@@ -51,6 +51,11 @@ describe.skipIf(!hasCompiler)('image', () => {
     expect(firmware.image.stackBytes).toBe(firmware.stack.bytes + 16);
   });
 
+  test('a board that is named like its twin gets an image for the twin', async () => {
+    const { emulatorElfPath } = await buildFake({ ...nrf, name: nrf.emulation!.board.name });
+    expect(emulatorElfPath).toMatch(/firmware-twin\.elf$/);
+  });
+
   test('sections and sizes agree with binutils', async () => {
     const { elfPath, image } = await buildFake(disco, {}, inNor);
     const table = execFileSync('arm-none-eabi-readelf', ['-SW', elfPath], { encoding: 'utf8' });
@@ -141,7 +146,7 @@ describe.skipIf(!hasCompiler)('errors', () => {
         where: 'sram',
         neededBytes: expect.any(Number),
         availableBytes: 262_144,
-        hint: 'Fewer tokens (--max-tokens) save RAM; a smaller vocabulary or more compression saves flash.',
+        hint: 'Fewer tokens (--max-tokens) save RAM; a smaller vocabulary or a --target with NOR flash saves flash.',
       },
     });
     const { neededBytes } = (await build.catch((error) => error)).details;

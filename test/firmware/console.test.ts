@@ -187,7 +187,11 @@ describe.skipIf(!hasEmulator)('when the firmware goes wrong', () => {
     const open = openQemuConsole({ target: { ...m4, emulation: undefined }, elfPath: '' });
     await expect(open).rejects.toMatchObject({
       kind: 'user',
-      details: { code: 'no-emulator', message: 'mps2-an386 has no emulated twin' },
+      details: {
+        code: 'no-emulator',
+        message: 'mps2-an386 has no emulated twin',
+        hint: 'Run it here with --on interpreter, or name a twin in its board file.',
+      },
     });
   });
 

@@ -135,7 +135,7 @@ function machineOfBoard(target: Target): Machine {
 
 function machineOfTwin(target: Target): Machine | undefined {
   const emulation = target.emulation;
-  if (emulation === undefined || emulation.board.name === target.name) return undefined;
+  if (emulation === undefined || emulation.isItself) return undefined;
   const { board, regions } = emulation;
   const parts = [
     'counter',
@@ -320,6 +320,6 @@ function explainLinkError(error: unknown, regions: readonly MemoryRegion[]): unk
     where: first.region.name,
     neededBytes: first.needed,
     availableBytes: first.region.sizeBytes,
-    hint: 'Fewer tokens (--max-tokens) save RAM; a smaller vocabulary or more compression saves flash.',
+    hint: 'Fewer tokens (--max-tokens) save RAM; a smaller vocabulary or a --target with NOR flash saves flash.',
   });
 }

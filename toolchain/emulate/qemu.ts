@@ -24,7 +24,7 @@ export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise
     throw userError({
       code: 'no-emulator',
       message: `${target.name} has no emulated twin`,
-      hint: 'Run it on the board (--on PORT), or name a twin in its board file.',
+      hint: 'Run it here with --on interpreter, or name a twin in its board file.',
     });
   }
   return openProcessConsole({
