@@ -4,6 +4,7 @@ import {
   appendFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -11,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { digestOf, filesBelow } from '../../toolchain/build/out-folder.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { hasCompiler, hasEmulator } from '../firmware/fake-firmware.ts';
@@ -192,6 +193,41 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
     expect([code, JSON.parse(stdout).error.code]).toEqual([2, expected]);
     expect(JSON.parse(stdout).error.hint).not.toBe('');
     expect(readdirSync(folder.path).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  test('a missing compiler is noticed before the model is read', async () => {
+    const { stderr } = await lm2mcu(build('no-model', 'no-compiler'), folder.path, {
+      PATH: at('nowhere'),
+    });
+    expect(stderr).toContain('arm-none-eabi-gcc is not installed');
+  });
+
+  test('an interrupted compilation for the host leaves no folder behind', async () => {
+    mkdirSync(at('tmp'));
+    const { child, ended } = start(['run', 'out', '--text', 'x', '--on', 'host'], folder.path, {
+      TMPDIR: at('tmp'),
+    });
+    const ours = () => readdirSync(at('tmp')).filter((name) => name.startsWith('lm2mcu-'));
+    await vi.waitUntil(() => ours().length > 0, { timeout: 20_000 });
+    child.kill('SIGTERM');
+    expect((await ended).signal).toBe('SIGTERM');
+    expect(ours()).toEqual([]);
+  });
+
+  test('an interrupt before the emulator speaks ends the emulator', async () => {
+    mkdirSync(at('bin'));
+    const beat = at('beat');
+    const fake = `#!/bin/sh\nwhile :; do echo x >> '${beat}'; sleep 0.05; done\n`;
+    writeFileSync(at('bin', 'qemu-system-arm'), fake, { mode: 0o755 });
+    const { child, ended } = start(['run', 'out', '--text', 'x'], folder.path, {
+      PATH: `${at('bin')}:${process.env['PATH']}`,
+    });
+    await vi.waitUntil(() => existsSync(beat), { timeout: 20_000 });
+    child.kill('SIGTERM');
+    expect((await ended).signal).toBe('SIGTERM');
+    const beats = statSync(beat).size;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(statSync(beat).size).toBe(beats);
   });
 
   test('an interrupted build leaves nothing behind', async () => {

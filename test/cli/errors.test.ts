@@ -70,6 +70,7 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'run of an empty folder': ['run', 'empty', '--text', 'x'],
   'run of a damaged build': ['run', 'damaged', '--text', 'x'],
   'eval of a damaged build': ['eval', 'damaged', '--data', 'good.jsonl'],
+  'a price without the model': ['eval', 'damaged', '--data', 'good.jsonl', '--price'],
   'eval of no text': ['eval', 'damaged', '--data', 'good.jsonl', '--limit', '0'],
   'report of an empty folder': ['report', 'empty'],
   'report of a damaged build': ['report', 'damaged'],

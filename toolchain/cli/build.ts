@@ -1,9 +1,11 @@
 /** `lm2mcu build`: a model to firmware, or to a C library, in a folder. */
 import { basename, resolve } from 'node:path';
 import { writeArtifacts } from '../build/artifacts.ts';
+import { checkCompiler } from '../build/gcc.ts';
 import type { Manifest } from '../build/manifest.ts';
 import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
+import { endLeftovers } from '../leftovers.ts';
 import { type Compiled, compile, emitKinds } from '../pipeline.ts';
 import { renderReport } from '../report/render.ts';
 import { planGoals } from '../schedule/plan.ts';
@@ -82,6 +84,7 @@ export const buildCommand = defineCommand({
     const calibration = calibrate === undefined ? null : readExamples(calibrate);
     const outDir = out ?? `${basename(resolve(model))}-${target.name}`;
     checkOutFolder(outDir);
+    if (emit === 'firmware') checkCompiler();
     progress.report('read the model');
     const compiled = compile({
       modelPath: model,
@@ -94,7 +97,10 @@ export const buildCommand = defineCommand({
       progress: progress.report,
     });
     const folder = openOutFolder(outDir);
-    const release = context.onInterrupt(folder.discard);
+    const release = context.onInterrupt(() => {
+      endLeftovers();
+      folder.discard();
+    });
     try {
       progress.report(emit === 'firmware' ? 'compile and link the C sources' : 'write the library');
       const { report, files, warnings } = await writeArtifacts({

@@ -6,7 +6,9 @@ import { digestOf } from '../build/out-folder.ts';
 import { type Executor, type ExecutorKind, openExecutor } from '../emulate/executor.ts';
 import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
+import { endLeftovers } from '../leftovers.ts';
 import type { Target } from '../targets.ts';
+import type { Context } from './command.ts';
 
 /** Throws unless the folder looks like one that a build wrote. */
 export function checkBuilt(dir: string): void {
@@ -24,8 +26,28 @@ export function checkBuilt(dir: string): void {
   });
 }
 
+/** Opens a build for `use` and closes it; an interrupt, too, leaves nothing behind. */
+export async function withBuilt<T>(
+  dir: string,
+  on: ExecutorKind | undefined,
+  onInterrupt: Context['onInterrupt'],
+  use: (executor: Executor) => Promise<T>,
+): Promise<T> {
+  const release = onInterrupt(endLeftovers);
+  try {
+    const executor = await openBuilt(dir, on);
+    try {
+      return await use(executor);
+    } finally {
+      await executor.close();
+    }
+  } finally {
+    release();
+  }
+}
+
 /** Without `on`: the emulator if the board has one and there is an image, else the interpreter. */
-export async function openBuilt(dir: string, on: ExecutorKind | undefined): Promise<Executor> {
+async function openBuilt(dir: string, on: ExecutorKind | undefined): Promise<Executor> {
   checkBuilt(dir);
   const kind = on ?? (canEmulate(dir) ? 'emulator' : 'interpreter');
   if (kind === 'emulator') checkImages(dir);

@@ -7,7 +7,7 @@ import { type ImportedModel, importModel } from '../importers/index.ts';
 import { compactEncoder, type Example, floatGraphOf } from '../pipeline.ts';
 import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
-import { openBuilt } from './built.ts';
+import { withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { type LabelledExample, readExamples } from './examples.ts';
 import { indexOfLargest, labelsOf, outputScale } from './head.ts';
@@ -57,14 +57,12 @@ export const evalCommand = defineCommand({
     ],
   ],
   async run({ dir, data, model: modelPath, on, limit, price }, { progress, onInterrupt }) {
+    if (price && modelPath === undefined) throw priceNeedsModel();
     const { examples: all } = readExamples(data);
     const examples = limit === undefined ? all : all.slice(0, checkLimit(limit));
-    const executor = await openBuilt(dir, on);
-    const release = onInterrupt(() => void executor.close());
-    try {
+    return withBuilt(dir, on, onInterrupt, async (executor) => {
       const { model } = executor;
       const imported = modelPath === undefined ? null : importBuilt(dir, modelPath, model);
-      if (price && imported === null) throw priceNeedsModel();
       const reference = imported === null ? null : floatModel(imported, model);
       const classes = examples.map((example) => classOf(example, model));
       const tally = newTally(model.card.kind !== 'embedding');
@@ -87,10 +85,7 @@ export const evalCommand = defineCommand({
         json: { ...result, price: prices },
         text: `${describe(result)}\n\n${describePrices(prices)}`,
       };
-    } finally {
-      release();
-      await executor.close();
-    }
+    });
   },
 });
 

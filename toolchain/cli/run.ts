@@ -1,7 +1,7 @@
 /** `lm2mcu run`: one text through a built model. */
 import { type Answer, type ExecutorKind, executorKinds } from '../emulate/executor.ts';
 import type { Target } from '../targets.ts';
-import { openBuilt } from './built.ts';
+import { withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { type Head, readHead } from './head.ts';
 
@@ -36,9 +36,7 @@ export const runCommand = defineCommand({
     ],
   ],
   async run({ dir, text, pair, on }, { progress, onInterrupt }) {
-    const executor = await openBuilt(dir, on);
-    const release = onInterrupt(() => void executor.close());
-    try {
+    return withBuilt(dir, on, onInterrupt, async (executor) => {
       progress.report(`run on the ${executor.on}`);
       const answer = await executor.classify({ text, textPair: pair });
       const head = readHead(executor.model, answer);
@@ -47,10 +45,7 @@ export const runCommand = defineCommand({
         json: { on: executor.on, tokens, truncated, ...head, instructions },
         text: describe(executor.on, executor.model.target, answer, head),
       };
-    } finally {
-      release();
-      await executor.close();
-    }
+    });
   },
 });
 

@@ -2,12 +2,13 @@
  * The firmware's C on this machine: the emitted model with portable kernels, and the console of the
  * firmware on stdin and stdout, compiled with the host's gcc into a folder of its own.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { SourceFile } from '../emit/c-model.ts';
 import { environmentError, internalError } from '../errors.ts';
+import { addChild, addLeftover } from '../leftovers.ts';
 import { packagePath } from '../package-root.ts';
 import { openProcessConsole, type ProcessConsole } from './process-console.ts';
 
@@ -24,8 +25,10 @@ const sanitized = ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-r
 
 export async function openHostConsole(request: HostRequest): Promise<ProcessConsole> {
   const folder = mkdtempSync(join(tmpdir(), 'lm2mcu-host-'));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const release = addLeftover(remove);
   try {
-    const command = buildHost(request, folder);
+    const command = await buildHost(request, folder);
     const console = await openProcessConsole({
       command,
       args: [],
@@ -37,17 +40,19 @@ export async function openHostConsole(request: HostRequest): Promise<ProcessCons
       ask: console.ask,
       close: async () => {
         await console.close();
-        rmSync(folder, { recursive: true });
+        remove();
+        release();
       },
     };
   } catch (error) {
-    rmSync(folder, { recursive: true });
+    remove();
+    release();
     throw error;
   }
 }
 
 /** The path of the program. */
-function buildHost({ sources, sanitize }: HostRequest, folder: string): string {
+async function buildHost({ sources, sanitize }: HostRequest, folder: string): Promise<string> {
   for (const { path, content } of sources) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), content);
@@ -64,11 +69,26 @@ function buildHost({ sources, sanitize }: HostRequest, folder: string): string {
     ...sources.map(({ path }) => path).filter((path) => path.endsWith('.c')),
     ...['firmware/console.c', 'firmware/host/host.c', '-o', program],
   ];
-  const { status, stderr, error } = spawnSync(COMPILER, args, { cwd: folder, encoding: 'utf8' });
-  if (error !== undefined && 'code' in error && error.code === 'ENOENT') throw missingCompiler();
-  if (error !== undefined) throw error;
-  if (status !== 0) throw internalError(`${COMPILER} failed:\n${stderr}`);
+  await compile(args, folder);
   return program;
+}
+
+function compile(args: readonly string[], folder: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(COMPILER, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    addChild(child, 'SIGTERM'); // it removes files of its own
+    let talk = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      talk += text;
+    });
+    child.on('error', (cause: NodeJS.ErrnoException) => {
+      reject(cause.code === 'ENOENT' ? missingCompiler() : cause);
+    });
+    child.on('close', (status) => {
+      if (status === 0) resolve();
+      else reject(internalError(`${COMPILER} failed:\n${talk}`));
+    });
+  });
 }
 
 function missingCompiler() {

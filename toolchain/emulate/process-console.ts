@@ -6,6 +6,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { internalError, Lm2mcuError } from '../errors.ts';
+import { addChild } from '../leftovers.ts';
 
 /** Longest silence before the firmware counts as hung; guests run some 200 Minstr/s and more. */
 const ANSWER_TIMEOUT_MS = 120_000;
@@ -81,20 +82,13 @@ export async function openProcessConsole(request: ProcessRequest): Promise<Proce
   };
 }
 
-/** Emulators do not notice that nobody listens any more: none may outlive this process. */
-const running = new Set<ChildProcessWithoutNullStreams>();
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
 async function start({
   command,
   args,
   missing,
 }: ProcessRequest): Promise<ChildProcessWithoutNullStreams> {
   const child = spawn(command, args);
-  running.add(child);
-  child.once('close', () => running.delete(child));
+  addChild(child, 'SIGKILL');
   child.stdin.on('error', () => {}); // a broken pipe shows as the end of stdout
   try {
     await once(child, 'spawn');
