@@ -28,17 +28,18 @@ export function formatManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
-export function readManifest(folder: string): Manifest {
+/** `shownAs`: the folder's name in errors. */
+export function readManifest(folder: string, shownAs = folder): Manifest {
   let json: unknown;
   try {
     json = JSON.parse(readFileSync(join(folder, manifestFile), 'utf8'));
   } catch (cause) {
-    throw badManifest(cause instanceof Error ? cause.message : String(cause), folder);
+    throw badManifest(cause instanceof Error ? cause.message : String(cause), shownAs);
   }
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
     const keys = parsed.error.issues.map(({ path }) => path.join('.') || 'all of it');
-    throw badManifest(`wrong is ${keys.slice(0, 5).join(', ')}`, folder);
+    throw badManifest(`wrong is ${keys.slice(0, 5).join(', ')}`, shownAs);
   }
   return parsed.data;
 }

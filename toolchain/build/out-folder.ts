@@ -158,7 +158,7 @@ function checkOurs(folder: string, requested: string): void {
       hint: 'Give an empty or new folder, or one that an earlier build wrote: --out <dir>',
     });
   }
-  const foreign = inWords(requested, () => foreignIn(folder));
+  const foreign = inWords(requested, () => foreignIn(folder, requested));
   if (foreign.length === 0) return;
   const more = foreign.length > 5 ? ` and ${foreign.length - 5} more` : '';
   throw userError({
@@ -170,8 +170,8 @@ function checkOurs(folder: string, requested: string): void {
 }
 
 /** Paths of what the manifest does not name or names otherwise; an empty folder's ends in a slash. */
-function foreignIn(folder: string): readonly string[] {
-  const manifest = readManifest(folder);
+function foreignIn(folder: string, requested: string): readonly string[] {
+  const manifest = readManifest(folder, requested);
   const digests: Readonly<Record<string, string>> = {
     ...manifest.outputs,
     [manifestFile]: digestOf(new TextEncoder().encode(formatManifest(manifest))),
