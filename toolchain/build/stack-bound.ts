@@ -6,7 +6,7 @@
  * its path stands beside that sum, not on top. Calls through pointers, recursion, variable-length
  * arrays and functions of unknown depth have no bound and are errors.
  */
-import { userError } from '../errors.ts';
+import { environmentError, userError } from '../errors.ts';
 
 export interface StackBound {
   readonly bytes: number;
@@ -84,7 +84,7 @@ function frameBytes(graph: CallGraph, name: string, callers: readonly string[]):
   if (!graph.frames.has(name)) {
     const library = libraryFrames.get(name);
     if (library !== undefined) return library;
-    throw unbounded(`${callers.at(-1)} calls ${name}, whose stack use is unknown`, callers);
+    throw unknownFunction(name, callers);
   }
   const bytes = graph.frames.get(name);
   if (bytes === undefined) throw unbounded(`${name} has a stack frame of variable size`, callers);
@@ -97,6 +97,16 @@ function unbounded(what: string, callers: readonly string[]): Error {
     message: `the stack has no bound: ${what}`,
     where: callers.join(' > '),
     hint: 'Firmware code calls functions by name, without recursion or variable-length arrays.',
+  });
+}
+
+/** Kernels call only each other: the compiler put the call there. */
+function unknownFunction(name: string, callers: readonly string[]): Error {
+  return environmentError({
+    code: 'unknown-library-function',
+    message: `the stack has no known bound: ${callers.at(-1)} calls ${name} of the compiler's own library, which has no call graph`,
+    where: callers.join(' > '),
+    hint: 'lm2mcu is tested with arm-none-eabi-gcc 12.2, which does not call it: take that version.',
   });
 }
 
