@@ -3,7 +3,7 @@
  *
  * Nothing is written here; `build/artifacts.ts` writes the results and links them.
  */
-import { loadKernels } from '../kernels/load.ts';
+
 import { sectionNames } from './emit/c-constants.ts';
 import { emitModel, type SourceFile, sha256Of } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
@@ -25,6 +25,7 @@ import { trimPositions } from './passes/trim-positions.ts';
 import { calibrate } from './quantize/calibrate.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
+import { loadKernels } from './schedule/kernels.ts';
 import {
   arenaRegion,
   type ConstantSizes,

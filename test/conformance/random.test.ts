@@ -1,13 +1,13 @@
 /** Random graphs through the emitter: on the host under sanitizers, and on every emulated core. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { loadKernels } from '../../kernels/load.ts';
 import { buildFirmware } from '../../toolchain/build/firmware.ts';
 import { emitModel, sha256Of } from '../../toolchain/emit/c-model.ts';
 import { type BuiltModel, type Executor, openExecutor } from '../../toolchain/emulate/executor.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
 import { serializeGraph } from '../../toolchain/ir/serialize.ts';
 import type { StoredModel } from '../../toolchain/pipeline.ts';
+import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { loadTarget } from '../../toolchain/targets.ts';

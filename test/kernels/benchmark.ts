@@ -2,8 +2,9 @@
  * Instructions of every kernel at BERT-tiny's shapes, on each emulated core:
  * `node test/kernels/benchmark.ts [part of a kernel's name]`. Instructions, not cycles.
  */
-import { type Kernel, loadKernels } from '../../kernels/load.ts';
+
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
+import { type Kernel, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import {
   type AttentionShape,
   addLayerNormCaseOf,

@@ -1,10 +1,10 @@
 /** Random calls of every kernel family and what the op table says they compute. */
 import fc from 'fast-check';
-import { type Kernel, packWeights, scratchBytes } from '../../kernels/load.ts';
 import { allocate, dtypes, type TypedArray, type TypedArrayOf } from '../../toolchain/ir/dtypes.ts';
 import { ops } from '../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../toolchain/ops/layer-norm.ts';
 import type { Requant } from '../../toolchain/quantize/fixed-point.ts';
+import { type Kernel, packWeights, scratchBytes } from '../../toolchain/schedule/kernels.ts';
 import {
   type Arena,
   createArena,

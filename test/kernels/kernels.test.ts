@@ -1,8 +1,8 @@
 /** Every kernel of kernels.json computes what the op table says, bit for bit, on every machine. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { loadKernels } from '../../kernels/load.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
+import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { type Case, sampleCases } from './cases.ts';
 import { type Answer, emulated, host, kernelsOf, missingPrograms, runCases } from './run.ts';
 

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Kernel, KernelTable } from '../../kernels/load.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
+import type { Kernel, KernelTable } from '../../toolchain/schedule/kernels.ts';
 import type { Case } from './cases.ts';
 
 export interface Machine {

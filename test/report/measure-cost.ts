@@ -7,9 +7,14 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as z from 'zod';
-import { type Kernel, type KernelTable, loadKernels, selectKernel } from '../../kernels/load.ts';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
+import {
+  type Kernel,
+  type KernelTable,
+  loadKernels,
+  selectKernel,
+} from '../../toolchain/schedule/kernels.ts';
 import {
   addLayerNormCaseOf,
   attentionCase,

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { loadKernels } from '../../kernels/load.ts';
 import { interpret, type Tokens } from '../../toolchain/emulate/interpreter.ts';
 import { runProgram } from '../../toolchain/emulate/program.ts';
+import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import type { Buffer, Program } from '../../toolchain/schedule/program.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';

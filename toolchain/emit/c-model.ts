@@ -3,10 +3,10 @@
  * tokenizer's tables, and the kernels they call.
  */
 import { createHash } from 'node:crypto';
-import { type Kernel, type KernelTable, kernelOfNode, packWeights } from '../../kernels/load.ts';
 import type { ModelCard } from '../importers/index.ts';
 import { type Node, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
+import { type Kernel, type KernelTable, kernelOfNode, packWeights } from '../schedule/kernels.ts';
 import type { ConstantPart, ConstantSizes } from '../schedule/placement.ts';
 import type { Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';

@@ -3,10 +3,10 @@
  * run: for a library, whose core is not known here. All give the same bits, from the same weights.
  */
 import { readFileSync } from 'node:fs';
-import { type Kernel, type KernelTable, kernelOfNode } from '../../kernels/load.ts';
 import { internalError } from '../errors.ts';
 import type { Graph, Node, Stage } from '../ir/graph.ts';
 import { packagePath } from '../package-root.ts';
+import { type Kernel, type KernelTable, kernelOfNode } from '../schedule/kernels.ts';
 import type { SourceFile } from './source-file.ts';
 
 /** Best first, with what the compiler says of such a core. */

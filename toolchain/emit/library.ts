@@ -4,9 +4,9 @@
  * compiler takes the fastest kernels that its core has.
  */
 import { readFileSync } from 'node:fs';
-import { type KernelTable, loadKernels } from '../../kernels/load.ts';
 import { packagePath, packageVersion } from '../package-root.ts';
 import type { Compiled } from '../pipeline.ts';
+import { type KernelTable, loadKernels } from '../schedule/kernels.ts';
 import type { ScratchBytes } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
 import { compileTokenizer } from '../tokenizer/compile.ts';

@@ -9,11 +9,11 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadKernels } from '../../kernels/load.ts';
 import { emitModel, type SourceFile, sha256Of } from '../emit/c-model.ts';
 import { assertExhaustive, internalError, type Lm2mcuError, userError } from '../errors.ts';
 import type { Matrix } from '../ir/graph.ts';
 import { compactEncoder, type Example } from '../pipeline.ts';
+import { loadKernels } from '../schedule/kernels.ts';
 import type { Program } from '../schedule/program.ts';
 import { schedule } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';

@@ -1,5 +1,5 @@
 /** The numbers of a compiled model, and of its firmware where it was linked, as one report. */
-import { type Kernel, kernelOfNode, loadKernels, packWeights } from '../../kernels/load.ts';
+
 import type { Firmware } from '../build/firmware.ts';
 import { nodeConstants, sectionMacros, sectionNames } from '../emit/c-constants.ts';
 import { sha256Of } from '../emit/c-model.ts';
@@ -7,6 +7,7 @@ import { type Graph, type Node, rowsOf, tensorOf } from '../ir/graph.ts';
 import { packageVersion } from '../package-root.ts';
 import { type Compiled, macsOf, nodeMacs } from '../pipeline.ts';
 import { callCost, waitCycles } from '../schedule/cost.ts';
+import { type Kernel, kernelOfNode, loadKernels, packWeights } from '../schedule/kernels.ts';
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
 import type { Buffer, Call, Program } from '../schedule/program.ts';

@@ -5,11 +5,12 @@
  * Cycles are instructions at the core's assumed rate, plus the waits for constants that lie in memory
  * slower than a word a cycle. Caches, write buffers and dual issue are not modelled: an estimate.
  */
-import { type KernelTable, kernelOfNode } from '../../kernels/load.ts';
+
 import { assertExhaustive } from '../errors.ts';
 import { type Graph, type Node, rowsOf, type Stage, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import type { Target } from '../targets.ts';
+import { type KernelTable, kernelOfNode } from './kernels.ts';
 import type { Program, ProgramSegment } from './program.ts';
 
 export interface CallCost {

@@ -1,7 +1,8 @@
 /** How much scratch the kernel that will compute a node needs. */
-import { type KernelTable, kernelOfNode, scratchBytes } from '../../kernels/load.ts';
+
 import { tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
+import { type KernelTable, kernelOfNode, scratchBytes } from './kernels.ts';
 import type { ScratchBytes } from './schedule.ts';
 
 /** `features`: of the core. The tensors' integer types must be set, before quantization too. */

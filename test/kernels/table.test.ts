@@ -1,9 +1,14 @@
 /** Selection, scratch and packing by the rows of kernels.json. */
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { loadKernels, packWeights, scratchBytes, selectKernel } from '../../kernels/load.ts';
 import { ops } from '../../toolchain/ops/index.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
+import {
+  loadKernels,
+  packWeights,
+  scratchBytes,
+  selectKernel,
+} from '../../toolchain/schedule/kernels.ts';
 
 const table = loadKernels();
 

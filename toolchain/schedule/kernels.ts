@@ -4,11 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
-import { internalError } from '../toolchain/errors.ts';
-import type { TypedArrayOf } from '../toolchain/ir/dtypes.ts';
-import { type Graph, type Node, type Stage, tensorOf } from '../toolchain/ir/graph.ts';
-import { opOf } from '../toolchain/ops/index.ts';
-import { packagePath } from '../toolchain/package-root.ts';
+import { internalError } from '../errors.ts';
+import type { TypedArrayOf } from '../ir/dtypes.ts';
+import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
+import { opOf } from '../ops/index.ts';
+import { packagePath } from '../package-root.ts';
 
 type Weights = TypedArrayOf<'int8'>;
 
