@@ -5,6 +5,7 @@
  *   node test/report/measure-cost.ts            prints the models and how far off they are
  *   node test/report/measure-cost.ts --write    writes them into targets/cores
  */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as z from 'zod';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
@@ -26,6 +27,8 @@ import {
 } from '../kernels/cases.ts';
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
+
+const formatter = packagePath('node_modules/@biomejs/biome/bin/biome');
 
 const terms = ['call', 'row', 'element', 'mac', 'score', 'table'] as const;
 type Term = (typeof terms)[number];
@@ -230,4 +233,5 @@ for (const machine of emulated) {
     kernels,
   };
   writeFileSync(path, `${JSON.stringify(core, null, 2)}\n`);
+  execFileSync(process.execPath, [formatter, 'format', '--write', path]);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * linear.c for the DSP extension: up to three rows, widened to int16 once, by two outputs at a time.
  *
- * Packed weights ("pairs", toolchain/schedule/kernels.ts) need one instruction to unpack four: a halfword is
- * h = low + 256 * high, the weights of two outputs. With S(w) = sum x * w, the sum H over h and the
- * sum L over low alone, SXTB16(h), give S(low) = L and S(high) = (H - L) / 256; modulo 2^32 that is
- * exact while |S(high)| < 2^23, so for at most 512 inputs. Rows of more inputs are not packed. */
+ * Packed weights ("pairs" in toolchain/schedule/kernels.ts) need one instruction to unpack four: a
+ * halfword is h = low + 256 * high, the weights of two outputs. With S(w) = sum x * w, the sum H over
+ * h and the sum L over low alone, SXTB16(h), give S(low) = L and S(high) = (H - L) / 256; modulo 2^32
+ * that is exact while |S(high)| < 2^23, so for at most 512 inputs. Rows of more inputs are not
+ * packed. */
 #include <stddef.h>
 
 #include "../kernels.h"
