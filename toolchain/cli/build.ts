@@ -67,7 +67,7 @@ export const buildCommand = defineCommand({
   },
   examples: [
     [
-      'lm2mcu build examples/debian-sections/model --target mps2-an386 --calibrate examples/debian-sections/calibration.jsonl --out /tmp/sections',
+      'lm2mcu build examples/debian-sections/model --target mps2-an386 --calibrate examples/debian-sections/calibration.jsonl --out build/sections',
       'Firmware for an emulated board',
     ],
     [

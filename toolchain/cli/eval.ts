@@ -48,11 +48,11 @@ export const evalCommand = defineCommand({
   },
   examples: [
     [
-      'lm2mcu eval /tmp/sections --data examples/debian-sections/test.jsonl --limit 100',
+      'lm2mcu eval build/sections --data examples/debian-sections/test.jsonl --limit 100',
       'Accuracy on the emulated board',
     ],
     [
-      'lm2mcu eval /tmp/sections --data examples/debian-sections/test.jsonl --model examples/debian-sections/model --on interpreter',
+      'lm2mcu eval build/sections --data examples/debian-sections/test.jsonl --model examples/debian-sections/model --on interpreter',
       'Integer against float',
     ],
   ],

@@ -35,8 +35,8 @@ export const reportCommand = defineCommand({
     },
   },
   examples: [
-    ['lm2mcu report /tmp/sections', 'Flash, RAM and work, part by part'],
-    ['lm2mcu report /tmp/sections --diff /tmp/before --format md', 'A table for a pull request'],
+    ['lm2mcu report build/sections', 'Flash, RAM and work, part by part'],
+    ['lm2mcu report build/sections --diff build/before --format md', 'A table for a pull request'],
   ],
   async run({ dir, format, diff }, { color }) {
     const report = readReport(dir);

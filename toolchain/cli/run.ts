@@ -27,11 +27,11 @@ export const runCommand = defineCommand({
   },
   examples: [
     [
-      'lm2mcu run /tmp/sections --text "a puzzle game with falling blocks"',
+      'lm2mcu run build/sections --text "a puzzle game with falling blocks"',
       'On the emulated board',
     ],
     [
-      'lm2mcu run /tmp/sections --text "a mail server" --on interpreter --json',
+      'lm2mcu run build/sections --text "a mail server" --on interpreter --json',
       'Without an emulator, for a program to read',
     ],
   ],
