@@ -267,7 +267,9 @@ function checkMaxTokens(maxTokens: number, maxPositions: number): void {
   if (Number.isInteger(maxTokens) && maxTokens >= 2 && maxTokens <= maxPositions) return;
   throw userError({
     code: 'bad-max-tokens',
-    message: `--max-tokens ${maxTokens} is outside what the model can take`,
+    message: Number.isNaN(maxTokens)
+      ? '--max-tokens takes a whole number'
+      : `--max-tokens ${maxTokens} is outside what the model can take`,
     where: `the model has ${maxPositions} positions`,
     hint: `Use a whole number from 2 to ${maxPositions}.`,
   });

@@ -93,7 +93,9 @@ function checkLimit(limit: number): number {
   if (Number.isInteger(limit) && limit >= 1) return limit;
   throw userError({
     code: 'bad-limit',
-    message: `--limit ${limit} is not a number of texts`,
+    message: Number.isNaN(limit)
+      ? '--limit takes a whole number'
+      : `--limit ${limit} is not a number of texts`,
     hint: 'Use a whole number from 1.',
   });
 }
