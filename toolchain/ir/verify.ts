@@ -370,6 +370,7 @@ const opForms = {
         scoreMultipliers: arrayOf(Int32Array, heads),
         scoreShifts: shiftsOf(heads),
         expTables: arrayOf(Uint8Array, heads * 256, (e) => e <= 127),
+        rescaleTables: arrayOf(Int16Array, heads * 256, (factor) => factor >= 0),
         inputZeroPoint: int32,
         mix: requant,
       }),
