@@ -290,7 +290,7 @@ const normInteger = {
   max: int32,
 };
 
-function arrayOf<T extends Int8Array | Uint8Array | Int32Array>(
+function arrayOf<T extends Int8Array | Uint8Array | Int16Array | Int32Array>(
   type: new (length: number) => T,
   length: number,
   isElement: (value: number) => boolean = () => true,

@@ -22,8 +22,24 @@ import {
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 import { type Block, planArena } from './arena.ts';
-import type { Buffer, BufferKind, Call, Program, ProgramSegment, Slot } from './program.ts';
-import { canRecompute, cutSegments, type Segment } from './segments.ts';
+import type {
+  Buffer,
+  BufferKind,
+  Call,
+  InnerLoop,
+  Program,
+  ProgramSegment,
+  Slot,
+  SlotRows,
+} from './program.ts';
+import {
+  canRecompute,
+  cutSegments,
+  isConsumed,
+  nodesOf,
+  type Segment,
+  type Step,
+} from './segments.ts';
 
 export type ScratchBytes = (graph: Graph<Stage>, node: Node) => number;
 
@@ -66,6 +82,16 @@ interface OpenBuffer {
   overwrittenBy: { readonly name: string; readonly offsetBytes: number } | null;
 }
 
+/** Where a call stands. */
+interface Place {
+  readonly segment: number;
+  /** Of the segment's tile. */
+  readonly tileRows: number;
+  readonly inner: InnerLoop | null;
+  /** What the calls of the inner loop make, a block at a time. */
+  readonly madeInside: readonly string[];
+}
+
 /** The state of one `schedule` call. */
 class Layout {
   private readonly graph: Graph<Stage>;
@@ -82,7 +108,7 @@ class Layout {
     this.segments = segments;
     this.producers = producersOf(graph);
     for (const [index, segment] of segments.entries()) {
-      for (const node of segment.nodes) this.segmentOf.set(node.output, index);
+      for (const node of nodesOf(segment)) this.segmentOf.set(node.output, index);
     }
     for (const name of graph.inputs) {
       const tensor = tensorOf(graph, name);
@@ -92,61 +118,125 @@ class Layout {
     }
   }
 
-  segment(segment: Segment, index: number): ProgramSegment {
-    const tileRows = Math.min(rowsOf(segment.rows, this.options.maxTokens), this.options.tileRows);
+  segment({ rows, steps }: Segment, index: number): ProgramSegment {
+    const allRows = rowsOf(rows, this.options.maxTokens);
+    const tileRows = Math.min(allRows, this.options.tileRows);
     const firstCall = this.nextCall;
-    const calls: Call[] = [];
-    for (const node of segment.nodes) calls.push(...this.callsFor(node, index, tileRows));
-    const lastCall = this.nextCall - 1;
+    const place: Place = { segment: index, tileRows, inner: null, madeInside: [] };
+    const calls = steps.flatMap((step, number) =>
+      step.kind === 'node' ? this.callsFor(step.node, place) : this.stream(step, place, number),
+    );
     // A loop comes back to its first call: what holds more than a tile is in use all through it.
-    if (tileRows < rowsOf(segment.rows, this.options.maxTokens)) {
-      for (const name of new Set(calls.flatMap(slotBuffers))) {
-        const buffer = this.root(name);
-        if (buffer.kind === 'tile' || buffer.kind === 'scratch') continue;
-        buffer.firstCall = Math.min(buffer.firstCall, firstCall);
-        buffer.lastCall = Math.max(buffer.lastCall, lastCall);
-      }
+    if (tileRows < allRows) {
+      const isOfTile = (kind: BufferKind): boolean => kind === 'tile' || kind === 'scratch';
+      const names = calls.flatMap(slotBuffers);
+      this.useThroughout(
+        names.filter((name) => !isOfTile(this.root(name).kind)),
+        firstCall,
+      );
     }
-    return { name: segment.nodes.at(-1)!.name, rows: segment.rows, tileRows, calls };
+    return { name: calls.findLast(({ node }) => node !== null)!.node!.name, rows, tileRows, calls };
   }
 
-  private callsFor(node: Node, segment: number, tileRows: number): Call[] {
-    if (node.op === 'concat') return this.joinColumns(node, segment);
-    const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index, segment));
-    const output = this.outputSlot(node, segment, tileRows);
-    const scratchBytes = this.options.scratchBytes(this.graph, node);
-    const scratch = scratchBytes > 0 ? `scratch:${node.output}` : null;
-    if (scratch !== null) {
-      this.buffers.set(scratch, {
-        kind: 'scratch',
-        dtype: 'uint8',
-        rows: 1,
-        columns: scratchBytes,
-        sizeBytes: scratchBytes,
-        firstCall: this.nextCall,
-        lastCall: this.nextCall,
-        tensors: [],
-        overwrittenBy: null,
-      });
+  /** The loop that makes blocks of what `node` reads whole; they and scratch are its own. */
+  private stream(
+    { makers, node }: Step & { readonly kind: 'stream' },
+    place: Place,
+    index: number,
+  ): Call[] {
+    const inner = { index, tileRows: opOf(node.op).streaming!.blockRows };
+    const madeInside = makers.map(({ output }) => output);
+    const inside: Place = { ...place, inner, madeInside };
+    const firstCall = this.nextCall;
+    const calls = [...makers, node].flatMap((each) => this.callsFor(each, inside));
+    const own = madeInside.map((name) => this.placeOf(name, inside).buffer);
+    this.useThroughout(
+      calls
+        .flatMap(slotBuffers)
+        .filter((name) => !own.includes(name) && this.root(name).kind !== 'scratch'),
+      firstCall,
+    );
+    return calls;
+  }
+
+  /** The buffers are in use from `firstCall` to the last call so far. */
+  private useThroughout(names: readonly string[], firstCall: number): void {
+    for (const name of names) {
+      const buffer = this.root(name);
+      buffer.firstCall = Math.min(buffer.firstCall, firstCall);
+      buffer.lastCall = Math.max(buffer.lastCall, this.nextCall - 1);
     }
-    const call = { node: node as Node<'legal'>, inputs, output, scratch };
+  }
+
+  private callsFor(node: Node, place: Place): Call[] {
+    if (node.op === 'concat') return this.joinColumns(node, place);
+    const onlyFirst = this.runsOnce(node, place);
+    if (node.op === 'selectRow') return [this.keepRow(node, place, onlyFirst)];
+    const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index, place));
+    const carry = this.openCarry(node, place);
+    const output = this.outputSlot(node, place);
+    const scratch = this.openScratch(node);
+    const { inner } = place;
+    const call = {
+      node: node as Node<'legal'>,
+      ...{ inputs, output, scratch, carry, inner, onlyFirst },
+    };
     this.touch(call);
     return [call];
   }
 
+  /** In a loop over tokens, all that makes one row but what takes every tile. */
+  private runsOnce(node: Node, { segment }: Place): boolean {
+    const isOneRow = tensorOf(this.graph, node.output).shape[0] === 1;
+    const takesTiles = opOf(node.op).streaming !== undefined;
+    return isOneRow && this.segments[segment]!.rows === 'tokens' && !takesTiles;
+  }
+
+  /** Copies the first row of a tensor of which only tiles exist. */
+  private keepRow(node: Node, place: Place, onlyFirst: boolean): Call {
+    const source = node.inputs[0]!;
+    const from: Slot = {
+      ...this.placeOf(source, place),
+      rows: 'first',
+      ...this.columnsOf(source),
+    };
+    const output = this.outputSlot(node, place);
+    const call: Call = { ...copy(from, output), onlyFirst };
+    this.touch(call);
+    return call;
+  }
+
+  private openScratch(node: Node): string | null {
+    const bytes = this.options.scratchBytes(this.graph, node);
+    if (bytes === 0) return null;
+    const name = `scratch:${node.output}`;
+    this.open(name, 'scratch', { dtype: 'uint8', shape: [1, bytes] }, 1, this.nextCall);
+    return name;
+  }
+
+  /** Begun anew in every tile, unless the tiles of the segment are the stream. */
+  private openCarry(node: Node, { tileRows }: Place): string | null {
+    const { streaming } = opOf(node.op);
+    if (streaming === undefined) return null;
+    const shapes = node.inputs.map((input) => tensorOf(this.graph, input).shape);
+    const columns = streaming.carryColumns(shapes, node.attrs);
+    const isOneRow = tensorOf(this.graph, node.output).shape[0] === 1;
+    const name = `carry:${node.output}`;
+    const [kind, rows] = isOneRow ? (['whole', 1] as const) : (['tile', tileRows] as const);
+    this.open(name, kind, { dtype: 'int32', shape: [rows, columns] }, rows, this.nextCall);
+    return name;
+  }
+
   /** Parts made in this segment write into the joined tile themselves; earlier ones are copied. */
-  private joinColumns(node: Node, segment: number): Call[] {
+  private joinColumns(node: Node, place: Place): Call[] {
     const calls: Call[] = [];
     let firstColumn = 0;
     for (const name of node.inputs) {
       const { columns } = this.columnsOf(name);
-      if (!this.writesIntoJoin(name, segment)) {
-        const call: Call = {
-          node: null,
-          inputs: [this.slotOf(name, 'tile', segment)],
-          output: { buffer: node.output, rows: 'tile', firstColumn, columns },
-          scratch: null,
-        };
+      if (!this.writesIntoJoin(name, place.segment)) {
+        const from = this.slotOf(name, 'row', place);
+        const rows = this.rowsOfSlot(node.output, 'row', place);
+        const call = copy(from, { buffer: node.output, rows, firstColumn, columns });
         this.touch(call);
         calls.push(call);
       }
@@ -170,22 +260,40 @@ class Layout {
     return { columns: tensorOf(this.graph, name).shape[1] };
   }
 
-  private inputSlot(node: Node, name: string, index: number, segment: number): Slot | null {
+  private inputSlot(node: Node, name: string, index: number, place: Place): Slot | null {
     const { reads } = operandOf(node.op, index);
-    if (reads === 'constant' || reads === 'scalar') return null;
-    return this.slotOf(name, reads === 'all' ? 'all' : 'tile', segment);
+    return reads === 'row' || reads === 'all' ? this.slotOf(name, reads, place) : null;
   }
 
-  private slotOf(name: string, rows: 'tile' | 'all', segment: number): Slot {
+  private slotOf(name: string, reads: 'row' | 'all', place: Place): Slot {
     const source = this.producers.get(name);
-    if (source?.op === 'selectRow') {
-      return { ...this.slotOf(source.inputs[0]!, 'all', segment), rows: source.attrs.which };
+    if (source?.op === 'selectRow' && !this.isConsumed(source.inputs[0]!)) {
+      return { ...this.slotOf(source.inputs[0]!, 'all', place), rows: source.attrs.which };
     }
-    return { ...this.placeOf(name, segment), rows, ...this.columnsOf(name) };
+    const rows = this.rowsOfSlot(name, reads, place);
+    return { ...this.placeOf(name, place), rows, ...this.columnsOf(name) };
   }
 
-  /** Which columns of which buffer hold a tensor, as a segment sees it. */
-  private placeOf(name: string, segment: number): { buffer: string; firstColumn: number } {
+  private rowsOfSlot(name: string, reads: 'row' | 'all', { inner, madeInside }: Place): SlotRows {
+    if (tensorOf(this.graph, name).shape[0] === 1) return 'first';
+    if (madeInside.includes(name)) return 'tile';
+    if (reads === 'all') return this.isConsumed(name) ? 'tile' : 'all';
+    const isInput = tensorOf(this.graph, name).role === 'input';
+    return inner === null || isInput ? 'tile' : 'outer';
+  }
+
+  private isConsumed(name: string): boolean {
+    return isConsumed(this.graph, name, this.options.tileRows);
+  }
+
+  /** Which columns of which buffer hold a tensor, as a call sees it. */
+  private placeOf(
+    name: string,
+    { segment, inner, madeInside }: Place,
+  ): { buffer: string; firstColumn: number } {
+    if (madeInside.includes(name)) {
+      return { buffer: `${name}~${segment}.${inner!.index}`, firstColumn: 0 };
+    }
     if (this.isRecomputed(name)) return { buffer: `${name}~${segment}`, firstColumn: 0 };
     const join = this.joinOf(name);
     if (join === null) return { buffer: name, firstColumn: 0 };
@@ -206,26 +314,35 @@ class Layout {
     return this.options.recomputeInputs && source !== undefined && canRecompute(this.graph, source);
   }
 
-  private outputSlot(node: Node, segment: number, tileRows: number): Slot {
-    const place = this.placeOf(node.output, segment);
-    if (!this.buffers.has(place.buffer)) this.openFor(node, place.buffer, segment, tileRows);
-    const buffer = this.buffers.get(place.buffer)!;
+  private outputSlot(node: Node, place: Place): Slot {
+    const { buffer: name, firstColumn } = this.placeOf(node.output, place);
+    if (!this.buffers.has(name)) this.openFor(node, name, place);
+    const buffer = this.buffers.get(name)!;
     const join = this.joinOf(node.output);
     const held = join === null ? [node.output] : [node.output, join.output];
-    for (const name of held) if (!buffer.tensors.includes(name)) buffer.tensors.push(name);
-    return { ...place, rows: 'tile', ...this.columnsOf(node.output) };
+    for (const one of held) if (!buffer.tensors.includes(one)) buffer.tensors.push(one);
+    const rows = this.rowsOfSlot(node.output, 'row', place);
+    return { buffer: name, firstColumn, rows, ...this.columnsOf(node.output) };
   }
 
   /** Opens the buffer that a node made in this segment writes into. */
-  private openFor(node: Node, buffer: string, segment: number, tileRows: number): void {
+  private openFor(node: Node, buffer: string, place: Place): void {
+    const { segment, tileRows, inner, madeInside } = place;
     const join = this.joinOf(node.output);
     const isEarlyPart = join !== null && buffer === earlyParts(join);
     const tensor = tensorOf(this.graph, join !== null && !isEarlyPart ? join.output : node.output);
     const isOutput = this.graph.outputs.includes(tensor.name);
+    if (madeInside.includes(node.output)) {
+      this.open(buffer, 'tile', tensor, inner!.tileRows, this.nextCall);
+      return;
+    }
     const staysInside =
       !isOutput && this.readingSegments(tensor.name).every((one) => one === segment);
-    if (staysInside || this.isRecomputed(node.output)) {
+    const isOfTile = staysInside && tensor.shape[0] === this.segments[segment]!.rows;
+    if (isOfTile || this.isConsumed(tensor.name) || this.isRecomputed(node.output)) {
+      const overwritten = join === null ? this.overwrittenTile(node, segment) : null;
       this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
+      if (overwritten !== null) this.overwrite(overwritten, buffer);
       return;
     }
     const rows = rowsOf(tensor.shape[0], this.options.maxTokens);
@@ -240,13 +357,37 @@ class Layout {
     }
     const overwritten = this.overwrittenBy(tensor, segment, node);
     this.open(buffer, kind, tensor, rows, this.nextCall);
-    if (overwritten === null) return;
-    const result = this.buffers.get(buffer)!;
-    overwritten.overwrittenBy = {
-      name: buffer,
-      offsetBytes: result.sizeBytes - overwritten.sizeBytes,
-    };
-    result.firstCall = Math.min(result.firstCall, overwritten.firstCall);
+    if (overwritten !== null) this.overwrite(overwritten, buffer);
+  }
+
+  /** Puts a dying buffer at the end of the result's bytes. */
+  private overwrite(dying: OpenBuffer, name: string): void {
+    const result = this.buffers.get(name)!;
+    dying.overwrittenBy = { name, offsetBytes: result.sizeBytes - dying.sizeBytes };
+    result.firstCall = Math.min(result.firstCall, dying.firstCall);
+  }
+
+  /** The tile of an operand that nothing reads after `node`, which may write its rows over it. */
+  private overwrittenTile(node: Node, segment: number): OpenBuffer | null {
+    if (opOf(node.op).overwritesRows !== true) return null;
+    const { dtype, shape } = tensorOf(this.graph, node.output);
+    const nodes = nodesOf(this.segments[segment]!);
+    const position = nodes.indexOf(node);
+    for (const [index, name] of node.inputs.entries()) {
+      if (operandOf(node.op, index).reads !== 'row') continue;
+      const buffer = [...this.buffers.values()].findLast(
+        ({ kind, tensors, overwrittenBy }) =>
+          kind === 'tile' && overwrittenBy === null && tensors.length === 1 && tensors[0] === name,
+      );
+      if (buffer?.dtype !== dtype || buffer.columns !== shape[1]) continue;
+      const diesHere = this.realReaders(name).every(
+        ({ reader, reads }) =>
+          this.segmentOf.get(reader.output) !== segment ||
+          (reads === 'row' && nodes.indexOf(reader) <= position),
+      );
+      if (diesHere) return buffer;
+    }
+    return null;
   }
 
   /**
@@ -255,7 +396,7 @@ class Layout {
    */
   private overwrittenBy(tensor: Tensor, segment: number, node: Node): OpenBuffer | null {
     if (tensor.shape[0] !== 'tokens') return null;
-    const { nodes } = this.segments[segment]!;
+    const nodes = nodesOf(this.segments[segment]!);
     const position = nodes.indexOf(node);
     let widest: OpenBuffer | null = null;
     for (const buffer of this.buffers.values()) {
@@ -282,7 +423,7 @@ class Layout {
   private realReaders(name: string): { reader: Node; reads: string }[] {
     return (readersOf(this.graph).get(name) ?? []).flatMap((index) => {
       const reader = this.graph.nodes[index]!;
-      if (reader.op === 'selectRow') {
+      if (reader.op === 'selectRow' && !this.isConsumed(name)) {
         return this.realReaders(reader.output).map((one) => ({ ...one, reads: 'all' }));
       }
       const operand = reader.inputs.indexOf(name);
@@ -297,7 +438,7 @@ class Layout {
   private open(
     name: string,
     kind: BufferKind,
-    tensor: Tensor,
+    tensor: Pick<Tensor, 'dtype' | 'shape'>,
     rows: number,
     firstCall: number,
   ): void {
@@ -397,7 +538,12 @@ function earlyParts(join: Node): string {
   return `${join.output}~parts`;
 }
 
-function slotBuffers(call: Call): string[] {
-  const slots = [...call.inputs, call.output].filter((slot) => slot !== null);
-  return [...slots.map((slot) => slot.buffer), ...(call.scratch === null ? [] : [call.scratch])];
+function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {
+  const slots = [...inputs, output].map((slot) => slot?.buffer ?? null);
+  return [...slots, scratch, carry].filter((name) => name !== null);
+}
+
+function copy(from: Slot, output: Slot): Call {
+  const nothing = { node: null, scratch: null, carry: null, inner: null, onlyFirst: false };
+  return { ...nothing, inputs: [from], output };
 }
