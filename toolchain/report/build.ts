@@ -207,7 +207,8 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
   const kernels = loadKernels();
   let call = -1;
   return program.segments.flatMap((segment) =>
-    segment.calls.map(({ node, output }): ReportLayer => {
+    segment.calls.map((current): ReportLayer => {
+      const { node, output } = current;
       call += 1;
       const rows = rowsOf(segment.rows, maxTokens);
       if (node === null) {
@@ -226,7 +227,7 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
       const constants = constantBytes(graph, node, kernel);
       const { instructions, constantBytesRead } = callCost(
         graph,
-        node,
+        { ...current, node },
         kernel.name,
         segment,
         maxTokens,

@@ -11,7 +11,7 @@ import { type Graph, type Node, rowsOf, type Stage, tensorOf } from '../ir/graph
 import { opOf } from '../ops/index.ts';
 import type { Target } from '../targets.ts';
 import { type KernelTable, kernelOfNode } from './kernels.ts';
-import type { Program, ProgramSegment } from './program.ts';
+import type { Call, Program, ProgramSegment } from './program.ts';
 
 export interface CallCost {
   readonly instructions: number;
@@ -26,10 +26,10 @@ export interface CallConstants {
   readonly bytesPerRow: number;
 }
 
-/** Of all tiles of a call of `kernel`, in an inference over `tokens` tokens. */
+/** Of all runs of a call, computed by `kernel`, in an inference over `tokens` tokens. */
 export function callCost(
   graph: Graph<Stage>,
-  node: Node,
+  call: NodeCall,
   kernel: string,
   segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
@@ -38,20 +38,25 @@ export function callCost(
 ): CallCost {
   const cost = core.cost.kernels[kernel];
   const rowsAtOnce = cost?.rowsAtOnce ?? 1;
-  const { calls, rows, blocks } = tilesOf(segment, tokens, rowsAtOnce);
+  const { calls, rows, blocks, passes } = tripsOf(call, segment, tokens, rowsAtOnce);
   const constantBytesRead = constants.weightBytes * blocks + constants.bytesPerRow * rows;
   if (cost === undefined) return { instructions: 0, constantBytesRead };
-  const { elements, macs, scores, lookups } = workPerRow(graph, node, tokens);
+  const { elements, macs, scores, lookups } = workPerRow(graph, call.node, tokens);
   // A row without a neighbour costs as much as a whole block.
   const paidRows = blocks * rowsAtOnce;
   const perRow =
-    cost.row +
+    cost.row * passes +
     cost.element * elements +
     cost.mac * macs +
     cost.score * scores +
     cost.table * lookups;
   return { instructions: Math.round(cost.call * calls + perRow * paidRows), constantBytesRead };
 }
+
+/** A call that is not a copy. */
+export type NodeCall = Pick<Call, 'output' | 'carry' | 'inner' | 'onlyFirst'> & {
+  readonly node: Node;
+};
 
 /** Instructions of an inference over `tokens` tokens, on the target's core. */
 export function programInstructions(
@@ -62,10 +67,12 @@ export function programInstructions(
 ): number {
   let sum = 0;
   for (const segment of segments) {
-    for (const { node } of segment.calls) {
+    for (const call of segment.calls) {
+      const { node } = call;
       if (node === null) continue;
       const { name } = kernelOfNode(kernels, graph, node, target.core.features);
-      sum += callCost(graph, node, name, segment, tokens, noConstants, target).instructions;
+      const nodeCall = { ...call, node };
+      sum += callCost(graph, nodeCall, name, segment, tokens, noConstants, target).instructions;
     }
   }
   return sum;
@@ -79,18 +86,47 @@ export function waitCycles(bytesRead: number, region: string, target: Target): n
   return (bytesRead / 4) * Math.max(0, cyclesPerWord - 1);
 }
 
-function tilesOf(
-  { rows: dim, tileRows }: Pick<ProgramSegment, 'rows' | 'tileRows'>,
+interface Trips {
+  readonly calls: number;
+  /** Of the output, over all calls; a stream's rows count once. */
+  readonly rows: number;
+  /** Groups of `rowsAtOnce` rows, of which those at a tile's end may be incomplete. */
+  readonly blocks: number;
+  /** Calls that one row of the output takes. */
+  readonly passes: number;
+}
+
+function tripsOf(
+  { output, carry, inner, onlyFirst }: NodeCall,
+  segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
   rowsAtOnce: number,
-): { readonly calls: number; readonly rows: number; readonly blocks: number } {
-  const rows = rowsOf(dim, tokens);
+): Trips {
+  const tiles = tilesOf(rowsOf(segment.rows, tokens), segment.tileRows, rowsAtOnce);
+  const once = { calls: 1, rows: 1, blocks: 1, passes: 1 };
+  if (onlyFirst) return once;
+  if (inner !== null) {
+    const blocks = tilesOf(tokens, inner.tileRows, rowsAtOnce);
+    const passes = blocks.calls;
+    if (output.rows === 'outer') return { ...tiles, calls: tiles.calls * passes, passes };
+    const times = (count: number): number => count * tiles.calls;
+    return {
+      ...{ calls: times(blocks.calls), rows: times(blocks.rows), blocks: times(blocks.blocks) },
+      passes: 1,
+    };
+  }
+  const takesTiles = carry !== null && output.rows === 'first';
+  return takesTiles ? { ...once, calls: tiles.calls, passes: tiles.calls } : tiles;
+}
+
+function tilesOf(rows: number, tileRows: number, rowsAtOnce: number): Trips {
   const whole = Math.floor(rows / tileRows);
   const rest = rows % tileRows;
   return {
     calls: whole + (rest > 0 ? 1 : 0),
     rows,
     blocks: whole * Math.ceil(tileRows / rowsAtOnce) + Math.ceil(rest / rowsAtOnce),
+    passes: 1,
   };
 }
 
