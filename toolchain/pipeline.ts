@@ -71,6 +71,7 @@ export interface Compiled {
   /** As it was quantized: simplified, cut into the plan's head groups. */
   readonly floatGraph: Graph<'float'>;
   readonly program: Program;
+  readonly goal: PlanGoal;
   readonly planned: Planned;
   readonly target: Target;
   readonly constantSizes: ConstantSizes;
@@ -98,6 +99,7 @@ export function compile(request: CompileRequest): Compiled {
 
   const floatGraph = simplify(imported.graph, tokenizer.idOrder);
 
+  const goal = request.goal ?? 'fits';
   // The plan comes before calibration, so that every plan is calibrated as it will run.
   const arena = arenaRegion(target);
   const planned = choosePlan({
@@ -105,7 +107,7 @@ export function compile(request: CompileRequest): Compiled {
     maxTokens,
     availableBytes: arena.availableBytes,
     regionName: arena.region.name,
-    goal: request.goal ?? 'fits',
+    goal,
     scratchBytes,
     instructions: (program) => programInstructions(program, maxTokens, kernels, target),
   });
@@ -147,6 +149,7 @@ export function compile(request: CompileRequest): Compiled {
     imported,
     floatGraph: planGraph,
     program,
+    goal,
     planned,
     target,
     constantSizes: emitted.constantSizes,
