@@ -75,6 +75,7 @@ export interface Compiled {
   /** As it was quantized: simplified, cut into the plan's head groups. */
   readonly floatGraph: Graph<'float'>;
   readonly program: Program;
+  readonly goal: PlanGoal;
   readonly planned: Planned;
   readonly target: Target;
   readonly constantSizes: ConstantSizes;
@@ -102,6 +103,7 @@ export function compile(request: CompileRequest): Compiled {
 
   const floatGraph = simplify(imported.graph, tokenizer.idOrder);
 
+  const goal = request.goal ?? 'fits';
   // The plan comes before calibration, so that every plan is calibrated as it will run.
   const arena = arenaRegion(target);
   const planned = choosePlan({
@@ -109,7 +111,7 @@ export function compile(request: CompileRequest): Compiled {
     maxTokens,
     availableBytes: arena.availableBytes,
     regionName: arena.region.name,
-    goal: request.goal ?? 'fits',
+    goal,
     scratchBytes,
     instructions: (program) => programInstructions(program, maxTokens, kernels, target),
   });
@@ -151,6 +153,7 @@ export function compile(request: CompileRequest): Compiled {
     imported,
     floatGraph: planGraph,
     program,
+    goal,
     planned,
     target,
     constantSizes: emitted.constantSizes,

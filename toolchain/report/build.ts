@@ -10,6 +10,7 @@ import { callCost, waitCycles } from '../schedule/cost.ts';
 import { type Kernel, kernelOfNode, loadKernels, packWeights } from '../schedule/kernels.ts';
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
+import { planText } from '../schedule/plan-text.ts';
 import type { Buffer, Call, Program } from '../schedule/program.ts';
 import type { MemoryRegion } from '../targets.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
@@ -19,7 +20,7 @@ export type Linked = Pick<Firmware, 'image' | 'stack'>;
 
 /** `firmware`: null where only sources or a library were made. */
 export function buildReport(compiled: Compiled, firmware: Linked | null): Report {
-  const { imported, program, target, planned } = compiled;
+  const { imported, program, target } = compiled;
   const { card } = imported;
   const layers = layersOf(compiled);
   const arenaRegion = compiled.placement[sectionNames.arena] ?? target.dataRegion;
@@ -50,7 +51,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
       verified: { status: target.verified.status, how: target.verified.how },
     },
     maxTokens: program.maxTokens,
-    plan: planned.plan,
+    plan: planOf(compiled),
     flash: flashOf(compiled, firmware, regions),
     sram: sramOf(compiled, firmware, regions),
     predicted: {
@@ -85,6 +86,26 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
             path: firmware.stack.path.map(({ name, bytes }) => ({ name, bytes })),
           },
     notes: [...compiled.notes],
+  };
+}
+
+function planOf({ goal, planned, program }: Compiled): Report['plan'] {
+  const { arenaBytes, lowerBoundBytes } = program;
+  return {
+    goal,
+    chosen: { ...planned.plan },
+    text: planText(planned.plan),
+    estimatedInstructions: planned.instructions,
+    arenaBytes,
+    lowerBoundBytes,
+    gapPercent: (100 * Math.max(0, arenaBytes - lowerBoundBytes)) / Math.max(1, lowerBoundBytes),
+    front: planned.front.map(({ plan, arenaBytes: bytes, instructions }) => ({
+      plan: { ...plan },
+      text: planText(plan),
+      arenaBytes: bytes,
+      instructions,
+      isChosen: bytes === planned.arenaBytes && instructions === planned.instructions,
+    })),
   };
 }
 
