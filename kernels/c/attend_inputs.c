@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * y = softmax(u * xT) * x: absorbed attention, which needs neither keys nor values, with the online
- * softmax: what a row and head carries is its largest score + 128, the sum of its weights, and the
- * weighted sum of each column of x. */
+ * softmax: what a row and head carries is its largest score, the sum of its weights, and the weighted
+ * sum of each column of x. */
 #include "kernels.h"
 
 enum { LARGEST, TOTAL, SUMS };
@@ -11,19 +11,19 @@ static int32_t rescale(int32_t x, int32_t factor) {
   return (int32_t)(((int64_t)x * factor + (1 << 14)) >> 15);
 }
 
-/* scores[i] = score of token i + 128; returns the largest. u: (width) */
+/* The scores of tokens; returns the largest. u: (width) */
 static int32_t score_tokens(const lm_attend_inputs *p, int32_t head, const int16_t *u, lm_rows x,
-                            int32_t tokens, uint8_t *scores) {
+                            int32_t tokens, int8_t *scores) {
   int32_t start = 0; /* -zero_point * sum u, the same for every token */
   for (int32_t i = 0; i < p->width; i++) start -= p->zero_point * u[i];
-  int32_t largest = 0;
+  int32_t largest = INT8_MIN;
   for (int32_t token = 0; token < tokens; token++) {
     const int8_t *row = x.data + token * x.stride;
     int32_t sum = start;
     for (int32_t i = 0; i < p->width; i++) sum += u[i] * row[i];
     const int32_t scaled = lm_requantize(sum, p->score_multipliers[head], p->score_shifts[head]);
-    const int32_t score = lm_clamp(scaled, INT8_MIN, INT8_MAX) + 128;
-    scores[token] = (uint8_t)score;
+    const int32_t score = lm_clamp(scaled, INT8_MIN, INT8_MAX);
+    scores[token] = (int8_t)score;
     largest = lm_max(largest, score);
   }
   return largest;
@@ -40,7 +40,7 @@ static void raise(const lm_attend_inputs *p, int32_t head, int32_t largest, int3
 /* At most LM_ATTEND_BLOCK tokens. */
 static void add_tokens(const lm_attend_inputs *p, int32_t head, const int16_t *u, lm_rows x,
                        int32_t tokens, bool is_first, int32_t *carry) {
-  uint8_t scores[LM_ATTEND_BLOCK];
+  int8_t scores[LM_ATTEND_BLOCK];
   const int32_t largest = score_tokens(p, head, u, x, tokens, scores);
   if (is_first) {
     carry[LARGEST] = largest;
