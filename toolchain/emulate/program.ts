@@ -178,13 +178,27 @@ function poisonDead(
     if (inUse === live.has(buffer)) continue;
     if (inUse) live.add(buffer);
     else live.delete(buffer);
-    const sharesLiveBytes = [...live].some(
-      (other) =>
-        other !== buffer &&
-        other.offset === buffer.offset &&
-        other.firstCall === buffer.firstCall &&
-        other.lastCall === buffer.lastCall,
-    );
-    if (!sharesLiveBytes) arena.fill(poison, buffer.offset, buffer.offset + buffer.sizeBytes);
+    poisonOwn(arena, buffer, live, poison);
   }
+}
+
+/** The bytes of a buffer in which no live one lies that it overwrites, or that overwrites it. */
+function poisonOwn(
+  arena: Uint8Array,
+  buffer: Buffer,
+  live: ReadonlySet<Buffer>,
+  poison: number,
+): void {
+  let begin = buffer.offset;
+  let end = begin + buffer.sizeBytes;
+  for (const other of live) {
+    if (other === buffer || rootOf(other) !== rootOf(buffer)) continue;
+    if (other.offset <= begin) begin = Math.max(begin, other.offset + other.sizeBytes);
+    else end = Math.min(end, other.offset);
+  }
+  arena.fill(poison, begin, Math.max(begin, end));
+}
+
+function rootOf({ name, sharesWith }: Buffer): string {
+  return sharesWith ?? name;
 }

@@ -54,10 +54,25 @@ export function attentionForms(
       const heads = { index: parts.length, first: head, count: 1 };
       parts.push(absorbedHead(growing, node, sources, heads));
     }
-    const { name, output } = node;
-    growing.nodes.push({ op: 'concat', name, inputs: parts, output, attrs: {}, integer: null });
+    joinParts(growing, node, parts);
   }
   return dropDead({ ...graph, nodes: growing.nodes, tensors: growing.tensors });
+}
+
+/** Side by side: the first two parts, those and the third, and so on, for they are made in that order. */
+function joinParts(growing: Growing, node: AttentionNode, parts: readonly string[]): void {
+  const { name } = node;
+  const whole = tensorOf(growing, node.output);
+  let inputs: readonly string[] = parts.slice(0, 2);
+  for (let count = inputs.length; count <= parts.length; count++) {
+    const columns = inputs.reduce((sum, part) => sum + tensorOf(growing, part).shape[1], 0);
+    const output =
+      count === parts.length
+        ? node.output
+        : addActivation(growing, `${node.output}#0-${count - 1}`, whole.shape[0], columns);
+    growing.nodes.push({ op: 'concat', name, inputs, output, attrs: {}, integer: null });
+    inputs = [output, parts[count]!];
+  }
 }
 
 function isPlain({ storedGroups, absorbedHeads }: AttentionForm): boolean {

@@ -11,7 +11,7 @@ import { type Kernel, kernelOfNode, loadKernels, packWeights } from '../schedule
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
 import { planText } from '../schedule/plan-text.ts';
-import type { Buffer, Call, Program } from '../schedule/program.ts';
+import { type Buffer, liveBytes, type Program } from '../schedule/program.ts';
 import type { MemoryRegion } from '../targets.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
 
@@ -318,7 +318,6 @@ function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {
 }
 
 function callsOf(program: Program): Report['calls'] {
-  const blocks = blocksOf(program);
   return program.segments
     .flatMap((segment, index) => segment.calls.map((call) => ({ call, index })))
     .map(({ call, index }, position) => ({
@@ -328,81 +327,28 @@ function callsOf(program: Program): Report['calls'] {
       inputs: call.inputs.flatMap((slot) => (slot === null ? [] : [slot.buffer])),
       output: call.output.buffer,
       scratch: call.scratch,
-      liveBytes: blocks
-        .filter(({ firstCall, lastCall }) => firstCall <= position && position <= lastCall)
-        .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      liveBytes: liveBytes(program, position),
     }));
 }
 
-/** One buffer of each place in the arena: those that overwrite each other count once. */
-function blocksOf({ buffers }: Program): readonly Buffer[] {
-  return Object.values(buffers).filter(({ sharesWith }) => sharesWith === null);
-}
-
-function buffersOf(program: Program): ReportBuffer[] {
-  const uses = usesOf(program);
-  const blockUsers = new Map<string, Buffer[]>();
-  const blockOf = ({ name, sharesWith }: Buffer): string => sharesWith ?? name;
-  for (const buffer of Object.values(program.buffers)) {
-    const users = blockUsers.get(blockOf(buffer)) ?? [];
-    blockUsers.set(blockOf(buffer), [...users, buffer]);
+function buffersOf({ buffers }: Program): ReportBuffer[] {
+  const groups = new Map<string, Buffer[]>();
+  const groupOf = ({ name, sharesWith }: Buffer): string => sharesWith ?? name;
+  for (const buffer of Object.values(buffers)) {
+    const members = groups.get(groupOf(buffer)) ?? [];
+    groups.set(groupOf(buffer), [...members, buffer]);
   }
-  const use = (buffer: Buffer): Use => uses.get(buffer.name) ?? buffer;
-  return Object.values(program.buffers).map((buffer) => {
-    const users = blockUsers
-      .get(blockOf(buffer))!
-      .toSorted((a, b) => use(a).firstCall - use(b).firstCall);
-    const before = users[users.indexOf(buffer) - 1];
+  return Object.values(buffers).map((buffer) => {
+    const members = groups.get(groupOf(buffer))!.toSorted((a, b) => a.firstCall - b.firstCall);
+    const before = members[members.indexOf(buffer) - 1];
     const { name, kind, dtype, rows, columns, offset, sizeBytes, firstCall, lastCall } = buffer;
     return {
       ...{ name, kind, dtype, rows, columns, offset, sizeBytes },
-      firstCall,
-      lastCall,
-      firstUse: use(buffer).firstCall,
-      lastUse: use(buffer).lastCall,
+      firstCall: Math.min(...members.map((member) => member.firstCall)),
+      lastCall: Math.max(...members.map((member) => member.lastCall)),
+      firstUse: firstCall,
+      lastUse: lastCall,
       inPlaceOf: before?.name ?? null,
     };
   });
-}
-
-type Use = Pick<Buffer, 'firstCall' | 'lastCall'>;
-
-/** From a buffer's first to its last use; a loop uses what holds more than a tile all through it. */
-function usesOf(program: Program): ReadonlyMap<string, Use> {
-  const { segments, buffers, maxTokens } = program;
-  const uses = new Map<string, Use>();
-  const use = (name: string, firstCall: number, lastCall: number): void => {
-    const known = uses.get(name);
-    uses.set(name, {
-      firstCall: Math.min(known?.firstCall ?? firstCall, firstCall),
-      lastCall: Math.max(known?.lastCall ?? lastCall, lastCall),
-    });
-  };
-  const end = segments.reduce((sum, { calls }) => sum + calls.length, 0) - 1;
-  for (const { name, kind, firstCall } of Object.values(buffers)) {
-    if (kind === 'input') use(name, firstCall, firstCall);
-    if (kind === 'output') use(name, end, end);
-  }
-  let first = 0;
-  for (const segment of segments) {
-    const loops = segment.tileRows < rowsOf(segment.rows, maxTokens);
-    for (const [index, call] of segment.calls.entries()) {
-      for (const name of buffersIn(call)) {
-        const { kind } = buffers[name]!;
-        if (loops && kind !== 'tile' && kind !== 'scratch') {
-          use(name, first, first + segment.calls.length - 1);
-        } else use(name, first + index, first + index);
-      }
-    }
-    first += segment.calls.length;
-  }
-  return uses;
-}
-
-function buffersIn({ inputs, output, scratch }: Call): readonly string[] {
-  return [
-    ...inputs.flatMap((slot) => (slot === null ? [] : [slot.buffer])),
-    output.buffer,
-    ...(scratch === null ? [] : [scratch]),
-  ];
 }

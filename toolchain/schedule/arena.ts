@@ -8,6 +8,16 @@ export interface Block {
   readonly sizeBytes: number;
   readonly first: number;
   readonly last: number;
+  /**
+   * Where parts of it come into use later: all its parts, from the lowest on; their bytes add up to
+   * `sizeBytes`. All parts are in use until `last`.
+   */
+  readonly parts?: readonly BlockPart[];
+}
+
+export interface BlockPart {
+  readonly sizeBytes: number;
+  readonly first: number;
 }
 
 export interface ArenaPlan {
@@ -78,36 +88,69 @@ const exchangeSteps = 400;
 
 function placeInOrder(blocks: readonly Block[], order: readonly number[]): Placed {
   const offsets = new Array<number>(blocks.length).fill(0);
-  const placed: number[] = [];
+  const placed: Span[] = [];
   let sizeBytes = 0;
   for (const index of order) {
-    const block = blocks[index]!;
-    const busy = placed
-      .filter((other) => overlapInTime(block, blocks[other]!))
-      .sort((a, b) => offsets[a]! - offsets[b]!);
-    let offset = 0;
-    for (const other of busy) {
-      if (offset + block.sizeBytes <= offsets[other]!) break;
-      offset = Math.max(offset, align(offsets[other]! + blocks[other]!.sizeBytes));
-    }
+    const spans = spansOf(blocks[index]!);
+    const offset = lowestFree(spans, placed);
     offsets[index] = offset;
-    placed.push(index);
-    sizeBytes = Math.max(sizeBytes, offset + block.sizeBytes);
+    for (const span of spans) {
+      placed.push({ ...span, begin: span.begin + offset, end: span.end + offset });
+      sizeBytes = Math.max(sizeBytes, span.end + offset);
+    }
   }
   return { order, offsets, sizeBytes: align(sizeBytes) };
 }
 
-function overlapInTime(a: Block, b: Block): boolean {
-  return a.first <= b.last && b.first <= a.last;
+/** Bytes `begin` to `end` of a block or of the arena, in use from call `first` to call `last`. */
+interface Span {
+  readonly begin: number;
+  readonly end: number;
+  readonly first: number;
+  readonly last: number;
 }
 
-function largestLiveSum(blocks: readonly Block[]): number {
-  let largest = 0;
-  for (const { first } of blocks) {
-    let sum = 0;
-    for (const block of blocks) {
-      if (block.first <= first && first <= block.last) sum += align(block.sizeBytes);
+function spansOf({ sizeBytes, first, last, parts }: Block): readonly Span[] {
+  let begin = 0;
+  return (parts ?? [{ sizeBytes, first }]).map((part) => {
+    const span = { begin, end: begin + part.sizeBytes, first: part.first, last };
+    begin = span.end;
+    return span;
+  });
+}
+
+/** Moves up, past whatever is in the way, until nothing is. */
+function lowestFree(spans: readonly Span[], placed: readonly Span[]): number {
+  let offset = 0;
+  for (let isFree = false; !isFree; ) {
+    isFree = true;
+    for (const { begin, end, first, last } of spans) {
+      for (const other of placed) {
+        if (first > other.last || other.first > last) continue;
+        if (begin + offset >= other.end || other.begin >= end + offset) continue;
+        offset = align(other.end - begin);
+        isFree = false;
+      }
     }
+  }
+  return offset;
+}
+
+/**
+ * At the beginning of a span's life the sum may reach a new height. A whole block takes a multiple of
+ * the alignment; another may lie in what is left of one that is not in use as a whole.
+ */
+function largestLiveSum(blocks: readonly Block[]): number {
+  const spans = blocks.flatMap((block) => spansOf(block).map((span) => ({ ...span, block })));
+  let largest = 0;
+  for (const { first: call } of spans) {
+    const liveBytes = new Map<Block, number>();
+    for (const { begin, end, first, last, block } of spans) {
+      if (first > call || call > last) continue;
+      liveBytes.set(block, (liveBytes.get(block) ?? 0) + end - begin);
+    }
+    let sum = 0;
+    for (const [{ sizeBytes }, bytes] of liveBytes) sum += bytes === sizeBytes ? align(bytes) : bytes;
     largest = Math.max(largest, sum);
   }
   return largest;

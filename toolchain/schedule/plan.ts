@@ -17,7 +17,7 @@ import {
 } from '../passes/attention-forms.ts';
 import { fuseTable } from '../passes/fuse-table.ts';
 import { integerDtype } from '../quantize/quantize.ts';
-import type { Program } from './program.ts';
+import { liveBytes, type Program } from './program.ts';
 import { type ScratchBytes, schedule } from './schedule.ts';
 
 export interface Plan {
@@ -111,7 +111,7 @@ function paretoFront(plans: readonly PricedPlan[]): readonly PricedPlan[] {
   return front;
 }
 
-const tileRowChoices = [32, 24, 16, 12, 8, 6, 4, 3, 2, 1] as const;
+const tileRowChoices = [64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1] as const;
 
 /** Plans that give all layers with many query rows the same form. */
 function uniformPlans(graph: Graph<'float'>): readonly Plan[] {
@@ -244,19 +244,11 @@ function doesNotFit(
 
 /** The layer during which most bytes are in use. */
 export function peakOf(program: Program): string {
-  const blocks = Object.values(program.buffers).filter(({ sharesWith }) => sharesWith === null);
-  let call = 0;
-  let worst = { bytes: -1, name: '' };
-  for (const segment of program.segments) {
-    for (const { node } of segment.calls) {
-      const bytes = blocks
-        .filter(({ firstCall, lastCall }) => firstCall <= call && call <= lastCall)
-        .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-      if (bytes > worst.bytes) worst = { bytes, name: node?.name ?? segment.name };
-      call += 1;
-    }
-  }
-  return worst.name;
+  const calls = program.segments.flatMap(({ calls: list, name }) =>
+    list.map(({ node }) => node?.name ?? name),
+  );
+  const bytes = calls.map((_, call) => liveBytes(program, call));
+  return calls[bytes.indexOf(Math.max(...bytes))] ?? '';
 }
 
 /** The most tokens, in steps of 8, for which the plan fits; null if it never does. */

@@ -66,10 +66,13 @@ export interface Buffer {
   readonly sizeBytes: number;
   /** In the arena; a multiple of 8, but for what shares the bytes of another. */
   readonly offset: number;
-  /** First and last call, counted through the program, between which its bytes are in use. */
+  /**
+   * First and last call, counted through the program, between which it holds something; a loop uses
+   * what holds more than a tile all through it.
+   */
   readonly firstCall: number;
   readonly lastCall: number;
-  /** The buffer in whose bytes this one lies, because it is overwritten by it row by row. */
+  /** The buffer at the end of whose bytes this one lies, because it is overwritten by it row by row. */
   readonly sharesWith: string | null;
 }
 
@@ -99,4 +102,18 @@ export function loopsOf(calls: readonly Call[]): readonly (readonly Call[])[] {
     else runs.push([call]);
   }
   return runs;
+}
+
+/** Bytes of the arena that hold something during a call; those that are being overwritten once. */
+export function liveBytes({ buffers }: Pick<Program, 'buffers'>, call: number): number {
+  const live = Object.values(buffers)
+    .filter(({ firstCall, lastCall }) => firstCall <= call && call <= lastCall)
+    .sort((a, b) => a.offset - b.offset);
+  let sum = 0;
+  let end = 0;
+  for (const { offset, sizeBytes } of live) {
+    sum += Math.max(0, offset + sizeBytes - Math.max(offset, end));
+    end = Math.max(end, offset + sizeBytes);
+  }
+  return sum;
 }

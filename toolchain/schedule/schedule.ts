@@ -21,7 +21,7 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
-import { type Block, planArena } from './arena.ts';
+import { type Block, type BlockPart, planArena } from './arena.ts';
 import type {
   Buffer,
   BufferKind,
@@ -131,7 +131,7 @@ class Layout {
       const isOfTile = (kind: BufferKind): boolean => kind === 'tile' || kind === 'scratch';
       const names = calls.flatMap(slotBuffers);
       this.useThroughout(
-        names.filter((name) => !isOfTile(this.root(name).kind)),
+        names.filter((name) => !isOfTile(this.buffers.get(name)!.kind)),
         firstCall,
       );
     }
@@ -153,7 +153,7 @@ class Layout {
     this.useThroughout(
       calls
         .flatMap(slotBuffers)
-        .filter((name) => !own.includes(name) && this.root(name).kind !== 'scratch'),
+        .filter((name) => !own.includes(name) && this.buffers.get(name)!.kind !== 'scratch'),
       firstCall,
     );
     return calls;
@@ -162,16 +162,17 @@ class Layout {
   /** The buffers are in use from `firstCall` to the last call so far. */
   private useThroughout(names: readonly string[], firstCall: number): void {
     for (const name of names) {
-      const buffer = this.root(name);
+      const buffer = this.buffers.get(name)!;
       buffer.firstCall = Math.min(buffer.firstCall, firstCall);
       buffer.lastCall = Math.max(buffer.lastCall, this.nextCall - 1);
     }
   }
 
   private callsFor(node: Node, place: Place): Call[] {
-    if (node.op === 'concat') return this.joinColumns(node, place);
+    if (node.op === 'concat') return []; // its parts write into it themselves
     const onlyFirst = this.runsOnce(node, place);
     if (node.op === 'selectRow') return [this.keepRow(node, place, onlyFirst)];
+    const copies = this.beginJoin(node, place);
     const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index, place));
     const carry = this.openCarry(node, place);
     const output = this.outputSlot(node, place);
@@ -182,7 +183,7 @@ class Layout {
       ...{ inputs, output, scratch, carry, inner, onlyFirst },
     };
     this.touch(call);
-    return [call];
+    return [...copies, call];
   }
 
   /** In a loop over tokens, all that makes one row but what takes every tile. */
@@ -227,33 +228,45 @@ class Layout {
     return name;
   }
 
-  /** Parts made in this segment write into the joined tile themselves; earlier ones are copied. */
-  private joinColumns(node: Node, place: Place): Call[] {
+  /** Before the first part is written into its join, those of earlier segments are copied there. */
+  private beginJoin(node: Node, place: Place): Call[] {
+    const { buffer } = this.placeOf(node.output, place);
+    if (this.joinOf(node.output, place.segment) === null || this.buffers.has(buffer)) return [];
+    this.openFor(node, buffer, place);
+    return nodesOf(this.segments[place.segment]!)
+      .filter(({ op, output }) => op === 'concat' && this.placeOf(output, place).buffer === buffer)
+      .flatMap((join) => this.copiesInto(join, place));
+  }
+
+  private copiesInto(join: Node, place: Place): Call[] {
+    const rows = this.rowsOfSlot(join.output, 'row', place);
+    const whole = this.placeOf(join.output, place);
+    let firstColumn = whole.firstColumn;
     const calls: Call[] = [];
-    let firstColumn = 0;
-    for (const name of node.inputs) {
+    for (const name of join.inputs) {
       const { columns } = this.columnsOf(name);
-      if (!this.writesIntoJoin(name, place.segment)) {
+      if (this.segmentOf.get(name) !== place.segment) {
         const from = this.slotOf(name, 'row', place);
-        const rows = this.rowsOfSlot(node.output, 'row', place);
-        const call = copy(from, { buffer: node.output, rows, firstColumn, columns });
-        this.touch(call);
-        calls.push(call);
+        calls.push(copy(from, { buffer: whole.buffer, rows, firstColumn, columns }));
       }
       firstColumn += columns;
     }
+    for (const call of calls) this.touch(call);
     return calls;
   }
 
-  private writesIntoJoin(name: string, segment: number): boolean {
-    return this.segmentOf.get(name) === segment && this.joinOf(name) !== null;
+  /** The join that a tensor is a part of, if both are made in the segment. */
+  private joinOf(name: string, segment: number): Node | null {
+    const indexes = readersOf(this.graph).get(name) ?? [];
+    if (indexes.length !== 1 || this.segmentOf.get(name) !== segment) return null;
+    const reader = this.graph.nodes[indexes[0]!]!;
+    return reader.op === 'concat' && this.segmentOf.get(reader.output) === segment ? reader : null;
   }
 
-  private joinOf(name: string): Node | null {
-    const indexes = readersOf(this.graph).get(name) ?? [];
-    if (indexes.length !== 1) return null;
-    const reader = this.graph.nodes[indexes[0]!]!;
-    return reader.op === 'concat' ? reader : null;
+  /** A tensor and the joins that it lies in, inside out. */
+  private withJoins(name: string, segment: number): readonly string[] {
+    const join = this.joinOf(name, segment);
+    return join === null ? [name] : [name, ...this.withJoins(join.output, segment)];
   }
 
   private columnsOf(name: string): { readonly columns: number } {
@@ -289,24 +302,19 @@ class Layout {
   /** Which columns of which buffer hold a tensor, as a call sees it. */
   private placeOf(
     name: string,
-    { segment, inner, madeInside }: Place,
-  ): { buffer: string; firstColumn: number } {
+    place: Pick<Place, 'segment' | 'inner' | 'madeInside'>,
+  ): Pick<Slot, 'buffer' | 'firstColumn'> {
+    const { segment, inner, madeInside } = place;
     if (madeInside.includes(name)) {
       return { buffer: `${name}~${segment}.${inner!.index}`, firstColumn: 0 };
     }
     if (this.isRecomputed(name)) return { buffer: `${name}~${segment}`, firstColumn: 0 };
-    const join = this.joinOf(name);
+    const join = this.joinOf(name, this.segmentOf.get(name) ?? segment);
     if (join === null) return { buffer: name, firstColumn: 0 };
-    const joinSegment = this.segmentOf.get(join.output);
-    const isEarly = (part: string): boolean => this.segmentOf.get(part) !== joinSegment;
-    const parts = join.inputs.filter((part) => isEarly(part) === isEarly(name));
-    const before = isEarly(name) ? parts : join.inputs;
-    let firstColumn = 0;
-    for (const part of before) {
-      if (part === name) break;
-      firstColumn += this.columnsOf(part).columns;
-    }
-    return { buffer: isEarly(name) ? earlyParts(join) : join.output, firstColumn };
+    const whole = this.placeOf(join.output, place);
+    const before = join.inputs.slice(0, join.inputs.indexOf(name));
+    const columns = before.reduce((sum, part) => sum + this.columnsOf(part).columns, 0);
+    return { ...whole, firstColumn: whole.firstColumn + columns };
   }
 
   private isRecomputed(name: string): boolean {
@@ -318,9 +326,8 @@ class Layout {
     const { buffer: name, firstColumn } = this.placeOf(node.output, place);
     if (!this.buffers.has(name)) this.openFor(node, name, place);
     const buffer = this.buffers.get(name)!;
-    const join = this.joinOf(node.output);
-    const held = join === null ? [node.output] : [node.output, join.output];
-    for (const one of held) if (!buffer.tensors.includes(one)) buffer.tensors.push(one);
+    for (const one of this.withJoins(node.output, place.segment))
+      if (!buffer.tensors.includes(one)) buffer.tensors.push(one);
     const rows = this.rowsOfSlot(node.output, 'row', place);
     return { buffer: name, firstColumn, rows, ...this.columnsOf(node.output) };
   }
@@ -328,9 +335,8 @@ class Layout {
   /** Opens the buffer that a node made in this segment writes into. */
   private openFor(node: Node, buffer: string, place: Place): void {
     const { segment, tileRows, inner, madeInside } = place;
-    const join = this.joinOf(node.output);
-    const isEarlyPart = join !== null && buffer === earlyParts(join);
-    const tensor = tensorOf(this.graph, join !== null && !isEarlyPart ? join.output : node.output);
+    const joins = this.withJoins(node.output, segment);
+    const tensor = tensorOf(this.graph, joins.at(-1)!);
     const isOutput = this.graph.outputs.includes(tensor.name);
     if (madeInside.includes(node.output)) {
       this.open(buffer, 'tile', tensor, inner!.tileRows, this.nextCall);
@@ -340,21 +346,13 @@ class Layout {
       !isOutput && this.readingSegments(tensor.name).every((one) => one === segment);
     const isOfTile = staysInside && tensor.shape[0] === this.segments[segment]!.rows;
     if (isOfTile || this.isConsumed(tensor.name) || this.isRecomputed(node.output)) {
-      const overwritten = join === null ? this.overwrittenTile(node, segment) : null;
+      const overwritten = joins.length === 1 ? this.overwrittenTile(node, segment) : null;
       this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
       if (overwritten !== null) this.overwrite(overwritten, buffer);
       return;
     }
     const rows = rowsOf(tensor.shape[0], this.options.maxTokens);
     const kind = isOutput ? 'output' : 'whole';
-    if (isEarlyPart) {
-      const columns = join.inputs
-        .filter((part) => this.segmentOf.get(part) !== this.segmentOf.get(join.output))
-        .reduce((sum, part) => sum + this.columnsOf(part).columns, 0);
-      const shape = [tensor.shape[0], columns] as const;
-      this.open(buffer, kind, { ...tensor, shape }, rows, this.nextCall);
-      return;
-    }
     const overwritten = this.overwrittenBy(tensor, segment, node);
     this.open(buffer, kind, tensor, rows, this.nextCall);
     if (overwritten !== null) this.overwrite(overwritten, buffer);
@@ -364,7 +362,6 @@ class Layout {
   private overwrite(dying: OpenBuffer, name: string): void {
     const result = this.buffers.get(name)!;
     dying.overwrittenBy = { name, offsetBytes: result.sizeBytes - dying.sizeBytes };
-    result.firstCall = Math.min(result.firstCall, dying.firstCall);
   }
 
   /** The tile of an operand that nothing reads after `node`, which may write its rows over it. */
@@ -398,6 +395,7 @@ class Layout {
     if (tensor.shape[0] !== 'tokens') return null;
     const nodes = nodesOf(this.segments[segment]!);
     const position = nodes.indexOf(node);
+    const joins = new Set(this.withJoins(node.output, segment).slice(1));
     let widest: OpenBuffer | null = null;
     for (const buffer of this.buffers.values()) {
       if (buffer.kind !== 'whole' || buffer.overwrittenBy !== null) continue;
@@ -412,6 +410,7 @@ class Layout {
           reads === 'row' &&
           this.segmentOf.get(reader.output) === segment &&
           (nodes.indexOf(reader) < position ||
+            joins.has(reader.output) || // copied into the join before any part is written
             (reader === node && isSameWidth && opOf(node.op).overwritesRows === true)),
       );
       if (readers.length > 0 && readBeforeItsRowsAreWritten) widest = buffer;
@@ -459,58 +458,63 @@ class Layout {
 
   private touch(call: Call): void {
     for (const name of slotBuffers(call)) {
-      const buffer = this.root(name);
+      const buffer = this.buffers.get(name)!;
       buffer.firstCall = Math.min(buffer.firstCall, this.nextCall);
       buffer.lastCall = Math.max(buffer.lastCall, this.nextCall);
     }
     this.nextCall += 1;
   }
 
-  /** The buffer whose bytes `name` uses. */
-  private root(name: string): OpenBuffer {
-    const buffer = this.buffers.get(name)!;
-    return buffer.overwrittenBy === null ? buffer : this.root(buffer.overwrittenBy.name);
-  }
-
   place(): Pick<Program, 'buffers' | 'arenaBytes' | 'textOffset' | 'lowerBoundBytes'> {
     const last = this.nextCall - 1;
+    for (const buffer of this.buffers.values()) {
+      if (buffer.kind === 'input') buffer.firstCall = 0;
+      if (buffer.kind === 'output') buffer.lastCall = last;
+    }
     const roots = [...this.buffers].filter(([, { overwrittenBy }]) => overwrittenBy === null);
-    const blocks = roots.map(
-      ([name, buffer]): Block => ({
-        sizeBytes: buffer.sizeBytes,
-        first: buffer.kind === 'input' ? 0 : buffer.firstCall,
-        last: this.holdsOutput(name) ? last : buffer.lastCall,
-      }),
-    );
+    const blocks = roots.map(([name]) => this.blockOf(name));
     const { offsets, arenaBytes, textOffset, lowerBoundBytes } = this.bestPlaces(roots, blocks);
-    const places = new Map(
-      roots.map(([name], index) => [name, { block: blocks[index]!, offset: offsets[index]! }]),
-    );
+    const offsetOf = new Map(roots.map(([name], index) => [name, offsets[index]!]));
     const buffers: Record<string, Buffer> = {};
     for (const [name, buffer] of this.buffers) {
-      let root = name;
-      let offsetBytes = 0;
-      for (let next = buffer.overwrittenBy; next !== null; ) {
-        root = next.name;
-        offsetBytes += next.offsetBytes;
-        next = this.buffers.get(root)!.overwrittenBy;
-      }
-      const { block, offset } = places.get(root)!;
-      const { kind, dtype, rows, columns, sizeBytes } = buffer;
+      const { root, offsetBytes } = this.rootOf(name);
+      const { kind, dtype, rows, columns, sizeBytes, firstCall, lastCall } = buffer;
       buffers[name] = {
-        name,
-        kind,
-        dtype,
-        rows,
-        columns,
-        sizeBytes,
-        offset: offset + offsetBytes,
-        firstCall: block.first,
-        lastCall: block.last,
+        ...{ name, kind, dtype, rows, columns, sizeBytes },
+        offset: offsetOf.get(root)! + offsetBytes,
+        ...{ firstCall, lastCall },
         sharesWith: root === name ? null : root,
       };
     }
     return { buffers, arenaBytes, textOffset, lowerBoundBytes };
+  }
+
+  /** The buffer at the end of whose bytes `name` lies in the end, and how far behind its begin. */
+  private rootOf(name: string): { readonly root: string; readonly offsetBytes: number } {
+    const { overwrittenBy } = this.buffers.get(name)!;
+    if (overwrittenBy === null) return { root: name, offsetBytes: 0 };
+    const { root, offsetBytes } = this.rootOf(overwrittenBy.name);
+    return { root, offsetBytes: offsetBytes + overwrittenBy.offsetBytes };
+  }
+
+  /** The bytes of a buffer and of those that it overwrites, of which the first were last in use. */
+  private blockOf(root: string): Block {
+    const members = [...this.buffers.keys()]
+      .map((name) => ({ ...this.rootOf(name), buffer: this.buffers.get(name)! }))
+      .filter((member) => member.root === root)
+      .sort((a, b) => a.offsetBytes - b.offsetBytes || b.buffer.firstCall - a.buffer.firstCall);
+    const { sizeBytes } = this.buffers.get(root)!;
+    const parts: BlockPart[] = members.map(({ offsetBytes, buffer }, index) => ({
+      sizeBytes: (members[index + 1]?.offsetBytes ?? sizeBytes) - offsetBytes,
+      first: buffer.firstCall,
+    }));
+    const calls = members.map(({ buffer }) => buffer);
+    return {
+      sizeBytes,
+      first: Math.min(...calls.map(({ firstCall }) => firstCall)),
+      last: Math.max(...calls.map(({ lastCall }) => lastCall)),
+      parts: parts.filter((part) => part.sizeBytes > 0),
+    };
   }
 
   /** Text lies behind the inputs; putting those lowest makes room for it, or costs a little. */
@@ -525,17 +529,6 @@ class Layout {
     });
     return inputsLowest!.arenaBytes < plan!.arenaBytes ? inputsLowest! : plan!;
   }
-
-  private holdsOutput(name: string): boolean {
-    return [...this.buffers].some(
-      ([other, { kind }]) => kind === 'output' && this.root(other) === this.buffers.get(name),
-    );
-  }
-}
-
-/** The buffer of the parts of a join that earlier segments make, side by side. */
-function earlyParts(join: Node): string {
-  return `${join.output}~parts`;
 }
 
 function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {

@@ -180,9 +180,16 @@ class Cutter {
     this.segments.push({ rows, nodes: [], whole });
   }
 
+  /** And, when it is the last of the parts that a view joins, the view: parts need not wait apart. */
   private append(node: Node): void {
     this.segments.at(-1)!.nodes.push(node);
     this.placed.add(node.output);
+    for (const index of this.readers.get(node.output) ?? []) {
+      const reader = this.graph.nodes[index]!;
+      if (reader.op === 'concat' && reader.inputs.every((name) => this.placed.has(name))) {
+        this.append(reader);
+      }
+    }
   }
 
   /** Appends a node after what it reads row by row; operands read as a whole are there already. */
