@@ -520,14 +520,17 @@ class Layout {
   /** Text lies behind the inputs; putting those lowest makes room for it, or costs a little. */
   private bestPlaces(roots: readonly [string, OpenBuffer][], blocks: readonly Block[]) {
     const inputs = [...roots.keys()].filter((index) => roots[index]![1].kind === 'input');
-    const [plan, inputsLowest] = [[], inputs].map((lowest) => {
+    const place = (lowest: readonly number[]) => {
       const { offsets, sizeBytes, lowerBoundBytes } = planArena(blocks, lowest);
       const inputEnds = inputs.map((index) => offsets[index]! + blocks[index]!.sizeBytes);
       const textOffset = Math.ceil(Math.max(0, ...inputEnds) / 4) * 4;
       const withText = textOffset + textBytesPerToken * this.options.maxTokens;
       return { offsets, arenaBytes: Math.max(sizeBytes, withText), textOffset, lowerBoundBytes };
-    });
-    return inputsLowest!.arenaBytes < plan!.arenaBytes ? inputsLowest! : plan!;
+    };
+    const inputsLowest = place(inputs);
+    if (inputsLowest.arenaBytes <= inputsLowest.lowerBoundBytes) return inputsLowest;
+    const anywhere = place([]);
+    return inputsLowest.arenaBytes < anywhere.arenaBytes ? inputsLowest : anywhere;
   }
 }
 
