@@ -134,7 +134,7 @@ typedef struct {
 #define LM_ATTEND_BLOCK 16
 
 /* u, y: (rows, heads * width), y may be u; x: (tokens, width) in blocks, carry: (rows, heads,
- * width + 2); scratch: aligned to 4 bytes */
+ * width + 2); at most 2^15 tokens; scratch: aligned to 4 bytes */
 void lm_attend_inputs_s16_s16(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows,
                               const lm_block *x, void *scratch, int16_t *y, int32_t y_stride);
 void lm_attend_inputs_s16_s16_dsp(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows,

@@ -95,6 +95,20 @@ static inline int32_t lm_requantize_split(int32_t accumulator, lm_split_requant 
   return high;
 }
 
+/* lm_requantize of x, clamped to int16, from 2x: `shift` to the right, less one, and half = 1 << shift,
+ * from which the sign takes 1. */
+static inline int32_t lm_scale_s16(int32_t doubled, int32_t multiplier, int32_t shift,
+                                   int32_t half) {
+  int32_t result;
+  __asm("add %0, %4, %1, asr #31\n\t"
+        "smmlar %0, %1, %2, %0\n\t"
+        "asr %0, %0, %3\n\t"
+        "ssat %0, #16, %0, asr #1"
+        : "=&r"(result)
+        : "r"(doubled), "r"(multiplier), "r"(shift), "r"(half));
+  return result;
+}
+
 /* x + y, clamped to int8 and to int16. */
 static inline int32_t lm_add_to_s8(int32_t x, int32_t y) {
   int32_t sum;
