@@ -8,21 +8,17 @@
 
 #include "../kernels.h"
 #include "dsp.h"
+#include "four_rows.h"
 
 enum {
   TOKENS = LM_ATTEND_BLOCK,
   PAIRS = TOKENS / 2,
   QUERIES = 32, /* of a chunk: a multiple of 4 */
-  COLUMNS = 16, /* that a turn of the scores takes */
+  COLUMNS = LM_FOUR_COLUMNS_AT_ONCE,
 };
 
 /* What is carried of a query. */
 enum { LARGEST, TOTAL, SUMS };
-
-/* The assembly knows the offsets in the blocks. It saves registers there, for no compiler counts what
- * assembly pushes. */
-#define SAVE_REGISTERS(offset) "add r12, r0, #" offset "\n\tstm r12, {r4-r11, lr}\n\t"
-#define RETURN(offset) "add r0, lr, #" offset "\n\tldm r0, {r4-r11, pc}"
 
 /* What makes a score of a sum, for right shifts of 1 ... 22. */
 typedef struct {
@@ -50,25 +46,6 @@ typedef struct {
   uint32_t saved[9];          /* 96 */
 } score_block;
 
-/* Registers: r4 ... r7 sums; r8 ... r11 queries; r2 of these the next, r3 of the token; r12 the zero
- * points; lr the block. */
-#define SCORE_QUAD                  \
-  "ldr r0, [r3], #4\n\t"            \
-  "ldm r2!, {r8-r11}\n\t"           \
-  "sxtab16 r1, r12, r0\n\t"         \
-  "smlad r4, r1, r8, r4\n\t"        \
-  "smlad r5, r1, r9, r5\n\t"        \
-  "smlad r6, r1, r10, r6\n\t"       \
-  "smlad r7, r1, r11, r7\n\t"       \
-  "ldm r2!, {r8-r11}\n\t"           \
-  "sxtab16 r1, r12, r0, ror #8\n\t" \
-  "smlad r4, r1, r8, r4\n\t"        \
-  "smlad r5, r1, r9, r5\n\t"        \
-  "smlad r6, r1, r10, r6\n\t"       \
-  "smlad r7, r1, r11, r7\n\t"
-
-#define SCORE_TURN SCORE_QUAD SCORE_QUAD SCORE_QUAD SCORE_QUAD
-
 /* lm_requantize of twice the sum, without its last halving: the sign takes 1 from what rounds the
  * shift. Where twice the sum is saturated, so is the score. */
 #define SCORE(sum)                       \
@@ -79,11 +56,12 @@ typedef struct {
   "asr " sum ", " sum ", r9\n\t"         \
   "ssat " sum ", #8, " sum ", asr #1\n\t"
 
-/* Scores of tokens, at least one, for four queries, by turns of 16 columns. */
+/* Scores of tokens, at least one, for four queries. Registers besides those of LM_FOUR_TURN: lr the
+ * block. */
 __attribute__((naked, noinline)) static void score_tokens(
     score_block *block __attribute__((unused))) {
   __asm volatile(
-      SAVE_REGISTERS("96")
+      LM_SAVE_REGISTERS("96")
       "mov lr, r0\n\t"
       "ldr r3, [lr, #24]\n\t"
       "ldr r12, [lr]\n"
@@ -93,21 +71,7 @@ __attribute__((naked, noinline)) static void score_tokens(
       "add r0, r0, r1\n\t"
       "str r0, [lr, #4]\n\t"
       "ldrd r0, r2, [lr, #12]\n\t"
-      "cmp r0, #3\n\t"
-      "bgt.w 3f\n\t"
-      "beq.w 4f\n\t"
-      "cmp r0, #1\n\t"
-      "bgt.w 5f\n\t"
-      "beq.w 6f\n\t"
-      "b.w 7f\n"
-      "3:\n\t" SCORE_TURN
-      "4:\n\t" SCORE_TURN
-      "5:\n\t" SCORE_TURN
-      "6:\n\t" SCORE_TURN
-      "ldr r0, [lr, #20]\n\t"
-      "cmp r2, r0\n\t"
-      "bne.w 3b\n"
-      "7:\n\t"
+      LM_FOUR_COLUMNS("20")
       "ldrd r10, r11, [lr, #28]\n\t"
       "ldr r0, [lr, #44]\n\t"
       "add r3, r3, r10\n\t"
@@ -128,7 +92,7 @@ __attribute__((naked, noinline)) static void score_tokens(
       "str r6, [lr, #40]\n\t"
       "cmp r11, r5\n\t"
       "bne.w 1b\n\t"
-      RETURN("96")
+      LM_RETURN("96")
       :
       :
       : "memory");
@@ -166,7 +130,7 @@ typedef char offsets_are_as_assembled[offsetof(score_block, saved) == 96 &&
 __attribute__((naked, noinline)) static void mix_columns(
     mix_block *block __attribute__((unused))) {
   __asm volatile(
-      SAVE_REGISTERS("144")
+      LM_SAVE_REGISTERS("144")
       "mov lr, r0\n\t"
       "ldr r12, [lr, #136]\n"
       "1:\n\t"
@@ -185,7 +149,7 @@ __attribute__((naked, noinline)) static void mix_columns(
       "str r0, [lr, #128]\n\t"
       "cmp r12, r2\n\t"
       "bne.w 1b\n\t"
-      RETURN("144")
+      LM_RETURN("144")
       :
       :
       : "memory");
@@ -213,32 +177,6 @@ static query query_of(const lm_attend_inputs *p, const chunk *queries, int32_t i
   const query one = {head, queries->u.data + row * queries->u.stride + head * p->width,
                      queries->carry + number * (SUMS + p->width)};
   return one;
-}
-
-#define ORDER_4                        \
-  "ldr %[a], [%[u]], #4\n\t"           \
-  "ldr %[b], [%[u]], #4\n\t"           \
-  "ldr %[c], [%[v]], #4\n\t"           \
-  "ldr %[d], [%[v]], #4\n\t"           \
-  "pkhbt %[t], %[a], %[b], lsl #16\n\t" \
-  "pkhtb %[b], %[b], %[a], asr #16\n\t" \
-  "pkhbt %[a], %[c], %[d], lsl #16\n\t" \
-  "pkhtb %[d], %[d], %[c], asr #16\n\t" \
-  "strd %[t], %[a], [%[to]], #16\n\t"  \
-  "strd %[b], %[d], [%[to]], #16\n\t"
-
-/* Two queries, of a multiple of 8 columns, in the order of SXTB16 into two words of each four. */
-static void order_two(const int16_t *u, const int16_t *v, int32_t columns, uint32_t *to) {
-  uint32_t a, b, c, d, t;
-  const int16_t *const end = u + columns;
-  __asm volatile(
-      "1:\n\t" ORDER_4 ORDER_4
-      "cmp %[u], %[end]\n\t"
-      "bne 1b"
-      : [u] "+r"(u), [v] "+r"(v), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c),
-        [d] "=&r"(d), [t] "=&r"(t)
-      : [end] "r"(end)
-      : "cc", "memory");
 }
 
 /* Sums over the columns behind the last turn. */
@@ -283,7 +221,7 @@ static uint32_t score_block_of(const lm_attend_inputs *p, const query four[4], l
   score_block block = {
       .zero_points = (uint32_t)zero_point << 16 | zero_point,
       .sums = zeros,
-      .first_turns = columns == 0 ? 0 : ((columns / COLUMNS - 1) & 3) + 1,
+      .first_turns = lm_first_turns(columns),
       .u = ordered,
       .u_end = ordered + 2 * columns,
       .x = x.data,
@@ -293,8 +231,8 @@ static uint32_t score_block_of(const lm_attend_inputs *p, const query four[4], l
       .largest = 0x80808080u,
   };
   if (columns > 0) {
-    order_two(four[0].u, four[1].u, columns, ordered);
-    order_two(four[2].u, four[3].u, columns, ordered + 2);
+    lm_order_two(four[0].u, four[1].u, columns, ordered);
+    lm_order_two(four[2].u, four[3].u, columns, ordered + 2);
   }
   if (columns < p->width) {
     sum_rest(p, four, x, tokens, sums);

@@ -63,6 +63,11 @@ static inline int32_t lm_saturate8(int32_t x) {
   return result;
 }
 
+/* Functions in assembly get all they need in a block of memory and know its offsets. They save registers there, for
+ * no compiler counts what assembly pushes. */
+#define LM_SAVE_REGISTERS(offset) "add r12, r0, #" offset "\n\tstm r12, {r4-r11, lr}\n\t"
+#define LM_RETURN(offset) "add r0, lr, #" offset "\n\tldm r0, {r4-r11, pc}"
+
 /* A quantized multiplier with its shift split in two; multiplier >= 0. */
 typedef struct {
   int32_t multiplier;

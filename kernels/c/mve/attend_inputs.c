@@ -46,37 +46,47 @@ static int32_t sum_of(const int16_t *u, int32_t width) {
   return sum;
 }
 
-/* Dot products of three u and two tokens a, b: 12 instructions for 48 products. sums: (3, TOKENS) */
-LM_NOINLINE static void dot_3x2(const int16_t *const u[3], const int8_t *a, const int8_t *b,
-                                int32_t width, int32_t *sums_a, int32_t *sums_b) {
-  const int16_t *u0 = u[0], *u1 = u[1], *u2 = u[2];
-  int32_t a0 = 0, a1 = 0, a2 = 0, b0 = 0, b1 = 0, b2 = 0;
-  __asm volatile(
-      "wlstp.16 lr, %[n], 1f\n"
-      "2:\n\t"
-      "vldrh.16 q0, [%[u0]], #16\n\t"
-      "vldrb.s16 q3, [%[a]], #8\n\t"
-      "vmladava.s16 %[a0], q0, q3\n\t"
-      "vldrb.s16 q4, [%[b]], #8\n\t"
-      "vmladava.s16 %[b0], q0, q4\n\t"
-      "vldrh.16 q1, [%[u1]], #16\n\t"
-      "vmladava.s16 %[a1], q1, q3\n\t"
-      "vldrh.16 q2, [%[u2]], #16\n\t"
-      "vmladava.s16 %[b1], q1, q4\n\t"
-      "vmladava.s16 %[a2], q2, q3\n\t"
-      "vmladava.s16 %[b2], q2, q4\n\t"
-      "letp lr, 2b\n"
-      "1:"
-      : [a0] "+Te"(a0), [a1] "+Te"(a1), [a2] "+Te"(a2), [b0] "+Te"(b0), [b1] "+Te"(b1),
-        [b2] "+Te"(b2), [u0] "+r"(u0), [u1] "+r"(u1), [u2] "+r"(u2), [a] "+l"(a), [b] "+l"(b)
-      : [n] "r"(width)
-      : "q0", "q1", "q2", "q3", "q4", "lr", "memory");
-  sums_a[0] = a0;
-  sums_a[TOKENS] = a1;
-  sums_a[2 * TOKENS] = a2;
-  sums_b[0] = b0;
-  sums_b[TOKENS] = b1;
-  sums_b[2 * TOKENS] = b2;
+/* Dot products of three u and pairs of tokens: 12 instructions for 48 products. A sum behind that of an
+ * odd last token is nobody's. Registers: even ones sums, r1 and r3 tokens, r5, r9 and r12 queries. */
+LM_NOINLINE static void dot_tokens(const int16_t *const u[3], lm_rows x, int32_t tokens,
+                                   int32_t width, int32_t sums[3][TOKENS]) {
+  for (int32_t token = 0; token < tokens; token += 2) {
+    register const int8_t *r1 __asm("r1") = x.data + token * x.stride;
+    register const int8_t *r3 __asm("r3") = token + 1 < tokens ? r1 + x.stride : r1;
+    register const int16_t *const *r5 __asm("r5") = u;
+    register int32_t r9 __asm("r9") = width;
+    register int32_t *r11 __asm("r11") = &sums[0][token];
+    __asm volatile(
+        "mov r0, #0\n\t"
+        "mov r2, #0\n\t"
+        "mov r4, #0\n\t"
+        "mov r6, #0\n\t"
+        "mov r8, #0\n\t"
+        "mov r10, #0\n\t"
+        "wlstp.16 lr, r9, 1f\n\t"
+        "ldr r9, [r5, #8]\n\t"
+        "ldrd r5, r12, [r5]\n"
+        "2:\n\t"
+        "vldrh.16 q0, [r5], #16\n\t"
+        "vldrb.s16 q3, [r1], #8\n\t"
+        "vmladava.s16 r0, q0, q3\n\t"
+        "vldrb.s16 q4, [r3], #8\n\t"
+        "vmladava.s16 r2, q0, q4\n\t"
+        "vldrh.16 q1, [r12], #16\n\t"
+        "vmladava.s16 r4, q1, q3\n\t"
+        "vldrh.16 q2, [r9], #16\n\t"
+        "vmladava.s16 r6, q1, q4\n\t"
+        "vmladava.s16 r8, q2, q3\n\t"
+        "vmladava.s16 r10, q2, q4\n\t"
+        "letp lr, 2b\n"
+        "1:\n\t"
+        "strd r0, r2, [r11]\n\t"
+        "strd r4, r6, [r11, %c[next]]\n\t"
+        "strd r8, r10, [r11, 2 * %c[next]]"
+        : "+r"(r1), "+r"(r3), "+r"(r5), "+r"(r9)
+        : "r"(r11), [next] "i"(sizeof sums[0])
+        : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "q0", "q1", "q2", "q3", "q4", "lr", "memory");
+  }
 }
 
 /* Makes what is carried relative to a larger score: x * factor in Q15, rounded. */
@@ -91,6 +101,19 @@ static void raise(int32_t factor, int32_t count, int32_t *carried) {
       "1:"
       : [carried] "+r"(carried)
       : [n] "r"(count), [factor] "r"(factor << 16)
+      : "q0", "lr", "memory");
+}
+
+static void clear(int32_t count, int32_t *carried) {
+  __asm volatile(
+      "vmov.i32 q0, #0\n\t"
+      "wlstp.32 lr, %[n], 1f\n"
+      "2:\n\t"
+      "vstrw.32 q0, [%[carried]], #16\n\t"
+      "letp lr, 2b\n"
+      "1:"
+      : [carried] "+r"(carried)
+      : [n] "r"(count)
       : "q0", "lr", "memory");
 }
 
@@ -138,7 +161,7 @@ static void weigh_tokens(const lm_attend_inputs *p, const query *one, const int3
   const int32_t largest = largest_of(scores, tokens);
   if (is_first) {
     carry[LARGEST] = largest;
-    for (int32_t i = TOTAL; i < SUMS + p->width; i++) carry[i] = 0;
+    clear(p->width + SUMS - TOTAL, carry + TOTAL);
   } else if (largest > carry[LARGEST]) {
     raise(p->rescale_tables[one->head * 256 + largest - carry[LARGEST]],
           p->width + SUMS - TOTAL, carry + TOTAL);
@@ -153,12 +176,7 @@ static void weigh_three(const lm_attend_inputs *p, const query three[3], int32_t
                         int32_t tokens, bool is_first, uint8_t (*weights)[TOKENS]) {
   const int16_t *const u[3] = {three[0].u, three[1].u, three[2].u};
   int32_t sums[3][TOKENS];
-  for (int32_t token = 0; token < tokens; token += 2) {
-    const int8_t *a = x.data + token * x.stride;
-    /* Behind the last token of an odd number are sums that nobody reads. */
-    const int8_t *b = token + 1 < tokens ? a + x.stride : a;
-    dot_3x2(u, a, b, p->width, &sums[0][token], &sums[0][token + 1]);
-  }
+  dot_tokens(u, x, tokens, p->width, sums);
   for (int32_t i = 0; i < count; i++) {
     weigh_tokens(p, &three[i], sums[i], tokens, is_first, weights[i]);
   }
