@@ -340,7 +340,7 @@ static void widen_pairs(const int8_t *x, int32_t stride, int32_t pairs, uint32_t
       "1:\n\t" WIDEN_PAIR WIDEN_PAIR
       "cmp %[to], %[end]\n\t"
       "bne 1b"
-      : [x] "+r"(x), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c)
+      : [x] "+&r"(x), [to] "+&r"(to), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c)
       : [stride] "r"(stride), [end] "r"(end)
       : "cc", "memory");
 }

@@ -72,7 +72,7 @@ static inline void lm_order_two(const int16_t *u, const int16_t *v, int32_t colu
       "1:\n\t" LM_ORDER_4 LM_ORDER_4
       "cmp %[u], %[end]\n\t"
       "bne 1b"
-      : [u] "+r"(u), [v] "+r"(v), [to] "+r"(to), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c),
+      : [u] "+&r"(u), [v] "+&r"(v), [to] "+&r"(to), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c),
         [d] "=&r"(d), [t] "=&r"(t)
       : [end] "r"(end)
       : "cc", "memory");

@@ -108,6 +108,13 @@ static int8_t output_of(const lm_linear *p, const int16_t *x, int32_t column) {
   return (int8_t)(p->table == NULL ? value : p->table[value + 128]);
 }
 
+static void clamp_outputs(const lm_linear *p, int32_t count, int8_t *y) {
+  for (int32_t i = 0; i < count; i++) {
+    const int32_t value = lm_clamp(y[i], p->min, p->max);
+    y[i] = (int8_t)(p->table == NULL ? value : p->table[value + 128]);
+  }
+}
+
 /* Two of the four rows. */
 static void order_rows(const int16_t *u, const int16_t *v, int32_t inputs, uint32_t *to) {
   const int32_t whole = inputs & -LM_FOUR_COLUMNS_AT_ONCE;
@@ -129,6 +136,7 @@ void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8
   const bool is_clamped = p->min > INT8_MIN || p->max < INT8_MAX;
   uint32_t *ordered = scratch;
   for (int32_t row = 0; row < rows; row += 4) {
+    const int32_t count = lm_min(4, rows - row);
     const int16_t *from[4];
     int8_t *to[4];
     for (int32_t i = 0; i < 4; i++) { /* a row that is not there is the last one */
@@ -150,7 +158,7 @@ void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8
             .first_turns = lm_first_turns(padded),
             .gap = p->inputs - padded,
             .rounding = 2 * p->zero_point + 1,
-            .table = p->table == NULL ? NULL : p->table + 128,
+            .table = p->table == NULL || is_clamped ? NULL : p->table + 128,
             .shifts_end = p->shifts + end,
             .bias = p->bias + first,
             .multipliers = p->multipliers + first,
@@ -158,15 +166,13 @@ void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8
             .y = {to[0] + first, to[1] + first, to[2] + first, to[3] + first},
         };
         make_outputs(&block);
+        for (int32_t i = 0; i < count && is_clamped; i++) {
+          clamp_outputs(p, end - first, to[i] + first);
+        }
       }
       while (end < p->outputs && (end >= readable || !fits(p, end))) {
-        for (int32_t i = 0; i < 4; i++) to[i][end] = output_of(p, from[i], end);
+        for (int32_t i = 0; i < count; i++) to[i][end] = output_of(p, from[i], end);
         end++;
-      }
-    }
-    for (int32_t i = 0; i < 4 && is_clamped; i++) {
-      for (int32_t column = 0; column < p->outputs; column++) {
-        to[i][column] = (int8_t)lm_clamp(to[i][column], p->min, p->max);
       }
     }
   }

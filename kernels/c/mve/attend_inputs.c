@@ -99,7 +99,7 @@ static void raise(int32_t factor, int32_t count, int32_t *carried) {
       "vstrw.32 q0, [%[carried]], #16\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [carried] "+r"(carried)
+      : [carried] "+&r"(carried)
       : [n] "r"(count), [factor] "r"(factor << 16)
       : "q0", "lr", "memory");
 }
@@ -112,7 +112,7 @@ static void clear(int32_t count, int32_t *carried) {
       "vstrw.32 q0, [%[carried]], #16\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [carried] "+r"(carried)
+      : [carried] "+&r"(carried)
       : [n] "r"(count)
       : "q0", "lr", "memory");
 }
