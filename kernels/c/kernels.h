@@ -82,6 +82,8 @@ void lm_linear_rows_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int1
 /* int16 inputs: at most 256 of them */
 void lm_linear_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                       void *scratch);
+void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                          int32_t y_stride, void *scratch);
 void lm_linear_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
                           int32_t y_stride, void *scratch);
 
@@ -134,7 +136,7 @@ typedef struct {
 #define LM_ATTEND_BLOCK 16
 
 /* u, y: (rows, heads * width), y may be u; x: (tokens, width) in blocks, carry: (rows, heads,
- * width + 2); scratch: aligned to 4 bytes */
+ * width + 2); at most 2^15 tokens; scratch: aligned to 4 bytes */
 void lm_attend_inputs_s16_s16(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows,
                               const lm_block *x, void *scratch, int16_t *y, int32_t y_stride);
 void lm_attend_inputs_s16_s16_dsp(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows,
