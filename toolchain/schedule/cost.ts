@@ -36,21 +36,25 @@ export function callCost(
   constants: CallConstants,
   { core }: Pick<Target, 'core'>,
 ): CallCost {
-  const cost = core.cost.kernels[kernel];
-  const rowsAtOnce = cost?.rowsAtOnce ?? 1;
-  const { calls, rows, blocks, passes } = tripsOf(call, segment, tokens, rowsAtOnce);
-  const constantBytesRead = constants.weightBytes * blocks + constants.bytesPerRow * rows;
+  const inputs = tensorOf(graph, call.node.inputs[0]!).shape[1];
+  const cost = core.cost.kernels[kernel]?.find(
+    ({ mostInputs }) => mostInputs === null || inputs <= mostInputs,
+  );
+  const trips = tripsOf(call, segment, tokens, cost?.taken ?? [1]);
+  const passCount = trips.passes.reduce((sum, times) => sum + times, 0);
+  const constantBytesRead = constants.weightBytes * passCount + constants.bytesPerRow * trips.rows;
   if (cost === undefined) return { instructions: 0, constantBytesRead };
   const { elements, macs, scores, lookups } = workPerRow(graph, call.node, tokens);
-  // A row without a neighbour costs as much as a whole block.
-  const paidRows = blocks * rowsAtOnce;
-  const perRow =
-    cost.row * passes +
-    cost.element * elements +
-    cost.mac * macs +
-    cost.score * scores +
-    cost.table * lookups;
-  return { instructions: Math.round(cost.call * calls + perRow * paidRows), constantBytesRead };
+  const { shape } = tensorOf(graph, call.node.output);
+  const instructions = cost.passes.reduce(
+    (sum, { row, element, mac, score, table }, index) =>
+      sum +
+      (trips.passes[index] ?? 0) *
+        (index + 1) *
+        (row * trips.runs + element * elements + mac * macs + score * scores + table * lookups),
+    (cost.call + cost.column * shape[1]) * trips.calls,
+  );
+  return { instructions: Math.round(instructions), constantBytesRead };
 }
 
 /** A call that is not a copy. */
@@ -90,44 +94,59 @@ interface Trips {
   readonly calls: number;
   /** Of the output, over all calls; a stream's rows count once. */
   readonly rows: number;
-  /** Groups of `rowsAtOnce` rows, of which those at a tile's end may be incomplete. */
-  readonly blocks: number;
+  /** Passes over the weights, by the number of rows they take: of one row, of two, and so on. */
+  readonly passes: readonly number[];
   /** Calls that one row of the output takes. */
-  readonly passes: number;
+  readonly runs: number;
 }
 
 function tripsOf(
   { output, carry, inner, onlyFirst }: NodeCall,
   segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
-  rowsAtOnce: number,
+  taken: readonly number[],
 ): Trips {
-  const tiles = tilesOf(rowsOf(segment.rows, tokens), segment.tileRows, rowsAtOnce);
-  const once = { calls: 1, rows: 1, blocks: 1, passes: 1 };
+  const tiles = tilesOf(rowsOf(segment.rows, tokens), segment.tileRows, taken);
+  const once = tilesOf(1, 1, taken);
   if (onlyFirst) return once;
   if (inner !== null) {
-    const blocks = tilesOf(tokens, inner.tileRows, rowsAtOnce);
-    const passes = blocks.calls;
-    if (output.rows === 'outer') return { ...tiles, calls: tiles.calls * passes, passes };
+    const blocks = tilesOf(tokens, inner.tileRows, taken);
+    const runs = blocks.calls;
+    if (output.rows === 'outer') return { ...tiles, calls: tiles.calls * runs, runs };
     const times = (count: number): number => count * tiles.calls;
     return {
-      ...{ calls: times(blocks.calls), rows: times(blocks.rows), blocks: times(blocks.blocks) },
-      passes: 1,
+      ...{ calls: times(blocks.calls), rows: times(blocks.rows) },
+      passes: blocks.passes.map(times),
+      runs: 1,
     };
   }
   const takesTiles = carry !== null && output.rows === 'first';
-  return takesTiles ? { ...once, calls: tiles.calls, passes: tiles.calls } : tiles;
+  return takesTiles ? { ...once, calls: tiles.calls, runs: tiles.calls } : tiles;
 }
 
-function tilesOf(rows: number, tileRows: number, rowsAtOnce: number): Trips {
+function tilesOf(rows: number, tileRows: number, taken: readonly number[]): Trips {
   const whole = Math.floor(rows / tileRows);
   const rest = rows % tileRows;
+  const ofTile = passesOf(tileRows, taken);
+  const ofRest = passesOf(rest, taken);
   return {
     calls: whole + (rest > 0 ? 1 : 0),
     rows,
-    blocks: whole * Math.ceil(tileRows / rowsAtOnce) + Math.ceil(rest / rowsAtOnce),
-    passes: 1,
+    passes: ofTile.map((times, index) => whole * times + ofRest[index]!),
+    runs: 1,
   };
+}
+
+/** How many passes of one row, of two, and so on a call over `rows` rows makes. */
+function passesOf(rows: number, taken: readonly number[]): readonly number[] {
+  const most = Math.max(...taken);
+  const passes = new Array<number>(most).fill(0);
+  for (let left = rows; left > 0; ) {
+    const next = taken[left - 1] ?? most;
+    passes[next - 1]! += 1;
+    left -= next;
+  }
+  return passes;
 }
 
 interface Work {
