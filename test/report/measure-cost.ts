@@ -145,7 +145,7 @@ const samples: Readonly<
     byRows((width, rows) => embedLayerNormCaseOf(kernel, width, rows, dtypes[kernel.output])),
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
-      one: meanRowsCaseOf(kernel, 128, rows),
+      one: meanRowsCaseOf(kernel, 128, rows, [rows, rows]),
       work: { call: 1, column: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
     })),
 };
