@@ -7,7 +7,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import * as z from 'zod';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import {
@@ -19,12 +18,12 @@ import {
 import type { Target } from '../../toolchain/targets.ts';
 import {
   addLayerNormCaseOf,
+  attendInputsCase,
   attentionCase,
   type Case,
   embedLayerNormCaseOf,
   linearCase,
   meanRowsCaseOf,
-  sampleCases,
 } from '../kernels/cases.ts';
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
@@ -63,12 +62,27 @@ const ways: Readonly<Record<string, Readonly<Record<Kernel['variant'], readonly 
     ],
     mve: [{ mostInputs: null, taken: [1, 2, 3] }],
   },
+  linearOfInt16: {
+    portable: singleRows,
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+  },
   attention: {
     portable: singleRows,
     dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
     mve: [{ mostInputs: null, taken: [1, 2, 3] }],
   },
+  attend_inputs: {
+    portable: singleRows,
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+  },
 };
+
+function waysOf({ family, input, variant }: Kernel): readonly Way[] {
+  const key = family === 'linear' && input === 'int16' ? 'linearOfInt16' : family;
+  return ways[key]?.[variant] ?? singleRows;
+}
 
 /** Calls over the given numbers of rows, of inputs in a range. */
 const samples: Readonly<
@@ -76,7 +90,7 @@ const samples: Readonly<
 > = {
   linear: (kernel, rowCounts, { above, most }) =>
     rowCounts.flatMap((rows) =>
-      linearWidths
+      (kernel.input === 'int16' ? valueWidths : linearWidths)
         .filter(([inputs]) => inputs > above && inputs <= most)
         .flatMap(([inputs, outputs]) =>
           (kernel.output === 'int8' ? [false, true] : [false]).map((table) => {
@@ -119,18 +133,31 @@ const samples: Readonly<
         }),
       ),
     ),
-  attend_inputs: (kernel) =>
-    sampleCases(kernel, 60, 1).map((one) => {
-      const { heads, width, tokens, rows } = attendShape.parse(JSON.parse(one.title));
-      const scores = rows * heads * tokens;
-      return {
-        one,
-        work: {
-          ...{ call: 1, column: 0, row: rows, element: rows * heads * width },
-          ...{ mac: 2 * scores * width, score: scores, table: 0 },
-        },
-      };
-    }),
+  attend_inputs: (kernel, rowCounts) =>
+    rowCounts.flatMap((rows) =>
+      [32, 64, 128].flatMap((tokens) =>
+        [64, 128, 256].flatMap((width) =>
+          [16, 32, tokens].map((blockRows) => {
+            const calls = Math.ceil(tokens / blockRows);
+            const shape = {
+              heads: 1,
+              width,
+              tokens,
+              rows,
+              blockRows: [blockRows, blockRows] as const,
+            };
+            const rest = { inPlace: false, data: 'random', gap: 0, anyShift: false } as const;
+            return {
+              one: attendInputsCase(kernel, { ...shape, ...rest }),
+              work: {
+                ...{ call: calls, column: calls * width, row: calls * rows, element: rows * width },
+                ...{ mac: 2 * rows * tokens * width, score: rows * tokens, table: 0 },
+              },
+            };
+          }),
+        ),
+      ),
+    ),
   add_layernorm: (kernel) =>
     byRows((width, rows) =>
       addLayerNormCaseOf(kernel, {
@@ -150,8 +177,6 @@ const samples: Readonly<
     })),
 };
 
-const attendShape = z.object({ heads: z.int(), width: z.int(), tokens: z.int(), rows: z.int() });
-
 /** Inputs and outputs of the linears of BERT-tiny, -mini and TinyBERT's widths. */
 const linearWidths = [
   ...([64, 128].flatMap((inputs) => [24, 64, 128, 512].map((outputs) => [inputs, outputs])) as [
@@ -167,6 +192,11 @@ const linearWidths = [
     number,
   ][]),
 ];
+
+/** Of the values of a head, from the columns that absorbed attention mixes: the linears of int16. */
+const valueWidths = [64, 128, 256].flatMap((inputs) =>
+  [32, 64, 128].map((outputs): [number, number] => [inputs, outputs]),
+);
 
 interface Range {
   readonly above: number;
@@ -193,7 +223,7 @@ function measure(machine: Machine): Record<string, Cost[]> {
   const table = loadKernels();
   seedRandom(1);
   const measurements = bestKernels(table, machine).flatMap((kernel) => {
-    const own = ways[kernel.family]?.[kernel.variant] ?? singleRows;
+    const own = waysOf(kernel);
     return own.map((way, index): Measurement => {
       const range = {
         above: own[index - 1]?.mostInputs ?? 0,
