@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * embed_layernorm.c for the DSP extension: factors of a row's elements made once a row, the inner loops
- * in assembly. */
+ * in assembly. The sums v of the first columns are kept on the stack, those behind are made twice. */
 #include <stddef.h>
 
 #include "../norm_row.h"
@@ -41,6 +41,7 @@ typedef struct {
   int32_t half;
   int16_t *normalized_end; /* 44 */
   uint32_t saved[9];       /* 48 */
+  int32_t left;            /* of c */
 } normalize_block;
 
 typedef char offsets_are_as_assembled[offsetof(normalize_block, saved) == 48 ? 1 : -1];
@@ -76,68 +77,151 @@ __attribute__((naked, noinline)) static void normalize(
       : "memory");
 }
 
-#define ADD_MOMENTS                          \
-  "ldrsb %[a], [%[word]], #1\n\t"            \
-  "ldrsb %[b], [%[position]], #1\n\t"        \
-  "mul %[a], %[a], %[word_factor]\n\t"       \
-  "mla %[a], %[b], %[position_factor], %[a]\n\t" \
-  "ldrsb %[b], [%[segment]], #1\n\t"         \
-  "mla %[a], %[b], %[segment_factor], %[a]\n\t" \
-  "add %[sum], %[a]\n\t"                     \
-  "smlal %Q[squares], %R[squares], %[a], %[a]\n\t"
+#define NORMALIZE_TWO                             \
+  "ldrd %[a], %[b], [%[v]], #8\n\t"               \
+  "mla %[a], %[a], %[width], %[offset]\n\t"       \
+  "mla %[b], %[b], %[width], %[offset]\n\t"       \
+  "smmlar %[a], %[a], %[factor], %[half]\n\t"     \
+  "smmlar %[b], %[b], %[factor], %[half]\n\t"     \
+  "asr %[a], %[a], %[right]\n\t"                  \
+  "asr %[b], %[b], %[right]\n\t"                  \
+  "ssat %[a], #16, %[a]\n\t"                      \
+  "ssat %[b], #16, %[b]\n\t"                      \
+  "pkhbt %[a], %[a], %[b], lsl #16\n\t"           \
+  "str %[a], [%[to]], #4\n\t"
 
-/* Of a multiple of four elements, at least four: 9 instructions each. */
-__attribute__((noinline)) static lm_moments moments_of(const lm_embed_layernorm *p, table_rows rows,
-                                         int32_t count) {
-  const int8_t *word = rows.word, *position = rows.position, *segment = rows.segment;
-  const int8_t *const end = word + count;
-  lm_moments moments = {0, 0};
+/* Normalizes kept sums, a multiple of four and at least four, in place: 6 instructions each. `factor`
+ * is width << left. */
+static void normalize_kept(const normalize_block *block, int32_t factor, void *kept,
+                           int32_t count) {
+  const int32_t *v = kept;
+  const int32_t *const end = v + count;
+  int16_t *normalized = kept;
   int32_t a, b;
   __asm volatile(
-      "1:\n\t" ADD_MOMENTS ADD_MOMENTS ADD_MOMENTS ADD_MOMENTS
-      "cmp %[word], %[end]\n\t"
+      "1:\n\t" NORMALIZE_TWO NORMALIZE_TWO
+      "cmp %[v], %[end]\n\t"
       "bne 1b"
-      : [word] "+&r"(word), [position] "+&r"(position), [segment] "+&r"(segment),
-        [sum] "+&r"(moments.sum), [squares] "+&r"(moments.squares), [a] "=&r"(a), [b] "=&r"(b)
-      : [word_factor] "r"(p->multiplier_word), [position_factor] "r"(p->multiplier_position),
-        [segment_factor] "r"(p->multiplier_segment), [end] "r"(end)
+      : [v] "+&r"(v), [to] "+&r"(normalized), [a] "=&r"(a), [b] "=&r"(b)
+      : [width] "r"(factor), [offset] "r"(block->offset), [factor] "r"(block->factor),
+        [right] "r"(block->right), [half] "r"(block->half), [end] "r"(end)
       : "cc", "memory");
+}
+
+typedef struct {
+  const int8_t *word;      /* 0 */
+  const int8_t *position;  /* 4 */
+  const int8_t *segment;   /* 8 */
+  int32_t word_factor;     /* 12 */
+  int32_t position_factor; /* 16 */
+  int32_t segment_factor;  /* 20 */
+  int32_t sum;             /* 24 */
+  int64_t squares;         /* 32 */
+  int32_t *kept;           /* 40 */
+  const int8_t *word_end;  /* 44 */
+  uint32_t saved[9];       /* 48 */
+} moments_block;
+
+typedef char moments_are_as_assembled[offsetof(moments_block, squares) == 32 &&
+                                              offsetof(moments_block, saved) == 48
+                                          ? 1
+                                          : -1];
+
+#define ADD_MOMENTS(KEEP)       \
+  "ldrsb r11, [r0], #1\n\t"     \
+  "ldrsb r12, [r1], #1\n\t"     \
+  "mul r11, r11, r3\n\t"        \
+  "mla r11, r12, r4, r11\n\t"   \
+  "ldrsb r12, [r2], #1\n\t"     \
+  "mla r11, r12, r5, r11\n\t"   \
+  "add r6, r6, r11\n\t"         \
+  "smlal r8, r9, r11, r11\n\t" KEEP
+
+/* Adds a multiple of four elements, at least four: 9 instructions each, and one to keep their sums. */
+#define MOMENTS_FUNCTION(NAME, KEEP)                                                       \
+  __attribute__((naked, noinline)) static void NAME(                                       \
+      moments_block *block __attribute__((unused))) {                                      \
+    __asm volatile(                                                                        \
+        LM_SAVE_REGISTERS("48")                                                            \
+        "mov lr, r0\n\t"                                                                   \
+        "ldm lr, {r0-r6}\n\t"                                                              \
+        "ldrd r8, r9, [lr, #32]\n\t"                                                       \
+        "ldr r10, [lr, #40]\n\t"                                                           \
+        "ldr r7, [lr, #44]\n"                                                              \
+        "1:\n\t" ADD_MOMENTS(KEEP) ADD_MOMENTS(KEEP) ADD_MOMENTS(KEEP) ADD_MOMENTS(KEEP)   \
+        "cmp r0, r7\n\t"                                                                   \
+        "bne 1b\n\t"                                                                       \
+        "stm lr, {r0-r6}\n\t"                                                              \
+        "strd r8, r9, [lr, #32]\n\t"                                                       \
+        LM_RETURN("48")                                                                    \
+        :                                                                                  \
+        :                                                                                  \
+        : "memory");                                                                       \
+  }
+
+MOMENTS_FUNCTION(add_and_keep, "str r11, [r10], #4\n\t")
+MOMENTS_FUNCTION(add_behind, "")
+
+/* Of `count` elements, a multiple of four; the first sums are kept. */
+static lm_moments moments_of(const lm_embed_layernorm *p, table_rows rows, int32_t count,
+                             int32_t *kept) {
+  const int32_t first = lm_min(count, LM_NORM_COLUMNS);
+  moments_block block = {
+      .word = rows.word,
+      .position = rows.position,
+      .segment = rows.segment,
+      .word_factor = p->multiplier_word,
+      .position_factor = p->multiplier_position,
+      .segment_factor = p->multiplier_segment,
+      .kept = kept,
+      .word_end = rows.word + first,
+  };
+  if (first > 0) add_and_keep(&block);
+  block.word_end = rows.word + count;
+  if (count > first) add_behind(&block);
+  const lm_moments moments = {block.sum, block.squares};
   return moments;
 }
 
-static normalize_block block_of(const lm_embed_layernorm *p, table_rows rows) {
+/* Prepares the block for a row; sums of the first columns are kept. */
+static void begin_row(const lm_embed_layernorm *p, table_rows rows, int32_t *kept,
+                      normalize_block *block) {
   const int32_t word = p->multiplier_word;
   const int32_t position = p->multiplier_position;
   const int32_t segment = p->multiplier_segment;
   const int32_t width = p->norm.width;
   const int32_t whole = width & ~3;
-  lm_moments moments = {0, 0};
-  if (whole > 0) moments = moments_of(p, rows, whole);
+  const int32_t first = lm_min(whole, LM_NORM_COLUMNS);
+  lm_moments moments = moments_of(p, rows, whole, kept);
   for (int32_t i = whole; i < width; i++) {
     lm_moments_add(&moments, rows.word[i] * word + rows.position[i] * position +
                                  rows.segment[i] * segment);
   }
   const lm_normalizer normalizer = lm_norm_normalizer(&p->norm, moments);
-  const normalize_block block = {
-      .word = rows.word,
-      .position = rows.position,
-      .segment = rows.segment,
-      .word_factor = lm_shift_left(width * word, normalizer.left),
-      .position_factor = lm_shift_left(width * position, normalizer.left),
-      .segment_factor = lm_shift_left(width * segment, normalizer.left),
-      .offset = lm_shift_left(-moments.sum, normalizer.left),
-      .factor = normalizer.factor,
-      .right = normalizer.right,
-      .half = lm_shift_left(1, normalizer.right) >> 1,
-  };
-  return block;
+  block->word = rows.word + first;
+  block->position = rows.position + first;
+  block->segment = rows.segment + first;
+  block->word_factor = lm_shift_left(width * word, normalizer.left);
+  block->position_factor = lm_shift_left(width * position, normalizer.left);
+  block->segment_factor = lm_shift_left(width * segment, normalizer.left);
+  block->offset = lm_shift_left(-moments.sum, normalizer.left);
+  block->factor = normalizer.factor;
+  block->right = normalizer.right;
+  block->half = lm_shift_left(1, normalizer.right) >> 1;
+  block->left = normalizer.left;
 }
 
-/* The next `count` elements, a multiple of four. */
-static inline void normalize_next(normalize_block *block, int16_t *normalized, int32_t count) {
-  block->normalized = normalized;
-  block->normalized_end = normalized + count;
-  normalize(block);
+/* The normalized elements `first` ... `first + count - 1`, a multiple of four, in order. */
+static const int16_t *normalized_of(const lm_norm *p, normalize_block *block, int32_t first,
+                                    int32_t count, int32_t *kept) {
+  if (first == 0) {
+    normalize_kept(block, lm_shift_left(p->width, block->left), kept, count);
+  } else {
+    block->normalized = (int16_t *)kept;
+    block->normalized_end = block->normalized + count;
+    normalize(block);
+  }
+  return (const int16_t *)kept;
 }
 
 /* The next element, as it is before its clamp. */
@@ -157,12 +241,13 @@ void lm_embed_layernorm_s8_s8_dsp(const lm_embed_layernorm *p, const lm_token_ti
   const lm_norm *norm = &p->norm;
   const int32_t whole = norm->width & ~3;
   for (int32_t row = 0; row < tile->rows; row++) {
-    normalize_block block = block_of(p, rows_of(p, tile, row));
+    int32_t kept[LM_NORM_COLUMNS];
+    normalize_block block;
+    begin_row(p, rows_of(p, tile, row), kept, &block);
     int8_t *to = y + row * y_stride;
     for (int32_t first = 0; first < whole; first += LM_NORM_COLUMNS) {
-      int16_t normalized[LM_NORM_COLUMNS] __attribute__((aligned(4)));
       const int32_t count = lm_min(LM_NORM_COLUMNS, whole - first);
-      normalize_next(&block, normalized, count);
+      const int16_t *normalized = normalized_of(norm, &block, first, count, kept);
       lm_norm_outputs_s8(norm, normalized, first, count, to + first);
     }
     for (int32_t i = whole; i < norm->width; i++) {
@@ -180,12 +265,13 @@ void lm_embed_layernorm_s8_s16_dsp(const lm_embed_layernorm *p, const lm_token_t
   const lm_norm *norm = &p->norm;
   const int32_t whole = norm->width & ~3;
   for (int32_t row = 0; row < tile->rows; row++) {
-    normalize_block block = block_of(p, rows_of(p, tile, row));
+    int32_t kept[LM_NORM_COLUMNS];
+    normalize_block block;
+    begin_row(p, rows_of(p, tile, row), kept, &block);
     int16_t *to = y + row * y_stride;
     for (int32_t first = 0; first < whole; first += LM_NORM_COLUMNS) {
-      int16_t normalized[LM_NORM_COLUMNS] __attribute__((aligned(4)));
       const int32_t count = lm_min(LM_NORM_COLUMNS, whole - first);
-      normalize_next(&block, normalized, count);
+      const int16_t *normalized = normalized_of(norm, &block, first, count, kept);
       lm_norm_outputs_s16(norm, normalized, first, count, to + first);
     }
     for (int32_t i = whole; i < norm->width; i++) {

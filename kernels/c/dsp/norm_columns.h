@@ -8,7 +8,7 @@
 #include "dsp.h"
 
 /* Columns between the two steps: a multiple of 4. */
-enum { LM_NORM_COLUMNS = 64 };
+enum { LM_NORM_COLUMNS = 128 };
 
 /* n: (count), aligned to 4 bytes; `STORE` writes r8 ... r11 to y: 20 instructions besides it. */
 #define LM_NORM_OUTPUTS(STORE)                                                               \
