@@ -4,7 +4,12 @@ import { allocate, dtypes, type TypedArray, type TypedArrayOf } from '../../tool
 import { ops } from '../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../toolchain/ops/layer-norm.ts';
 import type { Requant } from '../../toolchain/quantize/fixed-point.ts';
-import { type Kernel, packWeights, scratchBytes } from '../../toolchain/schedule/kernels.ts';
+import {
+  type Kernel,
+  packWeights,
+  type ScratchShape,
+  scratchBytes,
+} from '../../toolchain/schedule/kernels.ts';
 import {
   type Arena,
   createArena,
@@ -131,7 +136,7 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const source = allocate(kernel.input, (rows - 1) * xStride + inputs);
   const x = place(arena, fill(source, lowest, highest, shape.data));
   const y = reserveMatrix(arena, kernel.output, rows, outputs, yStride);
-  const scratch = reserveScratch(arena, kernel, inputs, 0);
+  const scratch = reserveScratch(arena, kernel, { inputs, columns: 0, tokens: 0 });
   const args = [
     ...[inputs, outputs, placeWords(arena, packWeights(kernel, weights, outputs, inputs))],
     ...[place(arena, bias), place(arena, multipliers), place(arena, shifts), zeroPoint, min, max],
@@ -213,7 +218,7 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
   const k = placeMatrix(arena, tokens, width, width + gap, shape.data, largest);
   const v = placeMatrix(arena, tokens, outputs, outputs + gap, shape.data);
   const y = inPlace ? q : reserveMatrix(arena, 'int8', rows, outputs, outputs + gap);
-  const scratch = reserveScratch(arena, kernel, width, tokens);
+  const scratch = reserveScratch(arena, kernel, { inputs: width, columns: width, tokens });
   const args = [
     ...[heads, headWidth, valueWidth, causal ? 1 : 0],
     ...[place(arena, scoreMultipliers), place(arena, scoreShifts), place(arena, expTables)],
@@ -297,7 +302,7 @@ export function attendInputsCase(kernel: Kernel, shape: AttendInputsShape): Case
   const y = inPlace ? u : reserveMatrix(arena, kernel.output, rows, heads * width, stride);
   const carryColumns = heads * (width + 2);
   const carry = reserveMatrix(arena, 'int32', rows, carryColumns, carryColumns);
-  const scratch = reserveScratch(arena, kernel, heads * width, tokens);
+  const scratch = reserveScratch(arena, kernel, { inputs: heads * width, columns: width, tokens });
   const args = [
     ...[heads, width, place(arena, scoreMultipliers), place(arena, scoreShifts)],
     ...[place(arena, expTables), place(arena, rescaleTables)],
@@ -498,8 +503,8 @@ function finish(
   return { title, kernel, args, regions: arena.regions, before, after, scratch };
 }
 
-function reserveScratch(arena: Arena, kernel: Kernel, inputs: number, tokens: number): Region {
-  const size = scratchBytes(kernel, { inputs, tokens });
+function reserveScratch(arena: Arena, kernel: Kernel, shape: ScratchShape): Region {
+  const size = scratchBytes(kernel, shape);
   return { offset: reserve(arena, size, 4), size };
 }
 

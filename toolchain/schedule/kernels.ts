@@ -38,8 +38,8 @@ const kernelSchema = z.strictObject({
   needs: z.array(z.enum(['dsp', 'mve'])),
   /** Kernels with constant weights only. */
   weights: z.enum(Object.keys(packings) as [keyof typeof packings]).optional(),
-  /** `bytes + perInput · inputs + perToken · tokens`, aligned to 4 bytes; see `scratchBytes`. */
-  scratch: z.strictObject({ bytes, perInput: bytes, perToken: bytes }),
+  /** Bytes, and bytes for each of what a call has; aligned to 4 bytes; see `scratchBytes`. */
+  scratch: z.strictObject({ bytes, perInput: bytes, perColumn: bytes, perToken: bytes }),
 });
 
 const kernelsSchema = z.strictObject({
@@ -91,12 +91,21 @@ export function kernelOfNode(
   return selectKernel(table, family, tensorOf(graph, node.output).dtype, features, input);
 }
 
-/** Scratch of one call over `tokens` tokens; `inputs` are the columns of x or q. */
+/** What a call's scratch depends on. */
+export interface ScratchShape {
+  /** Columns of x or q or u, of all heads. */
+  readonly inputs: number;
+  /** Columns of the operand that is read whole; 0: there is none. */
+  readonly columns: number;
+  readonly tokens: number;
+}
+
 export function scratchBytes(
   { scratch }: Kernel,
-  { inputs, tokens }: { readonly inputs: number; readonly tokens: number },
+  { inputs, columns, tokens }: ScratchShape,
 ): number {
-  return scratch.bytes + scratch.perInput * inputs + scratch.perToken * tokens;
+  const perShape = scratch.perInput * inputs + scratch.perColumn * columns;
+  return scratch.bytes + perShape + scratch.perToken * tokens;
 }
 
 /** Row-major (outputs, inputs) weights as `kernel` reads them. */

@@ -13,7 +13,7 @@
 enum {
   TOKENS = LM_ATTEND_BLOCK,
   PAIRS = TOKENS / 2,
-  QUERIES = 32, /* of a chunk: a multiple of 4 */
+  QUERIES = 16, /* of a chunk: a multiple of 4 */
   COLUMNS = LM_FOUR_COLUMNS_AT_ONCE,
 };
 
