@@ -7,7 +7,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import * as z from 'zod';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import {
@@ -19,19 +18,19 @@ import {
 import type { Target } from '../../toolchain/targets.ts';
 import {
   addLayerNormCaseOf,
+  attendInputsCase,
   attentionCase,
   type Case,
   embedLayerNormCaseOf,
   linearCase,
   meanRowsCaseOf,
-  sampleCases,
 } from '../kernels/cases.ts';
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
 
 const formatter = packagePath('node_modules/@biomejs/biome/bin/biome');
 
-const terms = ['call', 'column', 'row', 'element', 'mac', 'score', 'table'] as const;
+const terms = ['call', 'shared', 'row', 'element', 'mac', 'score', 'table'] as const;
 type Term = (typeof terms)[number];
 type Terms = Readonly<Record<Term, number>>;
 type Cost = Target['core']['cost']['kernels'][string][number];
@@ -49,24 +48,38 @@ interface Sample {
 interface Way {
   readonly mostInputs: number | null;
   readonly taken: readonly number[];
+  /** Rows for which something is prepared together; null: all rows of a call. */
+  readonly chunk: number | null;
+  /** The share of the MACs that absorbed attention does for whole blocks of 16 tokens; else none. */
+  readonly padded?: number;
 }
 
-const singleRows: readonly Way[] = [{ mostInputs: null, taken: [1] }];
+const singleRows: readonly Way[] = [{ mostInputs: null, taken: [1], chunk: null }];
 const ways: Readonly<Record<string, Readonly<Record<Kernel['variant'], readonly Way[]>>>> = {
   linear: {
     portable: singleRows,
     // kernels/c/dsp/linear.c: rows_at_once, and rows that are not packed.
     dsp: [
-      { mostInputs: 128, taken: [1, 2, 3, 2] },
-      { mostInputs: 512, taken: [1, 2] },
-      { mostInputs: null, taken: [1, 2] },
+      { mostInputs: 128, taken: [1, 2, 3, 2], chunk: null },
+      { mostInputs: 512, taken: [1, 2], chunk: null },
+      { mostInputs: null, taken: [1, 2], chunk: null },
     ],
-    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
+  },
+  linear_wide: {
+    portable: singleRows,
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
+  },
+  attend_inputs: {
+    portable: singleRows,
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 32, padded: 1 }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: 12, padded: 0.5 }],
   },
   attention: {
     portable: singleRows,
-    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
-    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
   },
 };
 
@@ -89,7 +102,7 @@ const samples: Readonly<
                 linearCase(kernel, { ...shape, range, data: 'random', anyShift: false }),
               ),
               work: {
-                ...{ call: 1, column: outputs, row: rows, element: elements },
+                ...{ call: 1, shared: outputs, row: rows, element: elements },
                 mac: elements * inputs,
                 ...{ score: 0, table: table ? elements : 0 },
               },
@@ -111,7 +124,7 @@ const samples: Readonly<
           return {
             one: attentionCase(kernel, { ...shape, ...rest, data: 'random' }),
             work: {
-              ...{ call: 1, column: 0, row: rows, element: rows * heads * width },
+              ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
               ...{ mac: 2 * rows * tokens * heads * width, score: rows * heads * tokens },
               table: 0,
             },
@@ -119,18 +132,24 @@ const samples: Readonly<
         }),
       ),
     ),
-  attend_inputs: (kernel) =>
-    sampleCases(kernel, 60, 1).map((one) => {
-      const { heads, width, tokens, rows } = attendShape.parse(JSON.parse(one.title));
-      const scores = rows * heads * tokens;
-      return {
-        one,
-        work: {
-          ...{ call: 1, column: 0, row: rows, element: rows * heads * width },
-          ...{ mac: 2 * scores * width, score: scores, table: 0 },
-        },
-      };
-    }),
+  /** A row is a row of one head. */
+  attend_inputs: (kernel, rowCounts) =>
+    rowCounts.flatMap((count) =>
+      [32, 64, 128, 512].flatMap((tokens) =>
+        [64, 128, 256].map((width) => {
+          const heads = count % 2 === 0 ? 2 : 1;
+          const shape = { heads, width, tokens, rows: count / heads, inPlace: false, gap: 0 };
+          const rest = { blockRows: [tokens, tokens], anyShift: false } as const;
+          return {
+            one: attendInputsCase(kernel, { ...shape, ...rest, data: 'random' }),
+            work: {
+              ...{ call: 1, shared: tokens * width, row: count, element: count * width },
+              ...{ mac: 2 * count * tokens * width, score: count * tokens, table: 0 },
+            },
+          };
+        }),
+      ),
+    ),
   add_layernorm: (kernel) =>
     byRows((width, rows) =>
       addLayerNormCaseOf(kernel, {
@@ -146,11 +165,9 @@ const samples: Readonly<
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
       one: meanRowsCaseOf(kernel, 128, rows, [rows, rows]),
-      work: { call: 1, column: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
+      work: { call: 1, shared: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
     })),
 };
-
-const attendShape = z.object({ heads: z.int(), width: z.int(), tokens: z.int(), rows: z.int() });
 
 /** Inputs and outputs of the linears of BERT-tiny, -mini and TinyBERT's widths. */
 const linearWidths = [
@@ -177,7 +194,7 @@ function byRows(make: (width: number, rows: number) => Case): Sample[] {
   return [1, 4, 16].flatMap((rows) =>
     [64, 128, 312].map((width) => ({
       one: make(width, rows),
-      work: { call: 1, column: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
+      work: { call: 1, shared: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
     })),
   );
 }
@@ -193,7 +210,9 @@ function measure(machine: Machine): Record<string, Cost[]> {
   const table = loadKernels();
   seedRandom(1);
   const measurements = bestKernels(table, machine).flatMap((kernel) => {
-    const own = ways[kernel.family]?.[kernel.variant] ?? singleRows;
+    const family =
+      kernel.input === 'int16' && kernel.family === 'linear' ? 'linear_wide' : kernel.family;
+    const own = ways[family]?.[kernel.variant] ?? singleRows;
     return own.map((way, index): Measurement => {
       const range = {
         above: own[index - 1]?.mostInputs ?? 0,
@@ -203,7 +222,7 @@ function measure(machine: Machine): Record<string, Cost[]> {
       const lists = Array.from({ length: most }, (_, rows) =>
         samples[kernel.family]!(
           kernel,
-          rows + 1 < most ? [rows + 1] : [most, 2 * most, 6 * most],
+          rows + 1 < most ? [rows + 1] : [most, 2 * most, (way.chunk === null ? 6 : 3) * most],
           range,
         ),
       );
@@ -225,8 +244,9 @@ function measure(machine: Machine): Record<string, Cost[]> {
     costs[kernel.name] = [
       ...(costs[kernel.name] ?? []),
       {
-        ...{ mostInputs: way.mostInputs, call: largest.call, column: largest.column },
-        passes: passes.map(({ call: _call, column: _column, ...rows }) => rows) as Cost['passes'],
+        ...{ mostInputs: way.mostInputs, call: largest.call, shared: largest.shared },
+        ...{ chunk: way.chunk, padded: way.padded ?? 0 },
+        passes: passes.map(({ call: _call, shared: _shared, ...rows }) => rows) as Cost['passes'],
         taken: [...way.taken] as Cost['taken'],
       },
     ];
@@ -269,9 +289,9 @@ function predict(cost: Terms, work: Sample['work']): number {
  * `known`: where the terms of a call itself are taken from.
  */
 function fitCost({ list, counts }: Counted, known: Terms | null): Terms {
-  const isKnown = (term: Term): boolean => known !== null && (term === 'call' || term === 'column');
+  const isKnown = (term: Term): boolean => known !== null && (term === 'call' || term === 'shared');
   const knownPart = ({ work }: Sample): number =>
-    known === null ? 0 : known.call * work.call + known.column * work.column;
+    known === null ? 0 : known.call * work.call + known.shared * work.shared;
   let used: Term[] = terms.filter(
     (term) => !isKnown(term) && list.some(({ work }) => work[term] > 0),
   );
