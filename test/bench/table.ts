@@ -95,7 +95,9 @@ function goalLine(goal: Goal, results: readonly Result[]): string {
   );
   const by = reached.map(({ choice }) => choiceName(choice)).join(', ');
   const on = goal.plan === undefined ? '' : `${goal.plan} `;
-  return `  goal ${on}≤ ${wanted}: ${by === '' ? 'not reached by these plans' : `reached by ${by}`}`;
+  const isTried = results.some(({ choice }) => (goal.plan ?? choice.goal) === choice.goal);
+  const missed = isTried ? 'not reached by these plans' : 'not tried';
+  return `  goal ${on}≤ ${wanted}: ${by === '' ? missed : `reached by ${by}`}`;
 }
 
 export function reaches(goal: Goal, { goal: plan }: PlanChoice, measured: Measured): boolean {
