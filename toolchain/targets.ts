@@ -23,15 +23,20 @@ const template = (folder: string) =>
   });
 
 /**
- * Instructions: `call + column·columns of the output` a call, and for each row
- * `row + element·elements + mac·MACs + score·scores + table·elements looked up`, by how many rows its
- * pass over the weights takes.
+ * Instructions: `call` a call; `shared` for each item that is prepared for all rows of a chunk (a
+ * column of the output; of absorbed attention, an element of its input); and for each row, by how
+ * many rows its pass takes, `row + element·elements + mac·MACs + score·scores + table·lookups`. A row
+ * of absorbed attention is a row of one head.
  */
 const costSchema = z.strictObject({
   /** The widest input that it holds for; null: any. */
   mostInputs: positive.nullable(),
   call: z.number().nonnegative(),
-  column: z.number().nonnegative(),
+  shared: z.number().nonnegative(),
+  /** Rows of a chunk; null: all rows of a call. */
+  chunk: positive.nullable(),
+  /** Of absorbed attention: the share of the MACs that is done for whole blocks of 16 tokens. */
+  padded: z.number().min(0).max(1),
   /** Of a row in a pass of one row, of two rows, and so on. */
   passes: z
     .array(

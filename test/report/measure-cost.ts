@@ -30,7 +30,7 @@ import { emulated, type Machine, runCases } from '../kernels/run.ts';
 
 const formatter = packagePath('node_modules/@biomejs/biome/bin/biome');
 
-const terms = ['call', 'column', 'row', 'element', 'mac', 'score', 'table'] as const;
+const terms = ['call', 'shared', 'row', 'element', 'mac', 'score', 'table'] as const;
 type Term = (typeof terms)[number];
 type Terms = Readonly<Record<Term, number>>;
 type Cost = Target['core']['cost']['kernels'][string][number];
@@ -48,41 +48,40 @@ interface Sample {
 interface Way {
   readonly mostInputs: number | null;
   readonly taken: readonly number[];
+  /** Rows for which something is prepared together; null: all rows of a call. */
+  readonly chunk: number | null;
+  /** The share of the MACs that absorbed attention does for whole blocks of 16 tokens; else none. */
+  readonly padded?: number;
 }
 
-const singleRows: readonly Way[] = [{ mostInputs: null, taken: [1] }];
+const singleRows: readonly Way[] = [{ mostInputs: null, taken: [1], chunk: null }];
 const ways: Readonly<Record<string, Readonly<Record<Kernel['variant'], readonly Way[]>>>> = {
   linear: {
     portable: singleRows,
     // kernels/c/dsp/linear.c: rows_at_once, and rows that are not packed.
     dsp: [
-      { mostInputs: 128, taken: [1, 2, 3, 2] },
-      { mostInputs: 512, taken: [1, 2] },
-      { mostInputs: null, taken: [1, 2] },
+      { mostInputs: 128, taken: [1, 2, 3, 2], chunk: null },
+      { mostInputs: 512, taken: [1, 2], chunk: null },
+      { mostInputs: null, taken: [1, 2], chunk: null },
     ],
-    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
   },
-  linearOfInt16: {
+  linear_wide: {
     portable: singleRows,
-    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
-    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
-  },
-  attention: {
-    portable: singleRows,
-    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
-    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
   },
   attend_inputs: {
     portable: singleRows,
-    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
-    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 32, padded: 1 }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: 12, padded: 0.5 }],
+  },
+  attention: {
+    portable: singleRows,
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
   },
 };
-
-function waysOf({ family, input, variant }: Kernel): readonly Way[] {
-  const key = family === 'linear' && input === 'int16' ? 'linearOfInt16' : family;
-  return ways[key]?.[variant] ?? singleRows;
-}
 
 /** Calls over the given numbers of rows, of inputs in a range. */
 const samples: Readonly<
@@ -90,7 +89,7 @@ const samples: Readonly<
 > = {
   linear: (kernel, rowCounts, { above, most }) =>
     rowCounts.flatMap((rows) =>
-      (kernel.input === 'int16' ? valueWidths : linearWidths)
+      linearWidths
         .filter(([inputs]) => inputs > above && inputs <= most)
         .flatMap(([inputs, outputs]) =>
           (kernel.output === 'int8' ? [false, true] : [false]).map((table) => {
@@ -103,7 +102,7 @@ const samples: Readonly<
                 linearCase(kernel, { ...shape, range, data: 'random', anyShift: false }),
               ),
               work: {
-                ...{ call: 1, column: outputs, row: rows, element: elements },
+                ...{ call: 1, shared: outputs, row: rows, element: elements },
                 mac: elements * inputs,
                 ...{ score: 0, table: table ? elements : 0 },
               },
@@ -125,7 +124,7 @@ const samples: Readonly<
           return {
             one: attentionCase(kernel, { ...shape, ...rest, data: 'random' }),
             work: {
-              ...{ call: 1, column: 0, row: rows, element: rows * heads * width },
+              ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
               ...{ mac: 2 * rows * tokens * heads * width, score: rows * heads * tokens },
               table: 0,
             },
@@ -133,29 +132,22 @@ const samples: Readonly<
         }),
       ),
     ),
+  /** A row is a row of one head. */
   attend_inputs: (kernel, rowCounts) =>
-    rowCounts.flatMap((rows) =>
-      [32, 64, 128].flatMap((tokens) =>
-        [64, 128, 256].flatMap((width) =>
-          [16, 32, tokens].map((blockRows) => {
-            const calls = Math.ceil(tokens / blockRows);
-            const shape = {
-              heads: 1,
-              width,
-              tokens,
-              rows,
-              blockRows: [blockRows, blockRows] as const,
-            };
-            const rest = { inPlace: false, data: 'random', gap: 0, anyShift: false } as const;
-            return {
-              one: attendInputsCase(kernel, { ...shape, ...rest }),
-              work: {
-                ...{ call: calls, column: calls * width, row: calls * rows, element: rows * width },
-                ...{ mac: 2 * rows * tokens * width, score: rows * tokens, table: 0 },
-              },
-            };
-          }),
-        ),
+    rowCounts.flatMap((count) =>
+      [32, 64, 128, 512].flatMap((tokens) =>
+        [64, 128, 256].map((width) => {
+          const heads = count % 2 === 0 ? 2 : 1;
+          const shape = { heads, width, tokens, rows: count / heads, inPlace: false, gap: 0 };
+          const rest = { blockRows: [tokens, tokens], anyShift: false } as const;
+          return {
+            one: attendInputsCase(kernel, { ...shape, ...rest, data: 'random' }),
+            work: {
+              ...{ call: 1, shared: tokens * width, row: count, element: count * width },
+              ...{ mac: 2 * count * tokens * width, score: count * tokens, table: 0 },
+            },
+          };
+        }),
       ),
     ),
   add_layernorm: (kernel) =>
@@ -173,7 +165,7 @@ const samples: Readonly<
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
       one: meanRowsCaseOf(kernel, 128, rows, [rows, rows]),
-      work: { call: 1, column: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
+      work: { call: 1, shared: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
     })),
 };
 
@@ -193,11 +185,6 @@ const linearWidths = [
   ][]),
 ];
 
-/** Of the values of a head, from the columns that absorbed attention mixes: the linears of int16. */
-const valueWidths = [64, 128, 256].flatMap((inputs) =>
-  [32, 64, 128].map((outputs): [number, number] => [inputs, outputs]),
-);
-
 interface Range {
   readonly above: number;
   readonly most: number;
@@ -207,7 +194,7 @@ function byRows(make: (width: number, rows: number) => Case): Sample[] {
   return [1, 4, 16].flatMap((rows) =>
     [64, 128, 312].map((width) => ({
       one: make(width, rows),
-      work: { call: 1, column: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
+      work: { call: 1, shared: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
     })),
   );
 }
@@ -223,7 +210,9 @@ function measure(machine: Machine): Record<string, Cost[]> {
   const table = loadKernels();
   seedRandom(1);
   const measurements = bestKernels(table, machine).flatMap((kernel) => {
-    const own = waysOf(kernel);
+    const family =
+      kernel.input === 'int16' && kernel.family === 'linear' ? 'linear_wide' : kernel.family;
+    const own = ways[family]?.[kernel.variant] ?? singleRows;
     return own.map((way, index): Measurement => {
       const range = {
         above: own[index - 1]?.mostInputs ?? 0,
@@ -233,7 +222,7 @@ function measure(machine: Machine): Record<string, Cost[]> {
       const lists = Array.from({ length: most }, (_, rows) =>
         samples[kernel.family]!(
           kernel,
-          rows + 1 < most ? [rows + 1] : [most, 2 * most, 6 * most],
+          rows + 1 < most ? [rows + 1] : [most, 2 * most, (way.chunk === null ? 6 : 3) * most],
           range,
         ),
       );
@@ -255,8 +244,9 @@ function measure(machine: Machine): Record<string, Cost[]> {
     costs[kernel.name] = [
       ...(costs[kernel.name] ?? []),
       {
-        ...{ mostInputs: way.mostInputs, call: largest.call, column: largest.column },
-        passes: passes.map(({ call: _call, column: _column, ...rows }) => rows) as Cost['passes'],
+        ...{ mostInputs: way.mostInputs, call: largest.call, shared: largest.shared },
+        ...{ chunk: way.chunk, padded: way.padded ?? 0 },
+        passes: passes.map(({ call: _call, shared: _shared, ...rows }) => rows) as Cost['passes'],
         taken: [...way.taken] as Cost['taken'],
       },
     ];
@@ -299,9 +289,9 @@ function predict(cost: Terms, work: Sample['work']): number {
  * `known`: where the terms of a call itself are taken from.
  */
 function fitCost({ list, counts }: Counted, known: Terms | null): Terms {
-  const isKnown = (term: Term): boolean => known !== null && (term === 'call' || term === 'column');
+  const isKnown = (term: Term): boolean => known !== null && (term === 'call' || term === 'shared');
   const knownPart = ({ work }: Sample): number =>
-    known === null ? 0 : known.call * work.call + known.column * work.column;
+    known === null ? 0 : known.call * work.call + known.shared * work.shared;
   let used: Term[] = terms.filter(
     (term) => !isKnown(term) && list.some(({ work }) => work[term] > 0),
   );
