@@ -73,7 +73,7 @@ const ways: Readonly<Record<string, Readonly<Record<Kernel['variant'], readonly 
   },
   attend_inputs: {
     portable: singleRows,
-    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 32, padded: 1 }],
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 16, padded: 1 }],
     mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: 12, padded: 0.5 }],
   },
   attention: {

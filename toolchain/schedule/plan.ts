@@ -95,8 +95,8 @@ function chooseFrom(
   );
 }
 
-/** Estimates are no better than this. */
-const nearlyEqual = 1.01;
+/** Estimates of whole runs are hardly better than this. */
+const nearlyEqual = 1.02;
 
 function paretoFront(plans: readonly PricedPlan[]): readonly PricedPlan[] {
   const front: PricedPlan[] = [];
