@@ -43,7 +43,7 @@ test('scratch follows the shape', () => {
   const scratch = (family: string, features: readonly string[], input: 'int8' | 'int16' = 'int8') =>
     scratchBytes(
       selectKernel(table, family, family === 'attend_inputs' ? 'int16' : 'int8', features, input),
-      { inputs: 128, columns: 64, tokens: 100 },
+      { inputs: 128, outputs: 64, columns: 64, tokens: 100 },
     );
   expect(scratch('linear', [])).toBe(0);
   expect(scratch('linear', ['dsp'])).toBe(256 + 4 * 128);

@@ -7,11 +7,12 @@
  * only UART, clock, memory set-up and counter are the machine's own.
  */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { internalError, userError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
 import type { MemoryRegion, Target } from '../targets.ts';
 import { boardHeader } from './board-header.ts';
+import type { CmsisNn } from './cmsis-nn.ts';
 import { type ElfImage, type ImageMeasure, measureImage, readElfFile } from './elf.ts';
 import { runCompiler } from './gcc.ts';
 import { intelHex, regionImages } from './image-files.ts';
@@ -35,6 +36,8 @@ export interface FirmwareRequest {
   /** Sections not named here stay with the code; `.lm2mcu.arena` goes to the data region. */
   readonly placement: Placement;
   readonly optimisation: Optimisation;
+  /** The library that `sources` call, where they do. */
+  readonly cmsisNn?: CmsisNn | undefined;
   /** Absolute; its `sources` and `objects` are replaced. */
   readonly outDir: string;
 }
@@ -186,6 +189,7 @@ function sharedJobs(request: FirmwareRequest): readonly CompileJob[] {
     job(`sources/firmware/${name}.c`, flags, undefined);
   return [
     ...generated,
+    ...libraryJobs(request),
     template('console', '-Os'),
     // Runs before the floating-point unit is on.
     template('startup', '-Os', '-mgeneral-regs-only', '-fno-tree-loop-distribute-patterns'),
@@ -193,6 +197,16 @@ function sharedJobs(request: FirmwareRequest): readonly CompileJob[] {
     template('memory_functions', '-O2', '-fno-builtin', '-fno-tree-loop-distribute-patterns'),
     template(`core/${request.target.core.setup}`, '-Os', '-mgeneral-regs-only'),
   ];
+}
+
+/** As Arm's own build makes it, and without our warnings. */
+function libraryJobs({ cmsisNn }: FirmwareRequest): readonly CompileJob[] {
+  return (cmsisNn?.sources ?? []).map((source) => ({
+    source,
+    flags: ['-O3', '-w'],
+    machine: undefined,
+    object: `objects/cmsis-nn-${basename(source, '.c')}.o`,
+  }));
 }
 
 function boardJobs(machine: Machine): readonly CompileJob[] {
@@ -214,7 +228,7 @@ function cpuFlags({ core: { gcc } }: Target): readonly string[] {
   return ['-mthumb', `-mcpu=${gcc.cpu}`, `-mfpu=${gcc.fpu}`, `-mfloat-abi=${gcc.floatAbi}`];
 }
 
-function compileFlags({ target, outDir, sources }: FirmwareRequest): readonly string[] {
+function compileFlags({ target, outDir, sources, cmsisNn }: FirmwareRequest): readonly string[] {
   const headers = sources.filter(({ path }) => path.endsWith('.h'));
   const folders = new Set(['sources', ...headers.map(({ path }) => dirname(`sources/${path}`))]);
   return [
@@ -232,6 +246,9 @@ function compileFlags({ target, outDir, sources }: FirmwareRequest): readonly st
     '-fcallgraph-info=su',
     '-DLM2MCU_SECTIONS', // lm2mcu_model.h
     `-ffile-prefix-map=${outDir}=.`,
+    ...(cmsisNn === undefined
+      ? []
+      : [`-ffile-prefix-map=${cmsisNn.folder}=cmsis-nn`, '-isystem', cmsisNn.includeFolder]),
     ...[...folders, 'sources/firmware'].map((folder) => `-I${folder}`),
   ];
 }

@@ -64,7 +64,7 @@ export function callCost(
           mac * paddedMacs +
           score * work.scores +
           table * work.lookups),
-    cost.call * trips.calls + cost.shared * work.shared * trips.chunks,
+    cost.call * trips.calls + (cost.shared * work.shared + cost.whole * work.whole) * trips.chunks,
   );
   return { instructions: Math.round(instructions), constantBytesRead, macs };
 }
@@ -204,6 +204,8 @@ interface Work {
   readonly lookups: number;
   /** Not of a row, but of a chunk of rows: what is prepared for all of them. */
   readonly shared: number;
+  /** Of a chunk of rows, too: elements of weights, or of keys and values, that it reads. */
+  readonly whole: number;
 }
 
 /** What one row of a kernel takes; an element is an output, but for a mean an input. */
@@ -211,10 +213,14 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
   const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);
   const columns = tensorOf(graph, node.output).shape[1];
   const macs = opOf(node.op).macsPerRow(shapes, node.attrs, tokens);
-  const base: Work = { elements: columns, macs, scores: 0, lookups: 0, shared: columns };
+  const base: Work = { elements: columns, macs, scores: 0, lookups: 0, shared: columns, whole: 0 };
   switch (node.op) {
     case 'attention':
       return { ...base, scores: node.attrs.heads * tokens };
+    case 'normalizedAttention': {
+      const [, k, v] = shapes;
+      return { ...base, scores: node.attrs.heads * tokens, whole: tokens * (k![1] + v![1]) };
+    }
     case 'attendInputs': {
       const elements = columns / node.attrs.heads;
       const shared = tokens * elements;
@@ -224,7 +230,7 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
       return { ...base, elements: columns * tokens };
     case 'linear': {
       const lookups = node.integer !== null && node.integer.table !== null ? columns : 0;
-      return { ...base, lookups };
+      return { ...base, lookups, whole: macs };
     }
     case 'addLayerNorm':
     case 'embedLayerNorm':

@@ -13,7 +13,7 @@ import { packagePath } from '../package-root.ts';
 type Weights = TypedArrayOf<'int8'>;
 
 /** Best first: the order in which `selectKernel` looks. */
-const variants = ['mve', 'dsp', 'portable'] as const;
+const variants = ['cmsis-nn', 'mve', 'dsp', 'portable'] as const;
 
 /** How a kernel wants the (outputs, inputs) weights of a linear laid out. */
 const packings = {
@@ -34,12 +34,18 @@ const kernelSchema = z.strictObject({
   variant: z.enum(variants),
   /** The C source, from `kernels/` on. */
   file,
-  /** Features of the core, as in `targets/cores`. */
-  needs: z.array(z.enum(['dsp', 'mve'])),
+  /** Features of the core, as in `targets/cores`, and Arm's library. */
+  needs: z.array(z.enum(['dsp', 'mve', 'cmsis-nn'])),
   /** Kernels with constant weights only. */
   weights: z.enum(Object.keys(packings) as [keyof typeof packings]).optional(),
   /** Bytes, and bytes for each of what a call has; aligned to 4 bytes; see `scratchBytes`. */
-  scratch: z.strictObject({ bytes, perInput: bytes, perColumn: bytes, perToken: bytes }),
+  scratch: z.strictObject({
+    bytes,
+    perInput: bytes,
+    perOutput: bytes,
+    perColumn: bytes,
+    perToken: bytes,
+  }),
 });
 
 const kernelsSchema = z.strictObject({
@@ -95,6 +101,8 @@ export function kernelOfNode(
 export interface ScratchShape {
   /** Columns of x or q or u, of all heads. */
   readonly inputs: number;
+  /** Columns of the output. */
+  readonly outputs: number;
   /** Columns of the operand that is read whole; 0: there is none. */
   readonly columns: number;
   readonly tokens: number;
@@ -102,9 +110,10 @@ export interface ScratchShape {
 
 export function scratchBytes(
   { scratch }: Kernel,
-  { inputs, columns, tokens }: ScratchShape,
+  { inputs, outputs, columns, tokens }: ScratchShape,
 ): number {
-  const perShape = scratch.perInput * inputs + scratch.perColumn * columns;
+  const perShape =
+    scratch.perInput * inputs + scratch.perOutput * outputs + scratch.perColumn * columns;
   return scratch.bytes + perShape + scratch.perToken * tokens;
 }
 

@@ -14,6 +14,7 @@ import {
   type AttentionNode,
   attentionForms,
   canAbsorb,
+  isAttention,
 } from '../passes/attention-forms.ts';
 import { fuseTable } from '../passes/fuse-table.ts';
 import { integerDtype } from '../quantize/quantize.ts';
@@ -147,7 +148,7 @@ function mixedPlans({ plan, arenaBytes }: PricedPlan, pricer: Pricer): readonly 
 }
 
 function attentionsOf(graph: Graph<'float'>): readonly AttentionNode[] {
-  return graph.nodes.filter((node): node is AttentionNode => node.op === 'attention');
+  return graph.nodes.filter(isAttention);
 }
 
 function isOverTokens(graph: Graph<'float'>, node: AttentionNode): boolean {

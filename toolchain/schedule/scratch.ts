@@ -18,6 +18,7 @@ export function kernelScratch(
     const whole = operands.findIndex(({ reads }) => reads === 'all');
     return scratchBytes(kernelOfNode(kernels, graph, node, features), {
       inputs: columnsOf(0),
+      outputs: tensorOf(graph, node.output).shape[1],
       columns: whole < 0 ? 0 : columnsOf(whole),
       tokens: maxTokens,
     });
