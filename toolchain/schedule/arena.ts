@@ -84,7 +84,7 @@ function improve(
 }
 
 /** Enough for the property test's programs to come within 5 % of the bound. */
-const exchangeSteps = 400;
+const exchangeSteps = 120;
 
 /** A block as the search needs it. */
 interface Item {
