@@ -187,9 +187,9 @@ static inline void lm_dot_2x2(const uint32_t *ab, const int8_t *w, const int8_t 
       "2:\n\t" LM_DOT_2X2_QUAD
       "subs %[n], %[n], #1\n\t"
       "bne 1b"
-      : [aw] "+r"(aw), [bw] "+r"(bw), [av] "+r"(av), [bv] "+r"(bv), [ab] "+r"(ab), [w] "+r"(w),
-        [v] "+r"(v), [n] "+r"(quads), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p), [q] "=&r"(q),
-        [t] "=&r"(t)
+      : [aw] "+&r"(aw), [bw] "+&r"(bw), [av] "+&r"(av), [bv] "+&r"(bv), [ab] "+&r"(ab),
+        [w] "+&r"(w), [v] "+&r"(v), [n] "+&r"(quads), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p),
+        [q] "=&r"(q), [t] "=&r"(t)
       :
       : "cc", "memory");
   sums->aw = aw;
@@ -232,8 +232,8 @@ static inline void lm_mix_2x2(const uint32_t *ab, const int8_t *w, int32_t strid
       "2:\n\t" LM_MIX_2X2_PAIR
       "subs %[n], %[n], #1\n\t"
       "bne 1b"
-      : [aw] "+r"(aw), [bw] "+r"(bw), [av] "+r"(av), [bv] "+r"(bv), [ab] "+r"(ab), [w] "+r"(w),
-        [n] "+r"(pairs), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p), [q] "=&r"(q)
+      : [aw] "+&r"(aw), [bw] "+&r"(bw), [av] "+&r"(av), [bv] "+&r"(bv), [ab] "+&r"(ab),
+        [w] "+&r"(w), [n] "+&r"(pairs), [x] "=&r"(x), [y] "=&r"(y), [p] "=&r"(p), [q] "=&r"(q)
       : [stride] "r"(stride)
       : "cc", "memory");
   sums->aw = aw;

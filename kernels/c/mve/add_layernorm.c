@@ -17,8 +17,8 @@ static lm_add_sums sums_of(const int8_t *a, const int8_t *b, int32_t width) {
       "vaddva.s8 %[b], q1\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [a] "+Te"(sums.a), [b] "+Te"(sums.b), [aa] "+Te"(sums.aa), [bb] "+Te"(sums.bb),
-        [ab] "+Te"(sums.ab), [pa] "+r"(a), [pb] "+r"(b)
+      : [a] "+&Te"(sums.a), [b] "+&Te"(sums.b), [aa] "+&Te"(sums.aa), [bb] "+&Te"(sums.bb),
+        [ab] "+&Te"(sums.ab), [pa] "+&r"(a), [pb] "+&r"(b)
       : [n] "r"(width)
       : "q0", "q1", "lr", "memory");
   return sums;
@@ -30,14 +30,14 @@ static lm_add_sums sums_of(const int8_t *a, const int8_t *b, int32_t width) {
       "wlstp.32 lr, %[n], 1f\n"                                                               \
       "2:\n\t"                                                                                \
       "vldrb.s32 q0, [%[a]], #4\n\t"                                                          \
-      "vmul.i32 q0, q0, %[factor_a]\n\t"                                                      \
+      "vmul.i32 q0, q0, %q[factor_a]\n\t"                                                     \
       "vldrb.s32 q1, [%[b]], #4\n\t"                                                          \
       "vmla.s32 q0, q1, %[factor_b]\n\t"                                                      \
-      "vadd.i32 q0, q0, %[offset]\n\t"                                                        \
+      "vadd.i32 q0, q0, %q[offset]\n\t"                                                       \
       "vrmulh.s32 q0, q0, %q[factor]\n\t"                                                     \
       "vrshl.s32 q0, %[right]\n\t"                                                            \
-      "vmax.s32 q0, q0, %q[low]\n\t"                                                          \
-      "vmin.s32 q0, q0, %q[high]\n\t"                                                         \
+      "vqmovnb.s32 q0, q0\n\t"                                                                \
+      "vmovlb.s16 q0, q0\n\t"                                                                 \
       "vldrh.s32 q1, [%[gamma]], #8\n\t"                                                      \
       "vmul.i32 q0, q0, q1\n\t"                                                               \
       "vldrw.32 q1, [%[beta]], #16\n\t"                                                       \
@@ -47,12 +47,11 @@ static lm_add_sums sums_of(const int8_t *a, const int8_t *b, int32_t width) {
       "vmin.s32 q0, q0, %q[max]\n\t" STORE                                                    \
       "letp lr, 2b\n"                                                                         \
       "1:"                                                                                    \
-      : [a] "+l"(a), [b] "+l"(b), [gamma] "+l"(gamma), [beta] "+r"(beta), [y] "+l"(y)         \
-      : [n] "r"(p->width), [factor_a] "r"(row.factor_a), [factor_b] "r"(row.factor_b),        \
-        [offset] "r"(row.offset), [right] "r"(-row.right), [out_shift] "r"(-p->out_shift),    \
-        [factor] "w"(vdupq_n_s32(row.factor)), [low] "w"(vdupq_n_s32(INT16_MIN)),             \
-        [high] "w"(vdupq_n_s32(INT16_MAX)), [min] "w"(vdupq_n_s32(p->min)),                   \
-        [max] "w"(vdupq_n_s32(p->max))                                                        \
+      : [a] "+&l"(a), [b] "+&l"(b), [gamma] "+&l"(gamma), [beta] "+&r"(beta), [y] "+&l"(y)    \
+      : [n] "r"(p->width), [factor_b] "r"(row.factor_b), [right] "r"(-row.right),             \
+        [out_shift] "r"(-p->out_shift), [factor_a] "w"(vdupq_n_s32(row.factor_a)),            \
+        [offset] "w"(vdupq_n_s32(row.offset)), [factor] "w"(vdupq_n_s32(row.factor)),         \
+        [min] "w"(vdupq_n_s32(p->min)), [max] "w"(vdupq_n_s32(p->max))                        \
       : "q0", "q1", "lr", "memory")
 
 static void finish_s8(const lm_norm *p, lm_add_row row, const int8_t *a, const int8_t *b,

@@ -41,7 +41,7 @@ static int32_t sum_of(const int16_t *u, int32_t width) {
       "vaddva.s16 %[sum], q0\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [sum] "+Te"(sum), [u] "+r"(u)
+      : [sum] "+&Te"(sum), [u] "+&r"(u)
       : [n] "r"(width)
       : "q0", "lr", "memory");
   return sum;
@@ -82,9 +82,9 @@ static int32_t largest_of(const int8_t *scores, int32_t tokens) {
       "vpstt\n\t"
       "vldrbt.8 q0, [%[scores]]\n\t"
       "vmaxvt.s8 %[largest], q0"
-      : [largest] "+r"(largest)
+      : [largest] "+&r"(largest)
       : [n] "r"(tokens), [scores] "r"(scores)
-      : "q0", "cc", "memory");
+      : "q0", "p0", "memory");
   return largest;
 }
 
@@ -101,10 +101,10 @@ static int32_t weigh_scores(const uint8_t *exp_table, int32_t largest, const int
       "vldrbt.u8 q1, [%[table], q0]\n\t"
       "vaddva.u8 %[total], q1\n\t"
       "vstrb.8 q1, [%[weights]]"
-      : [total] "+Te"(total)
+      : [total] "+&Te"(total)
       : [n] "r"(tokens), [largest] "r"(largest), [scores] "r"(scores), [table] "r"(exp_table),
         [weights] "r"(weights)
-      : "q0", "q1", "cc", "memory");
+      : "q0", "q1", "p0", "memory");
   return total;
 }
 
@@ -180,7 +180,7 @@ LM_NOINLINE static void mix_pairs(const uint8_t *const weights[3], int32_t *cons
       "strd r8, r10, [r5], #8\n\t"
       "le lr, 2b\n"
       "1:"
-      : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6), "+r"(r8)
+      : "+&r"(r0), "+&r"(r1), "+&r"(r2), "+&r"(r3), "+&r"(r4), "+&r"(r5), "+&r"(r6), "+&r"(r8)
       : [n] "r"(pairs)
       : "r10", "q0", "q1", "q2", "q3", "q4", "q5", "lr", "memory");
 }

@@ -104,11 +104,11 @@ static void finish_row(int32_t *sums, int32_t count, lm_requant requant, int32_t
       "vstrbt.8 q1, [%[y]], #16\n\t"
       "le lr, 2b\n"
       "1:"
-      : [y] "+r"(y), [n] "+r"(count)
+      : [y] "+&r"(y), [n] "+&r"(count)
       : [turns] "r"((count + 15) >> 4), [sums] "r"(sums), [lanes] "r"(lanes_before),
         [flip] "r"(flip), [multiplier] "r"(requant.multiplier), [right] "r"(requant.shift),
         [is_shifted] "r"(requant.shift < 0), [zero_point] "r"(zero_point)
-      : "q0", "q1", "q2", "q4", "q5", "q6", "q7", "lr", "cc", "memory");
+      : "q0", "q1", "q2", "q4", "q5", "q6", "q7", "p0", "lr", "memory");
 }
 
 /* Factors of 2 and more, which finish_row leaves out: sums of a row (pairs, 3, 2) shifted. */
@@ -149,7 +149,7 @@ static void clear(uint8_t *bytes, int32_t count) {
       "vstrb.8 q0, [%[to]], #16\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [to] "+r"(bytes)
+      : [to] "+&r"(bytes)
       : [n] "r"(count)
       : "q0", "lr", "memory");
 }

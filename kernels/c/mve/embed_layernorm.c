@@ -40,8 +40,8 @@ static lm_moments moments_of(const lm_embed_layernorm *p, table_rows rows) {
       "vaddva.s32 %[sum], q0\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [sum] "+Te"(sum), [squares] "+r"(squares), [word] "+l"(rows.word),
-        [position] "+l"(rows.position), [segment] "+l"(rows.segment)
+      : [sum] "+&Te"(sum), [squares] "+&r"(squares), [word] "+&l"(rows.word),
+        [position] "+&l"(rows.position), [segment] "+&l"(rows.segment)
       : [n] "r"(p->norm.width), [factor_word] "r"(p->multiplier_word),
         [factor_position] "r"(p->multiplier_position), [factor_segment] "r"(p->multiplier_segment)
       : "q0", "q1", "lr", "memory");
@@ -93,8 +93,9 @@ static row_constants constants_of(const lm_embed_layernorm *p, lm_moments moment
       "vmin.s32 q0, q0, %q[max]\n\t" STORE                                                  \
       "letp lr, 2b\n"                                                                       \
       "1:"                                                                                  \
-      : [word] "+l"(rows.word), [position] "+l"(rows.position), [segment] "+l"(rows.segment), \
-        [gamma] "+l"(gamma), [beta] "+r"(beta), [y] "+l"(y)                                 \
+      : [word] "+&l"(rows.word), [position] "+&l"(rows.position),                           \
+        [segment] "+&l"(rows.segment), [gamma] "+&l"(gamma), [beta] "+&r"(beta),            \
+        [y] "+&l"(y)                                                                        \
       : [n] "r"(p->width), [factor_word] "w"(vdupq_n_s32(row.factor_word)),                            \
         [factor_position] "r"(row.factor_position), [factor_segment] "r"(row.factor_segment), \
         [right] "w"(vdupq_n_s32(-row.right)), [out_shift] "r"(-p->out_shift),                            \

@@ -66,7 +66,7 @@ static bool all_shift_right(const int8_t *shifts, int32_t count) {
       "vmaxv.s8 %[largest], q0\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [largest] "+r"(largest), [shifts] "+r"(shifts)
+      : [largest] "+&r"(largest), [shifts] "+&r"(shifts)
       : [n] "r"(count)
       : "q0", "lr", "memory");
   return largest < 0;
@@ -104,8 +104,8 @@ static bool all_shift_right(const int8_t *shifts, int32_t count) {
           FINISH_ROW("[q7, #8]", STORE("y1")) FINISH_ROW("[q7, #16]", STORE("y2"))           \
       "letp lr, 2b\n"                                                                        \
       "1:"                                                                                   \
-      : [bias] "+r"(bias), [multipliers] "+r"(multipliers), [shifts] "+l"(shifts),           \
-        [y0] "+l"(y0), [y1] "+l"(y1), [y2] "+l"(y2)                                          \
+      : [bias] "+&r"(bias), [multipliers] "+&r"(multipliers), [shifts] "+&l"(shifts),        \
+        [y0] "+&l"(y0), [y1] "+&l"(y1), [y2] "+&l"(y2)                                       \
       : [n] "r"(count), [sums] "r"(sums), [lanes] "r"(lanes_before),                        \
         [zero_point] "r"(p->zero_point), [table] "r"(table), [min] "w"(vdupq_n_s32(p->min)), \
         [max] "w"(vdupq_n_s32(p->max))                                                       \
@@ -134,8 +134,8 @@ static bool all_shift_right(const int8_t *shifts, int32_t count) {
       "vmin.s32 q0, q0, %q[max]\n\t" STORE("y0")                                             \
       "letp lr, 2b\n"                                                                        \
       "1:"                                                                                   \
-      : [bias] "+r"(bias), [multipliers] "+r"(multipliers), [shifts] "+l"(shifts),           \
-        [y0] "+l"(y0)                                                                        \
+      : [bias] "+&r"(bias), [multipliers] "+&r"(multipliers), [shifts] "+&l"(shifts),        \
+        [y0] "+&l"(y0)                                                                       \
       : [n] "r"(count), [sums] "r"(sums), [lanes] "r"(lanes_of[rows - 1]),                   \
         [step] "r"(16 * rows), [zero_point] "r"(p->zero_point), [table] "r"(table),          \
         [min] "w"(vdupq_n_s32(p->min)), [max] "w"(vdupq_n_s32(p->max))                       \

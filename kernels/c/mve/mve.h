@@ -17,8 +17,14 @@
 static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u, const int8_t *v,
                               const int8_t *w, int32_t width, int32_t *sums_a,
                               int32_t *sums_b) {
-  int32_t au = 0, av = 0, aw = 0, bu = 0, bv = 0, bw = 0;
+  int32_t au, av, aw, bu, bv, bw;
   __asm volatile(
+      "mov %[au], #0\n\t"
+      "mov %[av], #0\n\t"
+      "mov %[aw], #0\n\t"
+      "mov %[bu], #0\n\t"
+      "mov %[bv], #0\n\t"
+      "mov %[bw], #0\n\t"
       "wlstp.8 lr, %[n], 1f\n"
       "2:\n\t"
       "vldrb.8 q0, [%[a]], #16\n\t"
@@ -34,8 +40,8 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
       "vmladava.s8 %[bw], q1, q2\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [au] "+Te"(au), [av] "+Te"(av), [aw] "+Te"(aw), [bu] "+Te"(bu), [bv] "+Te"(bv),
-        [bw] "+Te"(bw), [a] "+r"(a), [b] "+r"(b), [u] "+r"(u), [v] "+r"(v), [w] "+r"(w)
+      : [au] "=&Te"(au), [av] "=&Te"(av), [aw] "=&Te"(aw), [bu] "=&Te"(bu), [bv] "=&Te"(bv),
+        [bw] "=&Te"(bw), [a] "+&r"(a), [b] "+&r"(b), [u] "+&r"(u), [v] "+&r"(v), [w] "+&r"(w)
       : [n] "r"(width)
       : "q0", "q1", "q2", "q3", "lr", "memory");
   sums_a[0] = au;
@@ -58,9 +64,7 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
  * instructions for four. `STORE` writes four lanes of q0 to y. */
 #define LM_FINISH_OUTPUTS(STORE)                                                              \
   __asm volatile(                                                                             \
-      "vdup.32 q4, %[zero]\n\t"                                                               \
-      "vdup.32 q5, %[min]\n\t"                                                                \
-      "vdup.32 q6, %[max]\n\t"                                                                \
+      "vmov.i32 q4, #0\n\t"                                                                   \
       "wlstp.32 lr, %[n], 1f\n"                                                               \
       "2:\n\t"                                                                                \
       "vldrw.32 q0, [%[sums]], #16\n\t"                                                       \
@@ -73,15 +77,15 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
       "vldrw.32 q3, [%[multipliers]], #16\n\t"                                                \
       "vqrdmulh.s32 q0, q0, q3\n\t" LM_ROUNDING_SHIFT_Q0_BY_Q1                                \
       "vqadd.s32 q0, q0, %[zero_point]\n\t"                                                   \
-      "vmax.s32 q0, q0, q5\n\t"                                                               \
-      "vmin.s32 q0, q0, q6\n\t" STORE                                                         \
+      "vmax.s32 q0, q0, %q[min]\n\t"                                                          \
+      "vmin.s32 q0, q0, %q[max]\n\t" STORE                                                         \
       "letp lr, 2b\n"                                                                         \
       "1:"                                                                                    \
-      : [sums] "+r"(sums), [bias] "+r"(bias), [shifts] "+l"(shifts),                          \
-        [multipliers] "+r"(multipliers), [y] "+l"(y)                                          \
-      : [n] "r"(count), [zero] "r"(0), [min] "r"(min), [max] "r"(max),                        \
-        [zero_point] "r"(zero_point)                                                          \
-      : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "lr", "memory")
+      : [sums] "+&r"(sums), [bias] "+&r"(bias), [shifts] "+&l"(shifts),                       \
+        [multipliers] "+&r"(multipliers), [y] "+&l"(y)                                        \
+      : [n] "r"(count), [zero_point] "r"(zero_point), [min] "w"(vdupq_n_s32(min)),            \
+        [max] "w"(vdupq_n_s32(max))                                                           \
+      : "q0", "q1", "q2", "q3", "q4", "lr", "memory")
 
 /* y[i] = clamp(requantize(start + sums[i])), one multiplier for all: 12 instructions for four. */
 #define LM_FINISH_UNIFORM(STORE)                                                              \
@@ -99,7 +103,7 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
       "vmin.s32 q0, q0, q6\n\t" STORE                                                         \
       "letp lr, 2b\n"                                                                         \
       "1:"                                                                                    \
-      : [sums] "+r"(sums), [y] "+l"(y)                                                        \
+      : [sums] "+&r"(sums), [y] "+&l"(y)                                                      \
       : [n] "r"(count), [left] "r"(lm_max(requant.shift, 0)),                                 \
         [right] "r"(lm_min(requant.shift, 0)), [multiplier] "r"(requant.multiplier),          \
         [start] "r"(start), [min] "r"(min), [max] "r"(max)                                    \
@@ -140,7 +144,7 @@ static inline int32_t lm_weigh_scores(const uint8_t *exp_table, uint8_t *scores,
       "vstrb.8 q2, [%[to]], #16\n\t"
       "letp lr, 2b\n"
       "1:"
-      : [largest] "+r"(largest), [total] "+Te"(total), [from] "+r"(from), [to] "+r"(scores)
+      : [largest] "+&r"(largest), [total] "+&Te"(total), [from] "+&r"(from), [to] "+&r"(scores)
       : [n] "r"(keys), [table] "r"(exp_table)
       : "q0", "q1", "q2", "lr", "memory");
   return total;

@@ -87,10 +87,11 @@ enum { LM_GROUP = 32 };
     register int32_t r8 __asm("r8") = lm_max(left - 16, 0);                                  \
     register int32_t r10 __asm("r10") = pairs & 1;                                           \
     __asm volatile(LM_LOAD_ROWS SETUP LM_PAIRS(PAIR)                                         \
-                   : "+r"(r0), "+r"(r2), "+r"(r4), "+r"(r6), "+r"(r8), "+r"(r10), [w] "+r"(w), \
-                     [sums] "+r"(sums)                                                       \
+                   : "+&r"(r0), "+&r"(r2), "+&r"(r4), "+&r"(r6), "+&r"(r8), "+&r"(r10),      \
+                     [w] "+&r"(w), [sums] "+&r"(sums)                                        \
                    : [turns] "r"((pairs + 1) >> 1), [step] "r"(step)                         \
-                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "lr", "cc", "memory");  \
+                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "p0", "lr", "cc",       \
+                     "memory");                                                              \
   } while (false)
 
 #endif

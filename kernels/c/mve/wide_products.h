@@ -46,7 +46,7 @@ LM_NOINLINE static void lm_dot_wide(const int16_t *const u[3], lm_rows x, int32_
         "strd r0, r2, [r11]\n\t"
         "strd r4, r6, [r11, %c[next]]\n\t"
         "strd r8, r10, [r11, 2 * %c[next]]"
-        : "+r"(r1), "+r"(r3), "+r"(r5), "+r"(r9)
+        : "+&r"(r1), "+&r"(r3), "+&r"(r5), "+&r"(r9)
         : "r"(r11), [next] "i"(sizeof sums[0])
         : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "q0", "q1", "q2", "q3", "q4", "lr", "memory");
   }
