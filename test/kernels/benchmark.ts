@@ -39,6 +39,7 @@ const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark
       : [
           linearBenchmark(kernel, 64, 128, 512, kernel.output === 'int8'),
           linearBenchmark(kernel, 64, 512, 128, false),
+          linearBenchmark(kernel, 16, 1024, 256, false),
         ]),
     linearBenchmark(kernel, 4, 128, 128, false),
     linearBenchmark(kernel, 1, 128, 128, false),

@@ -96,8 +96,8 @@ export interface LinearShape {
   readonly anyShift: boolean;
 }
 
-/** Around the longest row that the pairs of the DSP extension hold. */
-const longWidths = [128, 496, 511, 512, 513, 528];
+/** Around the parts of 512 inputs of the pairs of the DSP extension, and around their longest row. */
+const longWidths = [128, 496, 511, 512, 513, 528, 1023, 1024, 1025, 1200, 1537, 8192, 8193];
 
 function randomLinear(kernel: Kernel): LinearShape {
   const isLong = kernel.input === 'int8' && pick([false, false, false, true]);

@@ -67,10 +67,9 @@ const ways: Readonly<Record<string, Readonly<Partial<Record<Kernel['variant'], r
     normalized_attention: { 'cmsis-nn': [{ mostInputs: null, taken: [1], chunk: 16 }] },
     linear: {
       portable: singleRows,
-      // kernels/c/dsp/linear.c: rows_at_once, and rows that are not packed.
+      // kernels/c/dsp/linear.c: rows_at_once.
       dsp: [
         { mostInputs: 128, taken: [1, 2, 3, 2], chunk: null },
-        { mostInputs: 512, taken: [1, 2], chunk: null },
         { mostInputs: null, taken: [1, 2], chunk: null },
       ],
       mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],

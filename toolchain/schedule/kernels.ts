@@ -127,13 +127,13 @@ export function packWeights(
   return packing === undefined ? weights : packings[packing](weights, outputs, inputs);
 }
 
-/** Inputs that one SMLAD loop of `pairs` may add up, and the multiple of inputs it takes at once. */
-const longestPairs = 512;
+/** Inputs that the loops over `pairs` may add up, and the multiple of inputs they take at once. */
+const longestPairs = 8192;
 const pairsBlock = 32;
 
 /**
  * The weights of two outputs a halfword, low + 256 · high, in the order of SXTB16: of four inputs 0
- * and 2, then 1 and 3 (c/dsp/linear.c). Longer rows, which the loop cannot add up, stay rows.
+ * and 2, then 1 and 3 (c/dsp/linear.c). Rows that are too long stay rows.
  */
 function packPairs(weights: Weights, outputs: number, inputs: number): Weights {
   if (inputs > longestPairs) return weights;

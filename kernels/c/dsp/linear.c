@@ -4,14 +4,14 @@
  * Packed weights ("pairs" in toolchain/schedule/kernels.ts) need one instruction to unpack four: a
  * halfword is h = low + 256 * high, the weights of two outputs. With S(w) = sum x * w, the sum H over
  * h and the sum L over low alone, SXTB16(h), give S(low) = L and S(high) = (H - L) / 256; modulo 2^32
- * that is exact while |S(high)| < 2^23, so for at most 512 inputs. Rows of more inputs are not
- * packed. */
+ * that is exact while |S(high)| < 2^23, so for at most 512 inputs. Longer rows are added up in parts of
+ * 512; rows so long that the clamp of biases would show are not packed. */
 #include <stddef.h>
 
 #include "../kernels.h"
 #include "dsp.h"
 
-enum { LONGEST_PACKED_ROW = 512, PACKED_BLOCK = 32 };
+enum { LONGEST_PACKED_ROW = 8192, LONGEST_PART = 512, PACKED_BLOCK = 32 };
 
 /* Rows of weights one after another: two rows of x by two outputs. A row or output without a
  * neighbour is its own. */
@@ -118,7 +118,7 @@ void lm_linear_rows_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int1
 /* What pairs_1 ... 3 read; the assembly knows the offsets. All outputs of up to three rows. */
 typedef struct {
   const uint32_t *widened;     /* 0: (inputs / 4, 2, rows): columns 0 and 2 of a quad, 1 and 3 */
-  const uint32_t *widened_end; /* 4 */
+  const uint32_t *part_end;    /* 4: of the part of the row that is next */
   const int8_t *weights;       /* 8: (outputs / 2, inputs, 2) */
   const int8_t *weights_end;   /* 12 */
   const int32_t *bias;         /* 16 */
@@ -127,13 +127,13 @@ typedef struct {
   int32_t rounding;            /* 28: 2 * zero_point + 1 */
   const int8_t *table;         /* 32: by value; NULL: none */
   void *y[3];                  /* 36 */
-  uint32_t saved[9];           /* 48: registers; here, for no compiler counts what assembly pushes */
+  const uint32_t *widened_end; /* 48: NULL: the row is one part */
+  int32_t carried[2];          /* 52: twice the high sums of parts before */
+  const uint32_t *first_end;   /* 60: of the first part */
+  uint32_t saved[9];           /* 64 */
 } pairs_block;
 
-typedef char offsets_are_as_assembled[offsetof(pairs_block, saved) == 48 ? 1 : -1];
-
-#define SAVE_REGISTERS "add r12, r0, #48\n\tstm r12, {r4-r11, lr}\n\t"
-#define RETURN "add r0, lr, #48\n\tldm r0, {r4-r11, pc}"
+typedef char offsets_are_as_assembled[offsetof(pairs_block, saved) == 64 ? 1 : -1];
 
 /* Registers: r0, r1 weights; r2 widened rows; r3 packed weights; lr the block. */
 #define QUAD_1               \
@@ -191,6 +191,54 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, saved) == 48 ? 1 : -
 #define START(low) "mov " low ", r0\n\t"
 #define START_HIGH(high, low) "mov " high ", r0\n\t"
 #define SUBTRACT(high, low) "sub " high ", " high ", " low "\n\t"
+#define DOUBLE_HIGH(high, low) SUBTRACT(high, low) "asr " high ", " high ", #7\n\t"
+
+/* After a part of the row, r2 at its end: leaves 256 times the high sums of three rows, which are one
+ * part, and twice those of one or two rows. All parts but the first are of 512 inputs. */
+#define END_PART_3 FOR_HIGH_3(SUBTRACT)
+
+#define END_PART_2                 \
+  FOR_HIGH_2(DOUBLE_HIGH)          \
+  "ldr r1, [lr, #48]\n\t"          \
+  "cbz r1, 5f\n\t"                 \
+  "ldrd r8, r9, [lr, #52]\n\t"     \
+  "add r6, r6, r8\n\t"             \
+  "add r7, r7, r9\n\t"             \
+  "cmp r2, r1\n\t"                 \
+  "beq 4f\n\t"                     \
+  "strd r6, r7, [lr, #52]\n\t"     \
+  "mov r6, r4\n\t"                 \
+  "mov r7, r5\n\t" NEXT_PART("2048")
+
+#define END_PART_1                 \
+  FOR_HIGH_1(DOUBLE_HIGH)          \
+  "ldr r1, [lr, #48]\n\t"          \
+  "cbz r1, 5f\n\t"                 \
+  "ldr r8, [lr, #52]\n\t"          \
+  "add r5, r5, r8\n\t"             \
+  "cmp r2, r1\n\t"                 \
+  "beq 4f\n\t"                     \
+  "str r5, [lr, #52]\n\t"          \
+  "mov r5, r4\n\t" NEXT_PART("1024")
+
+/* Where the row has ended, the next output begins with its first part again. */
+#define NEXT_PART(bytes)           \
+  "add r0, r0, #" bytes "\n\t"     \
+  "str r0, [lr, #4]\n\t"           \
+  "b.w 2b\n"                       \
+  "4:\n\t"                         \
+  "ldr r0, [lr, #60]\n\t"          \
+  "mov r8, #0\n\t"                 \
+  "str r0, [lr, #4]\n\t"           \
+  "strd r8, r8, [lr, #52]\n"       \
+  "5:\n\t"
+
+/* The sums of all inputs. */
+#define ALL_PARTS(rows)                      \
+  "2:\n\t" FOUR(QUAD_##rows) FOUR(QUAD_##rows) \
+  "ldr r0, [lr, #4]\n\t"                     \
+  "cmp r2, r0\n\t"                           \
+  "bne.w 2b\n\t" END_PART_##rows
 
 /* lm_requantize of sum, r10 * 2^(-r11 - 1), with zero point, for a sum kept doubled: r12 holds
  * (zero_point + 1/2) << shift, from which the sign takes 1, and the last bit of the shift waits. */
@@ -200,8 +248,11 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, saved) == 48 ? 1 : -
   "asr " sum ", " sum ", " shift "\n\t"
 
 #define SCALE_LOW(low) "lsl " low ", " low ", #1\n\t" SCALE(low, "r10", "r11")
-#define SCALE_HIGH(high, low) \
+#define SCALE_HIGH_3(high, low) \
   "add " high ", r10, " high ", asr #7\n\t" SCALE(high, "r2", "r1")
+#define SCALE_HIGH_2(high, low) \
+  "add " high ", r10, " high "\n\t" SCALE(high, "r2", "r1")
+#define SCALE_HIGH_1 SCALE_HIGH_2
 
 #define SATURATE8(sum) "ssat " sum ", #8, " sum ", asr #1\n\t"
 #define SATURATE8_HIGH(high, low) SATURATE8(high)
@@ -245,28 +296,22 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, saved) == 48 ? 1 : -
   FOR_HIGH_##rows(JOIN16) STORE_##rows("str", "4")
 
 /* The sums as they are, without biases. */
-#define RAW_PAIR                \
-  "sub r5, r5, r4\n\t"          \
-  "asr r5, r5, #8\n\t"          \
-  "ldr r0, [lr, #36]\n\t"       \
-  "strd r4, r5, [r0]\n\t"       \
-  RETURN
-
 #define SUM_PAIR                             \
-  SAVE_REGISTERS                                   \
+  LM_SAVE_REGISTERS("64")                    \
   "mov lr, r0\n\t"                           \
   "ldr r3, [lr, #8]\n\t"                     \
   "ldr r2, [lr]\n\t"                         \
   "mov r4, #0\n\t"                           \
-  "mov r5, #0\n"                              \
-  "2:\n\t" FOUR(QUAD_1) FOUR(QUAD_1)         \
-  "ldr r0, [lr, #4]\n\t"                     \
-  "cmp r2, r0\n\t"                           \
-  "bne 2b\n\t" RAW_PAIR
+  "mov r5, #0\n" ALL_PARTS(1)                \
+  "asr r5, r5, #1\n\t"                       \
+  "ldr r0, [lr, #36]\n\t"                    \
+  "strd r4, r5, [r0]\n\t"                    \
+  LM_RETURN("64")
 
-/* The biases stop at 2^28, where all results of shifts that the block may have are saturated. */
+/* The biases stop at 2^28, where all results of shifts that the block may have are saturated: the sums
+ * of 8,192 products take at most half of it. */
 #define PAIRS(rows, END)                         \
-  SAVE_REGISTERS                                   \
+  LM_SAVE_REGISTERS("64")                          \
   "mov lr, r0\n\t"                                 \
   "ldr r3, [lr, #8]\n"                             \
   "1:\n\t"                                         \
@@ -276,11 +321,7 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, saved) == 48 ? 1 : -
   "str r1, [lr, #16]\n\t"                          \
   "ssat r0, #29, r0\n\t"                           \
   FOR_##rows(START) FOR_HIGH_##rows(START_HIGH)    \
-  "2:\n\t" FOUR(QUAD_##rows) FOUR(QUAD_##rows)       \
-  "ldr r0, [lr, #4]\n\t"                           \
-  "cmp r2, r0\n\t"                                 \
-  "bne.w 2b\n\t"                                   \
-  FOR_HIGH_##rows(SUBTRACT)                        \
+  ALL_PARTS(rows)                                  \
   "ldr r0, [lr, #24]\n\t"                          \
   "ldrsb r11, [r0], #1\n\t"                        \
   "ldrsb r1, [r0], #1\n\t"                         \
@@ -299,12 +340,12 @@ typedef char offsets_are_as_assembled[offsetof(pairs_block, saved) == 48 ? 1 : -
   "lsl r12, r12, r1\n\t"                           \
   "ssat r10, #29, r10\n\t"                         \
   "lsl r10, r10, #1\n\t"                           \
-  FOR_HIGH_##rows(SCALE_HIGH)                      \
+  FOR_HIGH_##rows(SCALE_HIGH_##rows)                   \
   END(rows)                                        \
   "ldr r0, [lr, #12]\n\t"                          \
   "cmp r3, r0\n\t"                                 \
   "bne.w 1b\n\t"                                   \
-  RETURN
+  LM_RETURN("64")
 
 /* Outputs, two at a time, of as many rows as the name says. */
 #define PAIRS_FUNCTION(rows, type, END)                             \
@@ -382,13 +423,18 @@ static pairs_block block_of(const lm_linear *p, lm_rows x, int32_t rows, uint32_
   for (int32_t row = 0; row < rows; row++) {
     widen_row(x.data + row * x.stride, p->inputs, padded, rows, scratch + row);
   }
+  const int32_t first = (padded - 1) % LONGEST_PART + 1;
+  const uint32_t *const first_end = scratch + first / 2 * rows;
   const bool is_clamped = p->min > INT8_MIN || p->max < INT8_MAX;
   const pairs_block block = {
       .widened = scratch,
-      .widened_end = scratch + padded / 2 * rows,
+      .part_end = first_end,
       .rounding = 2 * p->zero_point + 1,
       .table = p->table == NULL || is_clamped ? NULL : p->table + 128,
       .y = {NULL, NULL, NULL},
+      .widened_end = padded > LONGEST_PART ? scratch + padded / 2 * rows : NULL,
+      .carried = {0, 0},
+      .first_end = first_end,
   };
   return block;
 }

@@ -78,7 +78,7 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
       "vqrdmulh.s32 q0, q0, q3\n\t" LM_ROUNDING_SHIFT_Q0_BY_Q1                                \
       "vqadd.s32 q0, q0, %[zero_point]\n\t"                                                   \
       "vmax.s32 q0, q0, %q[min]\n\t"                                                          \
-      "vmin.s32 q0, q0, %q[max]\n\t" STORE                                                         \
+      "vmin.s32 q0, q0, %q[max]\n\t" STORE                                                    \
       "letp lr, 2b\n"                                                                         \
       "1:"                                                                                    \
       : [sums] "+&r"(sums), [bias] "+&r"(bias), [shifts] "+&l"(shifts),                       \
