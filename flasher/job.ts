@@ -59,7 +59,7 @@ export async function flashPages(
     await memory.erase([commit.page]);
     untouched.delete(commit.page);
     for (
-      let toMend = wrong.filter((page) => page !== commit.page), attempt = 0;
+      let toMend: readonly Page[] = wrong.filter((page) => page !== commit.page), attempt = 0;
       toMend.length > 0;
       attempt++
     ) {

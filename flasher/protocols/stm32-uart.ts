@@ -176,11 +176,12 @@ async function identify(link: Link, options: Stm32UartOptions): Promise<Stm32Dev
 
   const commands = await run('say what it can', 'command GET', () => get(link));
   const askId = () => run('say what chip it is', 'command GET ID', () => getId(link));
-  const productId = await askId();
+  const found = await askId();
+  const expected = options.productId;
   // Asked twice, for a number on a disturbed line may be any.
-  if (![null, productId, await askId()].includes(options.productId)) {
+  if (expected !== null && expected !== found && expected !== (await askId())) {
     const name = (id: number) => `0x${id.toString(16)}`;
-    throw wrongChip(name(productId), name(options.productId), options.boardName);
+    throw wrongChip(name(found), name(expected), options.boardName);
   }
   const eraseCommand = commands.includes(Command.extendedErase)
     ? Command.extendedErase
