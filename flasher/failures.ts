@@ -7,7 +7,7 @@ const retryHint =
 
 export function noAnswer(protocol: string, hint: string): Lm2mcuError {
   return environmentError({
-    code: 'no-bootloader',
+    code: 'bootloader-silent',
     message: `no ${protocol} bootloader answers`,
     hint,
   });

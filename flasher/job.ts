@@ -22,6 +22,8 @@ export interface Flashed {
 export interface PagedMemory {
   /** Whether comparing is so much cheaper than writing that it comes first. */
   readonly comparesFirst: boolean;
+  /** Whether erasing a page erases all that follows too. */
+  readonly erasesOnward: boolean;
   isRight(page: Page, content: Uint8Array): Promise<boolean>;
   erase(pages: readonly Page[]): Promise<void>;
   write(block: Segment): Promise<void>;
@@ -59,7 +61,8 @@ export async function flashPages(
     await memory.erase([commit.page]);
     untouched.delete(commit.page);
     for (
-      let toMend: readonly Page[] = wrong.filter((page) => page !== commit.page), attempt = 0;
+      let toMend: readonly Page[] = others.filter((page) => memory.erasesOnward || wrong.includes(page)),
+        attempt = 0;
       toMend.length > 0;
       attempt++
     ) {

@@ -17,8 +17,6 @@ export interface FlashRegion {
   readonly eraseBlocks: readonly { readonly count: number; readonly sizeBytes: number }[];
   /** The loader's number of the first block, where it erases by number. */
   readonly firstPage: number;
-  /** From the origin on: where the bootloader itself lies. */
-  readonly reservedBytes: number;
 }
 
 export interface FlashGeometry {
@@ -129,18 +127,23 @@ function regionBytes({ eraseBlocks }: FlashRegion): number {
   return eraseBlocks.reduce((sum, { count, sizeBytes }) => sum + count * sizeBytes, 0);
 }
 
-function checkInside(image: Image, regions: readonly FlashRegion[]): void {
-  for (const { address, bytes } of image.segments) {
+/** The parts of an image that lie in none of the regions. */
+export function outside({ segments }: Image, regions: readonly FlashRegion[]): readonly Segment[] {
+  return segments.filter(
+    ({ address, bytes }) =>
+      !regions.some(
+        (region) =>
+          address >= region.origin && address + bytes.length <= region.origin + regionBytes(region),
+      ),
+  );
+}
+
+export function checkInside(image: Image, regions: readonly FlashRegion[]): void {
+  for (const { address, bytes } of outside(image, regions)) {
     const end = address + bytes.length;
-    const fits = regions.some(
-      (region) =>
-        address >= region.origin + region.reservedBytes &&
-        end <= region.origin + regionBytes(region),
-    );
-    if (fits) continue;
     const list = regions.map(
       (region) =>
-        `${region.name} ${hex(region.origin + region.reservedBytes)} to ${hex(region.origin + regionBytes(region) - 1)}`,
+        `${region.name} ${hex(region.origin)} to ${hex(region.origin + regionBytes(region) - 1)}`,
     );
     throw userError({
       code: 'outside-flash',

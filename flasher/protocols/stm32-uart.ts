@@ -95,10 +95,13 @@ async function synchronise(link: Link, options: Stm32UartOptions): Promise<void>
   throw noAnswer('STM32 (AN3155)', options.howToEnter);
 }
 
+/** A port may take a second to come up. */
+const syncs = 3;
+
 /** A first 0x7F is answered by ACK; where it came before, two of them are no command: NACK. */
 async function isListening(link: Link): Promise<boolean> {
   await link.drain(SILENCE_MS);
-  for (let count = 0; count < 2; count++) {
+  for (let count = 0; count < syncs; count++) {
     await link.write([SYNC]);
     const answer = await link.byte(ANSWER_MS);
     if (answer !== ACK && answer !== NACK) continue;
@@ -225,6 +228,7 @@ async function identify(link: Link, options: Stm32UartOptions): Promise<Stm32Dev
   return {
     // Comparing by reading takes as long as writing.
     comparesFirst: checksum,
+    erasesOnward: false,
     hasChecksum: () => checksum,
     repeats: () => repeats,
     async isRight({ address }, content) {
