@@ -3,6 +3,7 @@
 import { verifyFailed } from './failures.ts';
 import { hex, type Segment } from './image.ts';
 import type { FlashPlan, Page } from './plan.ts';
+import { PortLost } from './port.ts';
 
 export type Report = (phase: string, done?: number, total?: number) => void;
 
@@ -54,38 +55,53 @@ export async function flashPages(
   };
 
   const compares = memory.comparesFirst && !options.rewriteAll;
-  let wrong = compares ? await findWrong(memory, pages, 'compare', report) : pages;
-  for (let round = 0; wrong.length > 0; round++) {
-    if (round === rounds) throw verifyFailed(placeOf(wrong[0]!));
-    // Nothing boots from here on: first of all the commit page goes.
-    await memory.erase([commit.page]);
-    untouched.delete(commit.page);
-    for (
-      let toMend: readonly Page[] = others.filter((page) => memory.erasesOnward || wrong.includes(page)),
-        attempt = 0;
-      toMend.length > 0;
-      attempt++
-    ) {
-      if (attempt === rounds) throw verifyFailed(placeOf(toMend[0]!));
-      for (const page of toMend) untouched.delete(page);
-      await mend(memory, toMend, write, report);
-      // All of them: a disturbed line may have sent a write to another page.
-      toMend = await findWrong(memory, others, 'verify', report);
+  let mayBoot = true;
+  const mendAll = async (): Promise<void> => {
+    let wrong = compares ? await findWrong(memory, pages, 'compare', report) : pages;
+    for (let round = 0; wrong.length > 0; round++) {
+      if (round === rounds) throw verifyFailed(placeOf(wrong[0]!));
+      // Nothing boots from here on: first of all the commit page goes.
+      mayBoot = false;
+      await memory.erase([commit.page]);
+      untouched.delete(commit.page);
+      for (
+        let toMend: readonly Page[] = others.filter(
+            (page) => memory.erasesOnward || wrong.includes(page),
+          ),
+          attempt = 0;
+        toMend.length > 0;
+        attempt++
+      ) {
+        if (attempt === rounds) throw verifyFailed(placeOf(toMend[0]!));
+        for (const page of toMend) untouched.delete(page);
+        await mend(memory, toMend, write, report);
+        // All of them: a disturbed line may have sent a write to another page.
+        toMend = await findWrong(memory, others, 'verify', report);
+      }
+      for (const block of commit.page.writes) await write(block);
+      const offset = commit.write.address - commit.page.address;
+      const before = commit.page.content.slice();
+      before.fill(0xff, offset, offset + commit.write.bytes.length);
+      if (!(await memory.isRight(commit.page, before))) {
+        wrong = [commit.page];
+        continue;
+      }
+      const repeats = memory.repeats();
+      mayBoot = true;
+      await write(commit.write);
+      const isCommitted = await memory.isRight(commit.page, commit.page.content);
+      // On a quiet line nothing else can have changed since it was verified.
+      if (isCommitted && memory.repeats() === repeats) break;
+      wrong = await findWrong(memory, pages, 'verify', report);
     }
-    for (const block of commit.page.writes) await write(block);
-    const offset = commit.write.address - commit.page.address;
-    const before = commit.page.content.slice();
-    before.fill(0xff, offset, offset + commit.write.bytes.length);
-    if (!(await memory.isRight(commit.page, before))) {
-      wrong = [commit.page];
-      continue;
-    }
-    const repeats = memory.repeats();
-    await write(commit.write);
-    const isCommitted = await memory.isRight(commit.page, commit.page.content);
-    // On a quiet line nothing else can have changed since it was verified.
-    if (isCommitted && memory.repeats() === repeats) break;
-    wrong = await findWrong(memory, pages, 'verify', report);
+  };
+  try {
+    await mendAll();
+  } catch (error) {
+    // A disturbed line may have sent a write to the commit page: nothing half-written shall boot.
+    const isThere = !(error instanceof PortLost);
+    if (!mayBoot && isThere) await memory.erase([commit.page]).catch(() => {});
+    throw error;
   }
   return { bytesWritten, bytesKept: contentBytes([...untouched]), repeats: memory.repeats() };
 }

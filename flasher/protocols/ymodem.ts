@@ -24,6 +24,7 @@ const LONG_BYTES = 1024;
 /** A receiver that erases before it takes the first block needs the longest. */
 const ANSWER_MS = 20_000;
 const ASK_MS = 4000;
+const SILENCE_MS = 50;
 const asks = 15;
 const attempts = 12;
 /** Bytes of chatter before an answer. */
@@ -62,6 +63,8 @@ export async function flashYmodem(
 
 /** The receiver asks. One that does not is in a transfer that broke off: it is called off. */
 async function awaitStart(link: Link, enter: string): Promise<void> {
+  // What is here already may be from before; a receiver asks again every few seconds.
+  await link.drain(SILENCE_MS);
   for (let ask = 0; ask < asks; ask++) {
     for (let noise = 0; noise < maxNoise; noise++) {
       const byte = await link.byte(ASK_MS);

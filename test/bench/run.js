@@ -1,14 +1,20 @@
-// `npm run bench [name]`: runs one of the benchmarks beside this file, `mcu` if none is named.
-import { existsSync } from 'node:fs';
+// `npm run bench [name] [-- options]`: runs one of the benchmarks beside this file, `mcu` if none is
+// named.
 import { node, prepare, run, SetupError } from '../../toolchain/cli/setup.js';
 
-process.exitCode = bench(process.argv[2] ?? 'mcu');
+const [first, ...rest] = process.argv.slice(2);
+process.exitCode =
+  first === undefined || first.startsWith('-')
+    ? bench('mcu', process.argv.slice(2))
+    : bench(first, rest);
 
-/** @param {string} name */
-function bench(name) {
-  const file = new URL(`${name}.ts`, import.meta.url);
-  if (!existsSync(file)) {
-    process.stderr.write(`error: there is no benchmark ${name}; use mcu\n`);
+/**
+ * @param {string} name
+ * @param {readonly string[]} options
+ */
+function bench(name, options) {
+  if (!['mcu', 'flash'].includes(name)) {
+    process.stderr.write(`error: there is no benchmark ${name}; use mcu or flash\n`);
     return 1;
   }
   try {
@@ -17,5 +23,5 @@ function bench(name) {
     if (error instanceof SetupError) return 2;
     throw error;
   }
-  return run(node, [`test/bench/${name}.ts`]);
+  return run(node, [`test/bench/${name}.ts`, ...options]);
 }

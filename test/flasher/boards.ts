@@ -2,11 +2,12 @@
  * A board behind each serial protocol, in this process: what the fault tests flash. The flash is small,
  * so that a run is some ten thousand bytes; old and new image share a page.
  */
+
+import { enterByBootLine } from '../../flasher/enter.ts';
 import { type Image, joinSegments } from '../../flasher/image.ts';
 import type { Flashed } from '../../flasher/job.ts';
 import { planFlash } from '../../flasher/plan.ts';
 import type { Port } from '../../flasher/port.ts';
-import { enterByBootLine } from '../../flasher/enter.ts';
 import { flashMcubootSmp } from '../../flasher/protocols/mcuboot-smp.ts';
 import { flashSamBa } from '../../flasher/protocols/sam-ba.ts';
 import { flashStm32Uart } from '../../flasher/protocols/stm32-uart.ts';
@@ -24,6 +25,8 @@ export type Content = 'old' | 'new' | 'none' | 'mixed';
 export interface TestBoard {
   serve(port: Port): Promise<never>;
   flash(port: Port, which: 'old' | 'new'): Promise<Flashed>;
+  /** The running application does not lead back: someone presses the button. */
+  readonly needsButton: boolean;
   /** As its reset button does, held to enter the bootloader; the next `serve` begins anew. */
   reset(): void;
   /** What the board would start. */
@@ -33,7 +36,7 @@ export interface TestBoard {
 export type BoardKind = (typeof boardKinds)[number];
 export const boardKinds = [
   'stm32-uart',
-  'stm32-uart-read-back',
+  'stm32-uart-rom',
   'sam-ba',
   'mcuboot-smp',
   'ymodem',
@@ -43,9 +46,9 @@ export const boardKinds = [
 export function testBoard(kind: BoardKind, seed: number): TestBoard {
   switch (kind) {
     case 'stm32-uart':
-      return stm32Board(seed, true);
-    case 'stm32-uart-read-back':
-      return stm32Board(seed, false);
+      return stm32Board(seed, 'ours');
+    case 'stm32-uart-rom':
+      return stm32Board(seed, 'rom');
     case 'sam-ba':
       return samBoard();
     case 'mcuboot-smp':
@@ -55,13 +58,13 @@ export function testBoard(kind: BoardKind, seed: number): TestBoard {
   }
 }
 
-const images = { old: imageBytesOf(1, 1500), new: imageBytesOf(2, 1200) };
+const images = { old: imageBytesOf(1, 800), new: imageBytesOf(2, 700) };
 
-/** The last 200 bytes of both are the same. */
+/** From byte 512 on both are the same. */
 function imageBytesOf(seed: number, length: number): Uint8Array {
   const random = seededRandom(seed);
   return Uint8Array.from({ length }, (_, index) =>
-    index >= 1024 ? index % 251 : Math.floor(random() * 256),
+    index >= 512 ? index % 251 : Math.floor(random() * 256),
   );
 }
 
@@ -73,16 +76,19 @@ function quiet(): void {}
 
 const ORIGIN = 0x08000000;
 
-function stm32Board(seed: number, hasChecksum: boolean): TestBoard {
+/** Ours tells CRCs and starts an image only when its CRC is right; the ROM starts what is not blank. */
+function stm32Board(seed: number, bootloader: 'ours' | 'rom'): TestBoard {
+  const isOurs = bootloader === 'ours';
   const eraseBlocks = [{ count: 4, sizeBytes: 512 }];
   const regions = [{ name: 'flash', origin: ORIGIN, eraseBlocks, firstPage: 0 }];
   const geometry = { regions, writeBytes: 256 };
   const memory = flashMemory(geometry, ORIGIN);
   const erase = seed % 2 === 0 ? 'extended' : 'short';
-  const chip = stm32Chip(memory, { hasChecksum, erase });
+  const chip = stm32Chip(memory, { hasChecksum: isOurs, hasBootLine: isOurs, erase });
   const holds = (bytes: Uint8Array) =>
     Buffer.compare(memory.read(ORIGIN, bytes.length), bytes) === 0;
   return {
+    needsButton: !isOurs,
     serve: (port) => serveStm32Uart(port, chip),
     flash: (port, which) =>
       flashStm32Uart(
@@ -94,7 +100,7 @@ function stm32Board(seed: number, hasChecksum: boolean): TestBoard {
           addressOffset: 0,
           startAddress: ORIGIN,
           rewriteAll: false,
-          enter: enterByBootLine,
+          enter: isOurs ? enterByBootLine : async () => false,
           howToEnter: 'press the button',
         },
         quiet,
@@ -103,7 +109,7 @@ function stm32Board(seed: number, hasChecksum: boolean): TestBoard {
       chip.isSynchronised = false;
       chip.runsApplication = false;
     },
-    content: () => contentOf(holds, memory.isCommitted()),
+    content: () => contentOf(holds, !isOurs && memory.isCommitted()),
   };
 }
 
@@ -121,12 +127,18 @@ function samBoard(): TestBoard {
   const holds = (bytes: Uint8Array) =>
     Buffer.compare(chip.flash.subarray(origin, origin + bytes.length), bytes) === 0;
   return {
+    needsButton: false,
     serve: (port) => serveSamBa(port, chip),
     flash: (port, which) =>
       flashSamBa(
         port,
         planFlash(imageAt(origin, images[which]), { regions, writeBytes: 256 }),
-        { bufferAddress: 0x20005000, bufferBytes: 256, rewriteAll: false, enter: 'tap reset twice' },
+        {
+          bufferAddress: 0x20005000,
+          bufferBytes: 256,
+          rewriteAll: false,
+          enter: 'tap reset twice',
+        },
         quiet,
       ),
     reset: quiet,
@@ -142,6 +154,7 @@ function smpBoard(seed: number): TestBoard {
   const board = mcubootBoard(seed % 2 === 0);
   const signed = { old: mcubootImage(images.old), new: mcubootImage(images.new) };
   return {
+    needsButton: false,
     serve: (port) => serveMcuboot(port, board),
     flash: (port, which) =>
       flashMcubootSmp(port, signed[which], { image: 0, enter: 'hold the button' }, quiet),
@@ -158,6 +171,7 @@ function smpBoard(seed: number): TestBoard {
 function ymodemBoard(): TestBoard {
   const board: YmodemBoard = { file: null };
   return {
+    needsButton: false,
     serve: (port) => serveYmodem(port, board),
     flash: (port, which) =>
       flashYmodem(port, { name: 'firmware.bin', content: images[which] }, { enter: '1' }, quiet),

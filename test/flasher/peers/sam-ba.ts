@@ -9,8 +9,8 @@ const RAM = 0x20000000;
 const RAM_BYTES = 0x8000;
 /** Registers that tell the chip: CPUID of a Cortex-M0+, DSU DID of a SAMD21G18A. */
 const registers: Readonly<Record<number, number>> = {
-  0xe000ed00: 0x410cc601,
-  0x41002018: 0x10010305,
+  3758157056: 0x410cc601,
+  1090527256: 0x10010305,
 };
 const AIRCR = 0xe000ed0c;
 
@@ -101,7 +101,8 @@ function isProgrammed({ flash, applicationAddress }: SamChip): boolean {
 function memoryAt(chip: SamChip, address: number, count: number): Uint8Array | null {
   if (address + count <= chip.flash.length) return chip.flash.slice(address, address + count);
   const offset = address - RAM;
-  if (offset >= 0 && offset + count <= chip.ram.length) return chip.ram.slice(offset, offset + count);
+  if (offset >= 0 && offset + count <= chip.ram.length)
+    return chip.ram.slice(offset, offset + count);
   return null;
 }
 
