@@ -9,8 +9,8 @@ export interface PortInfo {
   readonly vendorId: string | null;
   readonly productId: string | null;
   readonly serialNumber: string | null;
-  /** What this port is good for, where that is known. */
-  readonly note: string | null;
+  /** The console behind a debug probe: a bootloader in ROM listens on other pins. */
+  readonly isProbe: boolean;
 }
 
 /** What a system tells about a port. */
@@ -64,28 +64,26 @@ function describePort({
     vendorId: vendor,
     productId: product,
     serialNumber: serialNumber ?? null,
-    note: known?.note ?? null,
+    isProbe: known?.isProbe ?? false,
   };
 }
-
-const probeNote = 'the board’s console; flash through the drive or a probe tool';
 
 /** Vendor and product numbers as in the Linux USB ID repository (linux-usb.org/usb.ids). */
 const usbDevices: readonly {
   readonly id: string;
   readonly title: string;
-  readonly note?: string;
+  readonly isProbe?: true;
 }[] = [
-  { id: '0483:374b', title: 'ST-LINK/V2.1', note: probeNote },
-  { id: '0483:374e', title: 'STLINK-V3E', note: probeNote },
-  { id: '0483:374f', title: 'STLINK-V3', note: probeNote },
-  { id: '0483:3752', title: 'ST-LINK/V2.1', note: probeNote },
-  { id: '0483:3753', title: 'STLINK-V3', note: probeNote },
-  { id: '0483:3754', title: 'STLINK-V3', note: probeNote },
+  { id: '0483:374b', title: 'ST-LINK/V2.1', isProbe: true },
+  { id: '0483:374e', title: 'STLINK-V3E', isProbe: true },
+  { id: '0483:374f', title: 'STLINK-V3', isProbe: true },
+  { id: '0483:3752', title: 'ST-LINK/V2.1', isProbe: true },
+  { id: '0483:3753', title: 'STLINK-V3', isProbe: true },
+  { id: '0483:3754', title: 'STLINK-V3', isProbe: true },
   { id: '0483:5740', title: 'STM32 USB serial' },
   { id: '0483', title: 'STMicroelectronics' },
-  { id: '1366', title: 'SEGGER J-Link', note: probeNote },
-  { id: '0d28:0204', title: 'Arm DAPLink', note: probeNote },
+  { id: '1366', title: 'SEGGER J-Link', isProbe: true },
+  { id: '0d28:0204', title: 'Arm DAPLink', isProbe: true },
   { id: '0403', title: 'FTDI USB serial adapter' },
   { id: '10c4', title: 'Silicon Labs CP210x USB serial adapter' },
   { id: '1a86', title: 'WCH CH34x USB serial adapter' },
