@@ -73,11 +73,12 @@ export function portStuck(path: string): Lm2mcuError {
   });
 }
 
-export function portLost(path: string): Lm2mcuError {
+export function portLost(path: string, use: 'flash' | 'console'): Lm2mcuError {
+  const comfort = use === 'flash' ? ': no half-written image is started' : '';
   return environmentError({
     code: 'port-lost',
     message: `${path} went away while it was used`,
-    hint: 'Check cable and power, then run the same command again: no half-written image is started.',
+    hint: `Check cable and power, then run the same command again${comfort}.`,
   });
 }
 

@@ -139,7 +139,7 @@ async function withPort(
   try {
     return await use(port);
   } catch (error) {
-    if (error instanceof PortLost) throw portLost(path);
+    if (error instanceof PortLost) throw portLost(path, 'flash');
     throw error;
   } finally {
     await port.close();

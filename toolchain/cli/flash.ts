@@ -225,9 +225,11 @@ function describe(
   };
   const kept = bytesKept === 0 ? '' : `; ${formatBytes(bytesKept)} were right already`;
   const again = repeats === 0 ? '' : `; ${repeats} steps had to be repeated`;
+  const speed = `${formatBytes(bytesWritten)} in ${seconds.toFixed(1)} s, ${bytesPerSecond.toLocaleString('en-US')} B/s`;
+  const written = bytesWritten === 0 ? `nothing, in ${seconds.toFixed(1)} s` : speed;
   const text = [
     `board     ${target.name} by ${loader.protocol}${port === undefined ? '' : ` on ${port}`}`,
-    `written   ${formatBytes(bytesWritten)} in ${seconds.toFixed(1)} s, ${bytesPerSecond.toLocaleString('en-US')} B/s${kept}${again}`,
+    `written   ${written}${kept}${again}`,
     `verified  ${verifiedBy}`,
     `started   ${started === true ? 'yes' : 'not known: if it does not run, press reset'}`,
   ].join('\n');

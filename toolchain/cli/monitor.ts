@@ -53,7 +53,7 @@ export const monitorCommand = defineCommand({
     try {
       await talk(port, seconds, counts, show, json === true);
     } catch (error) {
-      if (error instanceof PortLost) throw portLost(path);
+      if (error instanceof PortLost) throw portLost(path, 'console');
       throw error;
     } finally {
       await port.close();

@@ -1,7 +1,9 @@
 /** A real board behind its serial port: the firmware that `lm2mcu flash` put there. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { portLost } from '../../flasher/advice.ts';
 import { openBoardConsole } from '../../flasher/console.ts';
+import { PortLost } from '../../flasher/port.ts';
 import { openSerialPort } from '../../flasher/serial-port.ts';
 import { sha256Of } from '../emit/c-model.ts';
 import { userError } from '../errors.ts';
@@ -17,11 +19,20 @@ export async function openBoard(path: string, folder: string): Promise<Executor>
   const model = parseStoredModel(graphBin);
   const { baud } = model.target.uart;
   const port = await openSerialPort(path, { baud, parity: 'none' });
+  const telling = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error: unknown) => {
+      throw error instanceof PortLost ? portLost(path, 'console') : error;
+    });
   try {
-    const console = await openBoardConsole(port, { answerMs: ANSWER_MS, attempts: ATTEMPTS });
+    const console = await telling(
+      openBoardConsole(port, { answerMs: ANSWER_MS, attempts: ATTEMPTS }),
+    );
     const { card } = console;
     if (card.sha256 !== sha256Of(graphBin)) throw otherModel(card.name, card.target, folder, path);
-    return onConsole('board', model, console);
+    return onConsole('board', model, {
+      ask: (line, isPlausible) => telling(console.ask(line, isPlausible)),
+      close: () => console.close(),
+    });
   } catch (error) {
     await port.close();
     throw error;
