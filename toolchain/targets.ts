@@ -77,6 +77,8 @@ const regionSchema = z.strictObject({
   origin: address,
   sizeBytes: positive,
   executable: z.boolean().default(false),
+  /** Holds no constants of the model, so that new code leaves their pages alone. */
+  codeOnly: z.boolean().default(false),
   /** The board's `memorySetup` must run before this memory can be read. */
   needsSetup: z.boolean().default(false),
   /** Core cycles per 32-bit word read in sequence, for the cost model; an estimate. */
@@ -112,6 +114,11 @@ const uartSchema = z.discriminatedUnion('driver', [
     /** Its receive interrupt, or the combined one; ends the sleep between lines. */
     rxInterrupt: z.int().nonnegative(),
   }),
+  z.strictObject({
+    driver: z.literal('ns16550'),
+    ...serial,
+    rxInterrupt: z.int().nonnegative(),
+  }),
   z.strictObject({ driver: z.literal('stm32-usart-v1'), ...stm32Serial }),
   z.strictObject({ driver: z.literal('stm32-usart-v2'), ...stm32Serial }),
   z.strictObject({ driver: z.literal('nrf-uart'), ...serial, tx: nrfPin, rx: nrfPin }),
@@ -130,6 +137,35 @@ const loaderSchema = z.discriminatedUnion('protocol', [
   z.strictObject({ protocol: z.literal('emulator') }),
 ]);
 
+const extent = z.strictObject({ origin: address, sizeBytes: positive });
+
+/**
+ * The board is flashed by the project's own bootloader (firmware-templates/bootloader/), which keeps
+ * the image in one memory, the storage: header at its start, then the non-volatile regions.
+ */
+const bootloaderSchema = z.strictObject({
+  /** QEMU's name of the machine that it runs on. */
+  machine: z.string(),
+  storage: z.strictObject({
+    /** firmware-templates/storage/. */
+    driver: template('storage'),
+    ...extent.shape,
+    pageBytes: positive,
+    /** QEMU's name of the flash chip; without it the machine's RAM plays the storage. */
+    chip: z.string().optional(),
+  }),
+  /** How AN3155 commands spell the storage's start. */
+  wireOrigin: address,
+  /** Its code, and the RAM that it uses until the application starts. */
+  code: extent,
+  ram: extent,
+  /** Two words of RAM that survive a reset and belong to nobody else. */
+  handover: address,
+});
+
+/** Bytes before the code in the storage: the image's header, and alignment of the vectors. */
+export const imageCodeOffset = 512;
+
 const boardSchema = z
   .strictObject({
     name: identifier,
@@ -144,6 +180,8 @@ const boardSchema = z
     /** Names of the regions for vectors and code, and for stack, .data and .bss. */
     codeRegion: identifier,
     dataRegion: identifier,
+    /** The bootloader copies the code here from `codeRegion`, which cannot be executed from. */
+    codeRunsIn: identifier.optional(),
     uart: uartSchema,
     /** What SysTick on the processor clock counts: `units` of it every `ticks` ticks, exactly. */
     counter: z.strictObject({
@@ -153,11 +191,12 @@ const boardSchema = z
       how: z.string(),
     }),
     loaders: z.array(loaderSchema).nonempty(),
+    bootloader: bootloaderSchema.optional(),
     verified: z.strictObject({
       status: z.enum(['emulated', 'compiled', 'hardware']),
       how: z.string(),
     }),
-    /** Only on emulated boards: QEMU's name of the machine. */
+    /** Only on boards that QEMU can start without a bootloader: its name of the machine. */
     machine: z.string().optional(),
     /** An emulated board with the same core, and where each region of this board lies on it. */
     twin: z.strictObject({ board: identifier, origins: z.record(identifier, address) }).optional(),
@@ -168,6 +207,7 @@ type Core = z.infer<typeof coreSchema>;
 type Board = z.infer<typeof boardSchema>;
 export type MemoryRegion = z.infer<typeof regionSchema>;
 export type Uart = z.infer<typeof uartSchema>;
+export type BootloaderFacts = z.infer<typeof bootloaderSchema>;
 
 /**
  * Where and how the firmware runs under QEMU: the regions of the real board, same names and sizes,
@@ -321,6 +361,9 @@ function boardRules() {
     readonly codeRegion: string;
     readonly dataRegion: string;
     readonly memorySetup: string;
+    readonly codeRunsIn?: string | undefined;
+    readonly bootloader?: BootloaderFacts | undefined;
+    readonly loaders: readonly { readonly protocol: string }[];
     readonly machine?: string | undefined;
     readonly twin?: unknown;
   }>;
@@ -336,10 +379,40 @@ function boardRules() {
   const sum = (blocks: readonly { count?: number; sizeBytes: number }[]) =>
     blocks.reduce((total, block) => total + (block.count ?? 1) * block.sizeBytes, 0);
   return [
-    rule('names an executable region that keeps its content', 'codeRegion', (fields) => {
-      const code = region(fields, fields.codeRegion);
-      return code?.executable === true && (code.kind === 'flash' || code.kind === 'nor');
+    rule(
+      'names a region that keeps its content, and is executable unless there is codeRunsIn',
+      'codeRegion',
+      (fields) => {
+        const code = region(fields, fields.codeRegion);
+        const canRun = code?.executable === true || fields.codeRunsIn !== undefined;
+        return canRun && (code?.kind === 'flash' || code?.kind === 'nor');
+      },
+    ),
+    rule('names executable RAM, and needs a bootloader', 'codeRunsIn', (fields) => {
+      if (fields.codeRunsIn === undefined) return true;
+      const run = region(fields, fields.codeRunsIn);
+      const isRam = run?.kind === 'sram' || run?.kind === 'tcm';
+      return isRam && run?.executable === true && fields.bootloader !== undefined;
     }),
+    rule(
+      `the storage holds the non-volatile regions, codeRegion ${imageCodeOffset} bytes behind its start`,
+      'bootloader',
+      ({ bootloader, regions, codeRegion }) => {
+        if (bootloader === undefined) return true;
+        const lasting = regions.filter(({ kind }) => kind === 'flash' || kind === 'nor');
+        const code = lasting.find(({ name }) => name === codeRegion);
+        return (
+          code?.origin === bootloader.storage.origin + imageCodeOffset &&
+          lasting.every((one) => isInside({ ...one }, [{ name: 'storage', ...bootloader.storage }]))
+        );
+      },
+    ),
+    rule(
+      'a bootloader needs a loader with protocol an3155',
+      'loaders',
+      ({ bootloader, loaders }) =>
+        bootloader === undefined || loaders.some(({ protocol }) => protocol === 'an3155'),
+    ),
     rule('names a region of kind sram or tcm', 'dataRegion', (fields) => {
       const kind = region(fields, fields.dataRegion)?.kind;
       return kind === 'sram' || kind === 'tcm';
