@@ -151,8 +151,11 @@ const bootloaderSchema = z.strictObject({
     driver: template('storage'),
     ...extent.shape,
     pageBytes: positive,
-    /** QEMU's name of the flash chip; without it the machine's RAM plays the storage. */
-    chip: z.string().optional(),
+    /** QEMU's name of the flash chip, or the size of the machine's RAM, whose start plays it. */
+    emulatedBy: z.union([
+      z.strictObject({ chip: z.string() }),
+      z.strictObject({ ramBytes: positive }),
+    ]),
   }),
   /** How AN3155 commands spell the storage's start. */
   wireOrigin: address,
