@@ -67,12 +67,15 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
   const held = openSync(port, constants.O_RDWR | constants.O_NOCTTY);
   await new Promise((resolve) => setTimeout(resolve, 1_200));
   await monitor.execute('cont');
+  let isKilled = false;
   return {
     port,
     async reset() {
       await monitor.execute('system_reset');
     },
     async kill() {
+      if (isKilled) return;
+      isKilled = true;
       qemu.kill('SIGKILL');
       await monitor.closed;
       closeSync(held);
