@@ -8,7 +8,10 @@ import { ACK, NACK } from './harness.ts';
 
 const SYNC = 0x7f;
 const ANSWER_TIMEOUT_MS = 30_000;
-const KNOCK_MS = 250;
+/** How long an application may take to obey `!boot`: a bootloader does not answer it. */
+const OBEY_MS = 500;
+/** Long enough that no knock is under way any more when the next one comes. */
+const KNOCK_MS = 3_000;
 
 export interface Serial {
   write(text: string): void;
@@ -67,10 +70,10 @@ export function openSerial(port: string): Serial {
       while (!isInBootloader) {
         if (Date.now() > end) throw new Error('the bootloader does not answer');
         write('\n!boot\n');
-        await change(KNOCK_MS);
-        await change(KNOCK_MS);
+        await new Promise((resolve) => setTimeout(resolve, OBEY_MS));
         write(String.fromCharCode(SYNC));
-        await change(KNOCK_MS);
+        const knocked = Date.now();
+        while (!isInBootloader && Date.now() < knocked + KNOCK_MS) await change(KNOCK_MS);
       }
       return lines.splice(0);
     },
