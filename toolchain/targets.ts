@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as z from 'zod';
-import { userError } from './errors.ts';
+import { internalError, userError } from './errors.ts';
 import { packagePath } from './package-root.ts';
 
 /** Addresses are written `"0x20000000"`, for JSON has no hexadecimal numbers. */
@@ -124,16 +124,70 @@ const uartSchema = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('nrf-uart'), ...serial, tx: nrfPin, rx: nrfPin }),
 ]);
 
-/** How an image gets onto the board; read by the flasher and by people. */
+/** What a loader can write, by the names of regions; pages are numbered through them in this order. */
+const loaderRegions = z.array(identifier).nonempty();
+/** For people: which pins or port the line is, and what brings the board into its bootloader. */
+const line = { serial: z.string(), enter: z.string(), baud: positive.default(115200) };
+/** A modem line on a pin of the board; `inverted` where the adapter drives it the other way. */
+const modemLine = z.strictObject({ line: z.enum(['dtr', 'rts']), inverted: z.boolean() });
+
+/**
+ * How an image gets onto the board, read by the flasher and by people. The first one is what the
+ * board can do out of its box.
+ */
 const loaderSchema = z.discriminatedUnion('protocol', [
   z.strictObject({
-    protocol: z.literal('an3155'),
+    protocol: z.literal('stm32-uart'),
     /** The chip's id as the bootloader reports it (AN2606). */
     productId: address,
-    serial: z.string(),
-    enter: z.string(),
+    regions: loaderRegions,
+    ...line,
+    /** The ROM wants even parity; our own bootloader none. */
+    parity: z.enum(['even', 'none']).default('even'),
+    /** Modem lines at BOOT0 and NRST; without them a person presses the buttons. */
+    signals: z.strictObject({ boot0: modemLine, nrst: modemLine }).optional(),
+    /** A line `!boot` on the application's console leads back into the bootloader. */
+    bootLine: z.boolean().default(false),
   }),
-  z.strictObject({ protocol: z.literal('drive'), file: z.enum(['bin', 'hex']), how: z.string() }),
+  z.strictObject({
+    protocol: z.literal('sam-ba'),
+    regions: loaderRegions,
+    ...line,
+    /** RAM for what is to be written; the bootloader's own lies elsewhere. */
+    bufferAddress: address,
+    bufferBytes: positive,
+  }),
+  z.strictObject({
+    protocol: z.literal('mcuboot-smp'),
+    ...line,
+    /** The number of the image, where the bootloader has several. */
+    image: z.int().nonnegative().default(0),
+  }),
+  z.strictObject({ protocol: z.literal('ymodem'), ...line }),
+  z.strictObject({
+    protocol: z.literal('drive'),
+    file: z.enum(['bin', 'hex', 'uf2']),
+    /** The drive's label. */
+    volume: z.string(),
+    regions: loaderRegions,
+    /** Of UF2 files: the number that the bootloader compares with its own. */
+    familyId: address.optional(),
+    how: z.string(),
+  }),
+  z.strictObject({
+    protocol: z.literal('probe-rs'),
+    /** The chip as `probe-rs chip list` writes it. */
+    chip: z.string(),
+    regions: loaderRegions,
+    how: z.string(),
+  }),
+  z.strictObject({
+    protocol: z.literal('openocd'),
+    /** Scripts of its distribution, in order. */
+    scripts: z.array(z.string()).nonempty(),
+    regions: loaderRegions,
+    how: z.string(),
+  }),
   z.strictObject({ protocol: z.literal('emulator') }),
 ]);
 
@@ -210,6 +264,7 @@ type Core = z.infer<typeof coreSchema>;
 type Board = z.infer<typeof boardSchema>;
 export type MemoryRegion = z.infer<typeof regionSchema>;
 export type Uart = z.infer<typeof uartSchema>;
+export type Loader = z.infer<typeof loaderSchema>;
 export type BootloaderFacts = z.infer<typeof bootloaderSchema>;
 
 /**
@@ -236,6 +291,13 @@ export function loadTarget(nameOrPath: string): Target {
   const core = loadCore(board.core, board.name);
   const { core: _core, twin: _twin, machine: _machine, ...rest } = board;
   return { ...rest, core, emulation: emulationOf(board) };
+}
+
+/** A region that the schema has checked to be there. */
+export function regionOf({ regions }: Pick<Target, 'regions'>, name: string): MemoryRegion {
+  const region = regions.find((candidate) => candidate.name === name);
+  if (region === undefined) throw internalError(`there is no region ${name}`, 'board file');
+  return region;
 }
 
 /** The names of all shipped boards. */
@@ -364,9 +426,9 @@ function boardRules() {
     readonly codeRegion: string;
     readonly dataRegion: string;
     readonly memorySetup: string;
+    readonly loaders: readonly Loader[];
     readonly codeRunsIn?: string | undefined;
     readonly bootloader?: BootloaderFacts | undefined;
-    readonly loaders: readonly { readonly protocol: string }[];
     readonly machine?: string | undefined;
     readonly twin?: unknown;
   }>;
@@ -411,10 +473,10 @@ function boardRules() {
       },
     ),
     rule(
-      'a bootloader needs a loader with protocol an3155',
+      'a bootloader needs a loader with protocol stm32-uart',
       'loaders',
       ({ bootloader, loaders }) =>
-        bootloader === undefined || loaders.some(({ protocol }) => protocol === 'an3155'),
+        bootloader === undefined || loaders.some(({ protocol }) => protocol === 'stm32-uart'),
     ),
     rule('names a region of kind sram or tcm', 'dataRegion', (fields) => {
       const kind = region(fields, fields.dataRegion)?.kind;
@@ -431,6 +493,20 @@ function boardRules() {
     ),
     rule('parts add up to sizeBytes', 'regions', ({ regions }) =>
       regions.every(({ parts, sizeBytes }) => !parts || sum(parts) === sizeBytes),
+    ),
+    rule('a loader names regions that keep their content', 'loaders', (fields) =>
+      fields.loaders.every((loader) => {
+        const kinds =
+          'regions' in loader ? loader.regions.map((one) => region(fields, one)?.kind) : [];
+        return kinds.every((kind) => kind === 'flash' || kind === 'nor');
+      }),
+    ),
+    rule('a loader that erases pages needs the eraseBlocks of its regions', 'loaders', (fields) =>
+      fields.loaders.every(
+        (loader) =>
+          loader.protocol !== 'stm32-uart' ||
+          loader.regions.every((one) => region(fields, one)?.eraseBlocks !== undefined),
+      ),
     ),
     rule(
       'a region that needsSetup needs a memorySetup',

@@ -161,7 +161,7 @@ describe('errors', () => {
         'the board file is wrong:',
         '    codeRunsIn: names executable RAM, and needs a bootloader',
         '    bootloader: the storage holds the non-volatile regions, codeRegion 512 bytes behind its start',
-        '    loaders: a bootloader needs a loader with protocol an3155',
+        '    loaders: a bootloader needs a loader with protocol stm32-uart',
       ].join('\n'),
     );
   });

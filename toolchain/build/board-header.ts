@@ -37,7 +37,7 @@ export function bootloaderDefinitions({
 }: Target): readonly string[] {
   if (bootloader === undefined) return [];
   const { storage, wireOrigin, handover } = bootloader;
-  const loader = loaders.find(({ protocol }) => protocol === 'an3155');
+  const loader = loaders.find(({ protocol }) => protocol === 'stm32-uart');
   const run = regions.find((region) => region.name === codeRunsIn);
   return [
     `#define BOARD_NAME "${name}"`,
@@ -47,7 +47,7 @@ export function bootloaderDefinitions({
     `#define BOARD_STORAGE_BYTES ${hex(storage.sizeBytes)}`,
     `#define BOARD_STORAGE_PAGE_BYTES ${hex(storage.pageBytes)}`,
     `#define BOARD_WIRE_ORIGIN ${hex(wireOrigin)}`,
-    `#define BOARD_PRODUCT_ID ${hex(loader?.protocol === 'an3155' ? loader.productId : 0)}`,
+    `#define BOARD_PRODUCT_ID ${hex(loader?.protocol === 'stm32-uart' ? loader.productId : 0)}`,
     `#define BOARD_COPY_ORIGIN ${hex(run?.origin ?? 0)}`,
     `#define BOARD_COPY_BYTES ${hex(run?.sizeBytes ?? 0)}`,
   ];

@@ -106,10 +106,15 @@ function describe(target: Target): string {
 
 function describeLoader(loader: Target['loaders'][number]): string {
   switch (loader.protocol) {
-    case 'an3155':
-      return `ST's bootloader (AN3155): ${loader.serial}; ${loader.enter}`;
+    case 'stm32-uart':
+    case 'sam-ba':
+    case 'mcuboot-smp':
+    case 'ymodem':
+      return `${loader.protocol}: ${loader.serial}; ${loader.enter}`;
     case 'drive':
-      return `drive: ${loader.how}`;
+    case 'probe-rs':
+    case 'openocd':
+      return `${loader.protocol}: ${loader.how}`;
     case 'emulator':
       return 'the emulator';
     default:
