@@ -501,12 +501,16 @@ function boardRules() {
         return kinds.every((kind) => kind === 'flash' || kind === 'nor');
       }),
     ),
-    rule('a loader that erases pages needs the eraseBlocks of its regions', 'loaders', (fields) =>
-      fields.loaders.every(
-        (loader) =>
-          loader.protocol !== 'stm32-uart' ||
-          loader.regions.every((one) => region(fields, one)?.eraseBlocks !== undefined),
-      ),
+    rule(
+      'a loader that erases pages needs the eraseBlocks of its regions',
+      'loaders',
+      (fields) =>
+        fields.bootloader !== undefined ||
+        fields.loaders.every(
+          (loader) =>
+            loader.protocol !== 'stm32-uart' ||
+            loader.regions.every((one) => region(fields, one)?.eraseBlocks !== undefined),
+        ),
     ),
     rule(
       'a region that needsSetup needs a memorySetup',
