@@ -39,6 +39,8 @@ export interface EmulatedBoard {
   reset(): Promise<void>;
   /** As pulling its plug does: at once, whatever it is doing. */
   kill(): Promise<void>;
+  /** When it runs no more. */
+  readonly ended: Promise<void>;
 }
 
 export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> {
@@ -80,6 +82,7 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
       await monitor.closed;
       closeSync(held);
     },
+    ended: monitor.closed,
   };
 }
 
