@@ -15,12 +15,10 @@ import { runPasses } from './ir/rewrite.ts';
 import { serializeGraph } from './ir/serialize.ts';
 import { verify } from './ir/verify.ts';
 import { opOf } from './ops/index.ts';
-import { absorbAttention } from './passes/absorb-attention.ts';
 import { fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
 import { rowDemand } from './passes/row-demand.ts';
-import { splitHeads } from './passes/split-heads.ts';
 import { trimPositions } from './passes/trim-positions.ts';
 import { calibrate } from './quantize/calibrate.ts';
 import { quantize } from './quantize/quantize.ts';
@@ -32,7 +30,13 @@ import {
   constantParts,
   placeConstants,
 } from './schedule/placement.ts';
-import { choosePlan, type Plan, type PlanGoal, type Planned } from './schedule/plan.ts';
+import {
+  choosePlan,
+  type Plan,
+  type PlanGoal,
+  type Planned,
+  realizeForms,
+} from './schedule/plan.ts';
 import type { Program } from './schedule/program.ts';
 import { schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
@@ -71,6 +75,7 @@ export interface Compiled {
   /** As it was quantized: simplified, cut into the plan's head groups. */
   readonly floatGraph: Graph<'float'>;
   readonly program: Program;
+  readonly goal: PlanGoal;
   readonly planned: Planned;
   readonly target: Target;
   readonly constantSizes: ConstantSizes;
@@ -98,6 +103,7 @@ export function compile(request: CompileRequest): Compiled {
 
   const floatGraph = simplify(imported.graph, tokenizer.idOrder);
 
+  const goal = request.goal ?? 'fits';
   // The plan comes before calibration, so that every plan is calibrated as it will run.
   const arena = arenaRegion(target);
   const planned = choosePlan({
@@ -105,11 +111,11 @@ export function compile(request: CompileRequest): Compiled {
     maxTokens,
     availableBytes: arena.availableBytes,
     regionName: arena.region.name,
-    goal: request.goal ?? 'fits',
+    goal,
     scratchBytes,
     instructions: (program) => programInstructions(program, maxTokens, kernels, target),
   });
-  const planGraph = realizePlan(floatGraph, planned.plan, maxTokens);
+  const planGraph = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
 
   const examples = calibrationTokens(request, imported, tokenizer.idOrder);
   const calibration = calibrate(planGraph, examples, (done, total) =>
@@ -147,6 +153,7 @@ export function compile(request: CompileRequest): Compiled {
     imported,
     floatGraph: planGraph,
     program,
+    goal,
     planned,
     target,
     constantSizes: emitted.constantSizes,
@@ -169,8 +176,6 @@ export function simplify(imported: Graph<'float'>, idOrder: Int32Array): Graph<'
     fuseLayerNorm,
     // After the fusion: it then moves through one op per residual join, not three.
     rowDemand,
-    // After row demand, which leaves attentions with one query row.
-    absorbAttention,
   ]);
 }
 
@@ -179,18 +184,7 @@ export function floatGraphOf(
   imported: Graph<'float'>,
   { idOrder, plan, maxTokens }: Pick<StoredModel, 'idOrder' | 'plan' | 'maxTokens'>,
 ): Graph<'float'> {
-  return realizePlan(simplify(imported, idOrder), plan, maxTokens);
-}
-
-function realizePlan(
-  graph: Graph<'float'>,
-  { headGroups }: Plan,
-  maxTokens: number,
-): Graph<'float'> {
-  return trimPositions(
-    splitHeads(graph, () => headGroups),
-    maxTokens,
-  );
+  return trimPositions(realizeForms(simplify(imported, idOrder), plan), maxTokens);
 }
 
 /** Only ops with a kernel are left, element-wise tables joined with the linear before them. */

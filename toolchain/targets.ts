@@ -23,18 +23,29 @@ const template = (folder: string) =>
   });
 
 /**
- * Instructions: `call` a call, and for each row
- * `row + element·elements + mac·MACs + score·scores + table·elements looked up`.
+ * Instructions: `call + column·columns of the output` a call, and for each row
+ * `row + element·elements + mac·MACs + score·scores + table·elements looked up`, by how many rows its
+ * pass over the weights takes.
  */
 const costSchema = z.strictObject({
+  /** The widest input that it holds for; null: any. */
+  mostInputs: positive.nullable(),
   call: z.number().nonnegative(),
-  row: z.number().nonnegative(),
-  element: z.number().nonnegative(),
-  mac: z.number().nonnegative(),
-  score: z.number().nonnegative(),
-  table: z.number().nonnegative(),
-  /** Rows that share one pass over the weights; a row without neighbours costs as much as all. */
-  rowsAtOnce: positive,
+  column: z.number().nonnegative(),
+  /** Of a row in a pass of one row, of two rows, and so on. */
+  passes: z
+    .array(
+      z.strictObject({
+        row: z.number().nonnegative(),
+        element: z.number().nonnegative(),
+        mac: z.number().nonnegative(),
+        score: z.number().nonnegative(),
+        table: z.number().nonnegative(),
+      }),
+    )
+    .nonempty(),
+  /** Rows of the next pass when one row is left, two are left, and so on; with more left, the most. */
+  taken: z.array(positive).nonempty(),
 });
 
 const coreSchema = z.strictObject({
@@ -56,7 +67,7 @@ const coreSchema = z.strictObject({
     /** Assumed, not measured: no board has been timed. */
     cyclesPerInstruction: z.number().positive(),
     /** Of every kernel that is the best for the core. */
-    kernels: z.record(z.string(), costSchema),
+    kernels: z.record(z.string(), z.array(costSchema).nonempty()),
   }),
 });
 

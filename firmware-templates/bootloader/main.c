@@ -29,7 +29,7 @@
 #define SCB_VTOR (*(volatile uint32_t *)0xE000ED08u)
 #define ICSR_PENDSTCLR (1u << 25)
 
-enum { TICKS_PER_SECOND = 100, LISTEN_TICKS = 20, PAUSE_TICKS = 100, DRAIN_TICKS = 2 };
+enum { TICKS_PER_SECOND = 100, LISTEN_TICKS = 20, PAUSE_TICKS = 100, DRAIN_TICKS = 10 };
 
 static volatile uint32_t ticks;
 
@@ -63,7 +63,8 @@ bool link_read(uint8_t *byte) { return read_within(PAUSE_TICKS, byte); }
 
 void link_write(uint8_t byte) { uart_write(byte); }
 
-/* What the UART's queue holds is on the line afterwards. */
+/* Afterwards what the UART's queue holds is on the line, and a host that closes its port on the last
+ * answer does not throw away the application's first line with it. */
 static void drain(void) {
   const uint32_t start = ticks;
   while (ticks - start < DRAIN_TICKS) wait_for_interrupt();

@@ -28,6 +28,16 @@ typedef struct {
   int32_t stride;
 } lm_wide_rows;
 
+/* Rows first ... first + rows - 1 of a matrix of `tokens` rows, which comes in blocks, in order. What
+ * is known of it so far is in `carry`; the block that ends it writes the result. */
+typedef struct {
+  lm_rows x; /* the block's rows */
+  int32_t first;
+  int32_t rows;
+  int32_t tokens;
+  int32_t *carry;
+} lm_block;
+
 /* y = table[clamp(requantize(bias + sum x * w) + zero_point)]; the sum must stay in int32:
  * |bias| <= 2^30 and inputs <= 32,768. */
 typedef struct {
@@ -72,6 +82,8 @@ void lm_linear_rows_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int1
 /* int16 inputs: at most 256 of them */
 void lm_linear_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                       void *scratch);
+void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                          int32_t y_stride, void *scratch);
 void lm_linear_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
                           int32_t y_stride, void *scratch);
 
@@ -115,18 +127,24 @@ typedef struct {
   const int32_t *score_multipliers; /* (heads) */
   const int8_t *score_shifts;       /* (heads) */
   const uint8_t *exp_tables;        /* (heads, 256), 0 ... 127, entry 0 at least 1 */
+  const int16_t *rescale_tables;    /* (heads, 256), Q15, at least 0 */
   int32_t zero_point;               /* of x */
   lm_requant mix;                   /* scale(x) / scale(y) */
 } lm_attend_inputs;
 
-/* u, y: (rows, heads * width); x: (tokens, width); scratch: aligned to 4 bytes */
-void lm_attend_inputs_s16_s16(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows, lm_rows x,
-                              int32_t tokens, uint8_t *scratch, int16_t *y, int32_t y_stride);
+/* Blocks of x have a multiple of this many rows, but for the last. */
+#define LM_ATTEND_BLOCK 16
+
+/* u, y: (rows, heads * width), y may be u; x: (tokens, width) in blocks, carry: (rows, heads,
+ * width + 2); at most 2^15 tokens; scratch: aligned to 4 bytes */
+void lm_attend_inputs_s16_s16(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows,
+                              const lm_block *x, void *scratch, int16_t *y, int32_t y_stride);
 void lm_attend_inputs_s16_s16_dsp(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows,
-                                  lm_rows x, int32_t tokens, uint8_t *scratch, int16_t *y,
+                                  const lm_block *x, void *scratch, int16_t *y,
                                   int32_t y_stride);
-void lm_attend_inputs_s16_s16_mve(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows, lm_rows x,
-                                  int32_t tokens, uint8_t *scratch, int16_t *y, int32_t y_stride);
+void lm_attend_inputs_s16_s16_mve(const lm_attend_inputs *p, lm_wide_rows u, int32_t rows,
+                                  const lm_block *x, void *scratch, int16_t *y,
+                                  int32_t y_stride);
 
 /* What follows the sum of every layer normalization. */
 typedef struct {
@@ -207,9 +225,9 @@ typedef struct {
   int32_t max;
 } lm_mean_rows;
 
-/* x: (rows, width), 1 <= rows < 2^23; y: (width) */
-void lm_mean_rows_s8_s8(const lm_mean_rows *p, lm_rows x, int32_t rows, int8_t *y);
-void lm_mean_rows_s8_s16(const lm_mean_rows *p, lm_rows x, int32_t rows, int16_t *y);
+/* x: (tokens, width) in blocks, 1 <= tokens < 2^23, carry: (width); y: (width) */
+void lm_mean_rows_s8_s8(const lm_mean_rows *p, const lm_block *x, int8_t *y);
+void lm_mean_rows_s8_s16(const lm_mean_rows *p, const lm_block *x, int16_t *y);
 
 /* Rows kept by an earlier loop, put beside those just made. y: (rows, columns) */
 static inline void lm_copy_rows(lm_rows x, int32_t rows, int32_t columns, int8_t *y,

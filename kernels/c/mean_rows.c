@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The mean over all rows, one requantization a column. */
+ * The mean over all rows, one requantization a column; what is carried is the sum of each column. */
 #include "kernels.h"
 
-static inline int32_t mean_of(const lm_mean_rows *p, lm_requant mean, lm_rows x, int32_t rows,
-                              int32_t column) {
-  int32_t sum = 0;
-  for (int32_t row = 0; row < rows; row++) sum += x.data[row * x.stride + column] - p->zero_point;
+/* True when the sums are those of all rows. */
+static bool add_rows(const lm_mean_rows *p, const lm_block *x) {
+  for (int32_t i = 0; i < p->width && x->first == 0; i++) x->carry[i] = 0;
+  for (int32_t row = 0; row < x->rows; row++) {
+    const int8_t *from = x->x.data + row * x->x.stride;
+    for (int32_t i = 0; i < p->width; i++) x->carry[i] += from[i];
+  }
+  return x->first + x->rows == x->tokens;
+}
+
+static inline int32_t mean_of(const lm_mean_rows *p, const lm_block *x, int32_t column) {
+  const lm_requant mean = lm_divide_requant(p->mean, x->tokens);
+  const int32_t sum = x->carry[column] - x->tokens * p->zero_point;
   return lm_clamp(lm_requantize(sum, mean.multiplier, mean.shift), p->min, p->max);
 }
 
-void lm_mean_rows_s8_s8(const lm_mean_rows *p, lm_rows x, int32_t rows, int8_t *y) {
-  const lm_requant mean = lm_divide_requant(p->mean, rows);
-  for (int32_t column = 0; column < p->width; column++) {
-    y[column] = (int8_t)mean_of(p, mean, x, rows, column);
-  }
+void lm_mean_rows_s8_s8(const lm_mean_rows *p, const lm_block *x, int8_t *y) {
+  if (!add_rows(p, x)) return;
+  for (int32_t i = 0; i < p->width; i++) y[i] = (int8_t)mean_of(p, x, i);
 }
 
-void lm_mean_rows_s8_s16(const lm_mean_rows *p, lm_rows x, int32_t rows, int16_t *y) {
-  const lm_requant mean = lm_divide_requant(p->mean, rows);
-  for (int32_t column = 0; column < p->width; column++) {
-    y[column] = (int16_t)mean_of(p, mean, x, rows, column);
-  }
+void lm_mean_rows_s8_s16(const lm_mean_rows *p, const lm_block *x, int16_t *y) {
+  if (!add_rows(p, x)) return;
+  for (int32_t i = 0; i < p->width; i++) y[i] = (int16_t)mean_of(p, x, i);
 }

@@ -1,96 +1,74 @@
 /**
- * Instructions of one inference of examples/debian-sections on every emulated core, beside what
- * others need for the same network (peers.json: copied, not measured here).
- *
- * The input has exactly `tokens` tokens. Instructions are no cycles: compare like with like.
+ * `npm run bench mcu`: instructions and RAM of one inference on every emulated core, beside what
+ * others need for the same network and what we want to reach.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildFirmware } from '../../toolchain/build/firmware.ts';
-import { openExecutor } from '../../toolchain/emulate/executor.ts';
-import { packagePath } from '../../toolchain/package-root.ts';
-import { compile } from '../../toolchain/pipeline.ts';
-import { loadTarget } from '../../toolchain/targets.ts';
+import { exitCodes, formatError, Lm2mcuError } from '../../toolchain/errors.ts';
+import { layerErrors } from './layers.ts';
+import { measure } from './measure.ts';
+import { modelPath } from './models.ts';
+import { boards, type Options, parseOptions } from './options.ts';
+import { type Group, goalsOf, peers, peersOf } from './peers.ts';
+import { explanation, groupLines, heading, layerLines, type Result } from './table.ts';
 
-const boards = [
-  { core: 'M4', board: 'mps2-an386', peerColumns: ['m4'] },
-  { core: 'M7', board: 'mps2-an500', peerColumns: ['m7'] },
-  { core: 'M33', board: 'mps2-an505', peerColumns: [] },
-  { core: 'M55', board: 'mps3-an547', peerColumns: ['m55', 'm55Clang'] },
-] as const;
-const tokenCounts = [64, 128] as const;
-
-interface Peers {
-  readonly source: string;
-  readonly figures: readonly {
-    readonly tokens: number;
-    readonly peer: string;
-    readonly ramBytes: number;
-    readonly [column: string]: number | string;
-  }[];
+try {
+  await main(parseOptions(process.argv.slice(2)));
+} catch (error) {
+  if (!(error instanceof Lm2mcuError)) throw error;
+  console.error(formatError(error.details));
+  process.exitCode = exitCodes[error.kind];
 }
 
-await main();
-
-async function main(): Promise<void> {
-  const peers: Peers = JSON.parse(readFileSync(packagePath('test', 'bench', 'peers.json'), 'utf8'));
-  console.log(`Peers: ${peers.source}\n`);
-  console.log('core  tokens  what                          Minstr  ratio  arena B');
-  for (const { core, board, peerColumns } of boards) {
-    for (const tokens of tokenCounts) {
-      const own = await measure(board, tokens);
-      printRow(core, tokens, 'lm2mcu', own.inference / 1e6, null, own.arenaBytes);
-      for (const figure of peers.figures.filter((one) => one.tokens === tokens)) {
-        for (const column of peerColumns) {
-          const value = Number(figure[column]);
-          const name = column === 'm55Clang' ? `${figure.peer} (clang)` : figure.peer;
-          printRow(core, tokens, name, value, value / (own.inference / 1e6), figure.ramBytes);
+async function main(options: Options): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'lm2mcu-bench-models-'));
+  const say = (lines: readonly string[]): void => {
+    if (!options.json) console.log(lines.join('\n'));
+  };
+  const all: object[] = [];
+  try {
+    say([explanation, `Peers, not measured here: ${peers.source}`, '', heading]);
+    for (const model of options.models) {
+      const path = modelPath(model, folder);
+      for (const core of options.cores) {
+        for (const tokens of options.tokens) {
+          const group = { model, core, tokens };
+          const results = await measureGroup(group, path, options);
+          say([...groupLines(group, results), ...results.flatMap(layerLines)]);
+          all.push(...results.map(jsonOf));
         }
       }
     }
-  }
-}
-
-async function measure(board: string, tokens: number) {
-  const target = loadTarget(board);
-  const { program, graphBin, sources, placement } = compile({
-    modelPath: packagePath('examples', 'debian-sections', 'model'),
-    target,
-    maxTokens: tokens,
-    calibration: null, // the count does not depend on it
-  });
-  const outDir = mkdtempSync(join(tmpdir(), 'lm2mcu-bench-'));
-  try {
-    const { emulatorElfPath } = await buildFirmware({
-      ...{ target, sources, placement, outDir },
-      optimisation: 'O2',
-    });
-    const executor = await openExecutor('emulator', { graphBin, emulatorElfPath });
-    const ids = Int32Array.from({ length: tokens }, (_, index) => 1000 + index);
-    const { instructions } = await executor.runTokens({ ids, segmentStart: tokens });
-    await executor.close();
-    return { inference: instructions?.inference ?? Number.NaN, arenaBytes: program.arenaBytes };
+    if (options.json) console.log(JSON.stringify({ peers: peers.source, results: all }, null, 2));
   } finally {
-    rmSync(outDir, { recursive: true });
+    rmSync(folder, { recursive: true });
   }
 }
 
-function printRow(
-  core: string,
-  tokens: number,
-  what: string,
-  millions: number,
-  ratio: number | null,
-  ramBytes: number,
-): void {
-  const cells = [
-    core.padEnd(4),
-    String(tokens).padStart(6),
-    what.padEnd(28),
-    millions.toFixed(1).padStart(7),
-    (ratio === null ? '' : `${ratio.toFixed(2)}x`).padStart(6),
-    ramBytes.toLocaleString('en-US').padStart(8),
-  ];
-  console.log(cells.join('  ').trimEnd());
+async function measureGroup(
+  group: Group,
+  path: string,
+  { plans, layers }: Options,
+): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  for (const choice of plans) {
+    const { core, tokens } = group;
+    const request = { modelPath: path, board: boards[core], tokens, plan: choice, layers };
+    results.push({ ...group, choice, outcome: await measure(request) });
+  }
+  return results;
+}
+
+function jsonOf({ choice, outcome, ...group }: Result): object {
+  const { goal, arenaBytes: roomBytes } = choice;
+  const common = { ...group, goal, roomBytes, ...outcome };
+  return {
+    ...common,
+    ...(outcome.kind === 'measured' && outcome.layers !== null
+      ? { layers: outcome.layers, layerErrors: layerErrors(outcome.layers) }
+      : {}),
+    goals: goalsOf(group),
+    peers: peersOf(group),
+  };
 }

@@ -17,7 +17,6 @@ import { fixturePath } from '../ir/graphs.ts';
 import {
   type EncoderShape,
   encoderShapes,
-  headGroups,
   legalEncoder,
   type PlanShape,
   planShapes,
@@ -41,7 +40,7 @@ function storedModel(shape: EncoderShape, plan: PlanShape, target: string): Stor
     idOrder,
     target: loadTarget(target),
     maxTokens: shape.maxTokens,
-    plan: { headGroups: headGroups(shape, plan), tileRows, recomputeInputs },
+    plan: { tileRows, recomputeInputs, layers: [] },
   };
 }
 

@@ -10,12 +10,11 @@ import type { Graph } from '../../toolchain/ir/graph.ts';
 import { parseGraphText, printGraph } from '../../toolchain/ir/text.ts';
 import { type AnyGraph, verify, violationsOf } from '../../toolchain/ir/verify.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import { absorbAttention } from '../../toolchain/passes/absorb-attention.ts';
+import { attentionForms } from '../../toolchain/passes/attention-forms.ts';
 import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { reorderVocabulary } from '../../toolchain/passes/reorder-vocabulary.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
-import { splitHeads } from '../../toolchain/passes/split-heads.ts';
 import { trimPositions } from '../../toolchain/passes/trim-positions.ts';
 
 type Run = (graph: AnyGraph, argument: string) => AnyGraph;
@@ -24,8 +23,11 @@ const runs: Readonly<Record<string, Run>> = {
   print: (graph) => graph,
   [fuseLayerNorm.name]: (graph) => fuseLayerNorm.run(asFloat(graph)),
   [rowDemand.name]: (graph) => rowDemand.run(asFloat(graph)),
-  'split-heads': (graph, groups) => splitHeads(asFloat(graph), () => Number(groups)),
-  'absorb-attention': (graph) => absorbAttention.run(asFloat(graph)),
+  /** Argument: stored groups and absorbed heads. */
+  'attention-forms': (graph, form) => {
+    const [storedGroups, absorbedHeads] = form.split(' ').map(Number) as [number, number];
+    return attentionForms(asFloat(graph), () => ({ storedGroups, absorbedHeads }));
+  },
   'trim-positions': (graph, tokens) => trimPositions(asFloat(graph), Number(tokens)),
   'reorder-vocabulary': (graph, ids) =>
     reorderVocabulary(asFloat(graph), Int32Array.from(ids.split(' '), Number)),

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { importModel } from '../../toolchain/importers/index.ts';
 import type { Graph, Stage } from '../../toolchain/ir/graph.ts';
 import { packageRoot } from '../../toolchain/package-root.ts';
+import { attentionForms } from '../../toolchain/passes/attention-forms.ts';
 import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
-import { splitHeads } from '../../toolchain/passes/split-heads.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
 
@@ -27,7 +27,10 @@ export function stagesOf(fixture: string): Readonly<Record<string, Graph<Stage>>
   const examples = golden.cases.slice(0, 4).map(({ ids }) => ({ ids, segmentStart: ids.length }));
   const fused = fuseLayerNorm.run(graph);
   const demanded = rowDemand.run(fused);
-  const split = splitHeads(demanded, ({ attrs }) => attrs.heads);
+  const split = attentionForms(demanded, ({ attrs }) => ({
+    storedGroups: attrs.heads,
+    absorbedHeads: 0,
+  }));
   const quantized = quantize(split, calibrate(split, examples));
   const legal: Graph<'legal'> = { ...fuseTable(quantized), stage: 'legal' };
   return { imported: graph, fused, demanded, split, quantized, legal };

@@ -6,8 +6,10 @@
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import { type Kernel, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import {
+  type AttendInputsShape,
   type AttentionShape,
   addLayerNormCaseOf,
+  attendInputsCase,
   attentionCase,
   type Case,
   embedLayerNormCaseOf,
@@ -28,8 +30,12 @@ interface Benchmark {
 const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark[]>> = {
   linear: (kernel) => [
     linearBenchmark(kernel, 64, 128, 128, false),
-    linearBenchmark(kernel, 64, 128, 512, kernel.output === 'int8'),
-    linearBenchmark(kernel, 64, 512, 128, false),
+    ...(kernel.input === 'int16'
+      ? [linearBenchmark(kernel, 16, 128, 64, false)]
+      : [
+          linearBenchmark(kernel, 64, 128, 512, kernel.output === 'int8'),
+          linearBenchmark(kernel, 64, 512, 128, false),
+        ]),
     linearBenchmark(kernel, 4, 128, 128, false),
     linearBenchmark(kernel, 1, 128, 128, false),
   ],
@@ -37,6 +43,13 @@ const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark
     attentionBenchmark(kernel, 16, 64),
     attentionBenchmark(kernel, 16, 128),
     attentionBenchmark(kernel, 1, 128),
+  ],
+  attend_inputs: (kernel) => [
+    attendInputsBenchmark(kernel, 1, 128, 128),
+    attendInputsBenchmark(kernel, 8, 128, 16),
+    attendInputsBenchmark(kernel, 16, 128, 16),
+    attendInputsBenchmark(kernel, 32, 128, 16),
+    attendInputsBenchmark(kernel, 16, 128, 128),
   ],
   add_layernorm: (kernel) => [
     {
@@ -56,7 +69,7 @@ const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark
     },
   ],
   mean_rows: (kernel) => [
-    { shape: '64 x 128', one: meanRowsCaseOf(kernel, 128, 64), work: 64 * 128 },
+    { shape: '64 x 128', one: meanRowsCaseOf(kernel, 128, 64, [64, 64]), work: 64 * 128 },
   ],
 };
 
@@ -86,6 +99,24 @@ function attentionBenchmark(kernel: Kernel, rows: number, tokens: number): Bench
   return {
     shape: `${rows} of ${tokens} tokens, 2 heads of 64`,
     one: attentionCase(kernel, shape),
+    work: 2 * rows * tokens * 128,
+  };
+}
+
+/** BERT-tiny's width and 128 tokens, which come in blocks. */
+function attendInputsBenchmark(
+  kernel: Kernel,
+  rows: number,
+  tokens: number,
+  blockRows: number,
+): Benchmark {
+  const shape: AttendInputsShape = {
+    ...{ heads: 1, width: 128, tokens, rows, blockRows: [blockRows, blockRows] },
+    ...{ inPlace: false, data: 'random', gap: 0, anyShift: false },
+  };
+  return {
+    shape: `${rows} x 128, ${tokens} tokens by ${blockRows}`,
+    one: attendInputsCase(kernel, shape),
     work: 2 * rows * tokens * 128,
   };
 }

@@ -51,11 +51,19 @@ const widths = [
 const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   linear: (kernel) => linearCase(kernel, randomLinear(kernel)),
   attention: (kernel) => attentionCase(kernel, randomAttention()),
-  attend_inputs: attendInputsCase,
+  attend_inputs: (kernel) => attendInputsCase(kernel, randomAttendInputs()),
   add_layernorm: addLayerNormCase,
   embed_layernorm: (kernel) =>
     embedLayerNormCaseOf(kernel, pick(widths), randomInt(1, 5), randomRange(kernel)),
-  mean_rows: (kernel) => meanRowsCaseOf(kernel, pick(widths), pick([1, 2, 3, 16, 17, 100, 300])),
+  mean_rows: (kernel) => {
+    const tokens = pick([1, 2, 3, 16, 17, 100, 300]);
+    const blockRows = pick([
+      [tokens, tokens],
+      [1, 7],
+      [16, 16],
+    ] as const);
+    return meanRowsCaseOf(kernel, pick(widths), tokens, blockRows);
+  },
 };
 
 /** What outputs are clamped to. */
@@ -224,16 +232,46 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
   );
 }
 
-function attendInputsCase(kernel: Kernel): Case {
-  const arena = createArena(ARENA_BYTES);
-  const heads = randomInt(1, 3);
-  const width = pick(widths);
+/** How an operand that may come block by block does: rows of even and of odd blocks. */
+type BlockRows = readonly [even: number, odd: number];
+
+export interface AttendInputsShape {
+  readonly heads: number;
+  readonly width: number;
+  readonly tokens: number;
+  readonly rows: number;
+  readonly blockRows: BlockRows;
+  readonly inPlace: boolean;
+  readonly data: Fill;
+  readonly gap: number;
+  readonly anyShift: boolean;
+}
+
+function randomAttendInputs(): AttendInputsShape {
   const tokens = pick([1, 2, 3, 15, 16, 17, 33, 64]);
-  const rows = randomInt(1, 4);
-  const data = randomFill();
-  const xStride = width + pick([0, 1, 9]);
-  const stride = heads * width + pick([0, 1, 9]);
-  const anyShift = pick([false, false, true]);
+  return {
+    heads: randomInt(1, 3),
+    width: pick([...widths, 192, 256]),
+    tokens,
+    // Around the rows that a kernel takes at once.
+    rows: pick([1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 33]),
+    blockRows: pick([
+      [tokens, tokens],
+      [16, 16],
+      [16, 32],
+    ] as const),
+    inPlace: pick([false, true]),
+    data: randomFill(),
+    gap: pick([0, 1, 9]),
+    anyShift: pick([false, false, true]),
+  };
+}
+
+export function attendInputsCase(kernel: Kernel, shape: AttendInputsShape): Case {
+  const { heads, width, tokens, rows, blockRows, inPlace, data, gap, anyShift } = shape;
+  const arena = createArena(ARENA_BYTES);
+  const xStride = width + gap;
+  const stride = heads * width + gap;
   const scoreMultipliers = new Int32Array(heads);
   const scoreShifts = new Int8Array(heads);
   for (let head = 0; head < heads; head++) {
@@ -243,32 +281,54 @@ function attendInputsCase(kernel: Kernel): Case {
     scoreShifts[head] = requant.shift;
   }
   const expTables = randomExpTables(heads);
+  const rescaleTables = fill(new Int16Array(heads * 256), 0, 32767, 'random');
   const mix = anyShift ? anyRequant() : { multiplier: 1_500_000_000, shift: pick([6, 7]) };
-  const inputZeroPoint = pick([-128, -1, 0, 5, 127]);
+  const integer = {
+    ...{ scoreMultipliers, scoreShifts, expTables, rescaleTables, mix },
+    inputZeroPoint: pick([-128, -1, 0, 5, 127]),
+  };
 
   const source = new Int16Array((rows - 1) * stride + heads * width);
   const u = place(arena, fill(source, -32768, 32767, data));
   const x = placeMatrix(arena, tokens, width, xStride, data);
-  const y = reserveMatrix(arena, kernel.output, rows, heads * width, stride);
+  const y = inPlace ? u : reserveMatrix(arena, kernel.output, rows, heads * width, stride);
+  const carryColumns = heads * (width + 2);
+  const carry = reserveMatrix(arena, 'int32', rows, carryColumns, carryColumns);
   const scratch = reserveScratch(arena, kernel, heads * width, tokens);
   const args = [
     ...[heads, width, place(arena, scoreMultipliers), place(arena, scoreShifts)],
-    ...[place(arena, expTables), inputZeroPoint, mix.multiplier, mix.shift],
-    ...[u, stride, rows, x, xStride, tokens, scratch.offset, y, stride],
+    ...[place(arena, expTables), place(arena, rescaleTables)],
+    ...[integer.inputZeroPoint, mix.multiplier, mix.shift],
+    ...[u, stride, rows, x, xStride, tokens, carry, ...blockRows, scratch.offset, y, stride],
   ];
-  const title = JSON.stringify({ heads, width, tokens, rows, data, stride, xStride, anyShift });
-  return finish(kernel, title, arena, args, scratch, (before, after) =>
-    ops.attendInputs.evalInteger(
-      [
-        matrixAt(before, 'int16', u, rows, heads * width, stride),
-        matrixAt(before, 'int8', x, tokens, width, xStride),
-      ],
-      { heads, scale: 1 },
-      { scoreMultipliers, scoreShifts, expTables, inputZeroPoint, mix },
-      matrixAt(after, kernel.output, y, rows, heads * width, stride),
-      { tokens, rowStart: 0 },
+  return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) =>
+    forBlocks(tokens, blockRows, (firstRow, blockTokens) =>
+      ops.attendInputs.streaming?.evalBlock(
+        [
+          matrixAt(before, 'int16', u, rows, heads * width, stride),
+          matrixAt(before, 'int8', x + firstRow * xStride, blockTokens, width, xStride),
+        ],
+        { heads, scale: 1 },
+        integer,
+        matrixAt(after, 'int32', carry, rows, carryColumns),
+        matrixAt(after, kernel.output, y, rows, heads * width, stride),
+        { firstRow, tokens },
+      ),
     ),
   );
+}
+
+/** Calls `evaluate` with the first row and the rows of every block. */
+function forBlocks(
+  tokens: number,
+  blockRows: BlockRows,
+  evaluate: (firstRow: number, rows: number) => void,
+): void {
+  let rows: number;
+  for (let first = 0, index = 0; first < tokens; first += rows, index++) {
+    rows = Math.min(blockRows[index % 2]!, tokens - first);
+    evaluate(first, rows);
+  }
 }
 
 function addLayerNormCase(kernel: Kernel): Case {
@@ -385,24 +445,36 @@ export function embedLayerNormCaseOf(
   );
 }
 
-export function meanRowsCaseOf(kernel: Kernel, width: number, rows: number): Case {
+export function meanRowsCaseOf(
+  kernel: Kernel,
+  width: number,
+  tokens: number,
+  blockRows: BlockRows,
+): Case {
   const arena = createArena(ARENA_BYTES);
   const stride = width + pick([0, 1, 9]);
   const data = randomFill();
   const mean = pick([anyRequant(), { multiplier: 1_500_000_000, shift: 0 }]);
   const zeroPoint = pick([-128, 0, 7, 127]);
   const { min, max } = randomRange(kernel);
-  const x = placeMatrix(arena, rows, width, stride, data);
+  const x = placeMatrix(arena, tokens, width, stride, data);
   const y = reserveMatrix(arena, kernel.output, 1, width, width);
-  const args = [width, zeroPoint, mean.multiplier, mean.shift, min, max, x, stride, rows, y];
-  const title = JSON.stringify({ width, rows, stride, data, mean, zeroPoint });
+  const carry = reserveMatrix(arena, 'int32', 1, width, width);
+  const args = [
+    ...[width, zeroPoint, mean.multiplier, mean.shift, min, max],
+    ...[x, stride, tokens, carry, ...blockRows, y],
+  ];
+  const title = JSON.stringify({ width, tokens, blockRows, stride, data, mean, zeroPoint });
   return finish(kernel, title, arena, args, noScratch, (before, after) =>
-    ops.meanRows.evalInteger(
-      [matrixAt(before, 'int8', x, rows, width, stride)],
-      {},
-      { zeroPoint, mean, min, max },
-      matrixAt(after, kernel.output, y, 1, width),
-      { tokens: rows, rowStart: 0 },
+    forBlocks(tokens, blockRows, (firstRow, rows) =>
+      ops.meanRows.streaming?.evalBlock(
+        [matrixAt(before, 'int8', x + firstRow * stride, rows, width, stride)],
+        {},
+        { zeroPoint, mean, min, max },
+        matrixAt(after, 'int32', carry, 1, width),
+        matrixAt(after, kernel.output, y, 1, width),
+        { firstRow, tokens },
+      ),
     ),
   );
 }

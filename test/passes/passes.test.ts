@@ -3,19 +3,18 @@ import { describe, expect, test } from 'vitest';
 import { interpret, type Tokens } from '../../toolchain/emulate/interpreter.ts';
 import type { Graph, Stage } from '../../toolchain/ir/graph.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
-import { absorbAttention } from '../../toolchain/passes/absorb-attention.ts';
 import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { reorderVocabulary } from '../../toolchain/passes/reorder-vocabulary.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
-import { splitHeads } from '../../toolchain/passes/split-heads.ts';
 import { macsOf } from '../../toolchain/pipeline.ts';
 import {
   type EncoderShape,
   encoderShapes,
   floatEncoder,
-  headGroups,
+  formOf,
   importedEncoder,
+  plannedEncoder,
   planShapes,
   quantizedEncoder,
   randomTokens,
@@ -78,31 +77,32 @@ describe('exact on float graphs', () => {
     );
   });
 
-  test('absorb-attention', () => {
+  test('attention-forms', () => {
     fc.assert(
-      fc.property(encoderShapes, (shape) => {
-        const before = floatEncoder(shape, { absorbs: false });
-        const after = absorbAttention.run(before);
+      fc.property(encoderShapes, planShapes, (shape, plan) => {
+        const before = floatEncoder(shape);
+        const after = plannedEncoder(shape, plan);
         expectSame(before, after, shape, reassociated);
-        const absorbed = after.nodes.filter(({ op }) => op === 'attendInputs').length;
-        // Only the last layer has a single query.
+        const { storedGroups, absorbedHeads } = formOf(shape, plan);
+        // Only the last layer may have a single query.
         const hasOneRow = ['pooled', 'first', 'last'].includes(shape.head);
-        expect(absorbed).toBe(hasOneRow ? shape.heads : 0);
+        const layers = shape.layers - (hasOneRow ? 1 : 0);
+        const last = plan.absorbs ? [0, shape.heads] : [1, 0];
+        const count = (op: string) => after.nodes.filter((node) => node.op === op).length;
+        expect(count('attention')).toBe(layers * storedGroups + (hasOneRow ? last[0]! : 0));
+        expect(count('attendInputs')).toBe(layers * absorbedHeads + (hasOneRow ? last[1]! : 0));
       }),
       runs,
     );
   });
 
-  test('split-heads', () => {
+  test('groups of stored heads take no more work', () => {
     fc.assert(
       fc.property(encoderShapes, planShapes, (shape, plan) => {
-        const before = floatEncoder(shape, { absorbs: false });
-        const groups = headGroups(shape, plan);
-        const after = splitHeads(before, () => groups);
-        expectSame(before, after, shape);
-        expect(macsOf(after, shape.maxTokens)).toBe(macsOf(before, shape.maxTokens));
-        const attentions = after.nodes.filter(({ op }) => op === 'attention');
-        expect(attentions.length).toBe(shape.layers * groups);
+        const stored = plannedEncoder(shape, { ...plan, absorbed: 0, absorbs: false });
+        expectSame(floatEncoder(shape), stored, shape);
+        const work = (graph: Graph<'float'>) => macsOf(graph, shape.maxTokens);
+        expect(work(stored)).toBe(work(floatEncoder(shape)));
       }),
       runs,
     );

@@ -45,6 +45,30 @@ describe.each(cases)('%s on %s, %i tokens', (fixture, target, maxTokens) => {
     }
   });
 
+  test('the chosen plan stands in the front, where memory buys work', () => {
+    const { plan, arena, compute } = report;
+    expect(plan.arenaBytes).toBe(arena.sizeBytes);
+    expect(plan.lowerBoundBytes).toBe(arena.lowerBoundBytes);
+    expect(plan.gapPercent).toBeCloseTo((100 * arena.gapBytes) / arena.lowerBoundBytes, 9);
+    const chosen = plan.front.filter(({ isChosen }) => isChosen);
+    expect(chosen).toEqual([
+      {
+        plan: plan.chosen,
+        text: plan.text,
+        arenaBytes: plan.arenaBytes,
+        instructions: plan.estimatedInstructions,
+        isChosen: true,
+      },
+    ]);
+    for (const [index, one] of plan.front.slice(1).entries()) {
+      expect(one.arenaBytes).toBeGreaterThan(plan.front[index]!.arenaBytes);
+      expect(one.instructions).toBeLessThan(plan.front[index]!.instructions);
+    }
+    // Planning does not know of activation tables, which cost little.
+    expect(plan.estimatedInstructions / compute.estimatedInstructions).toBeCloseTo(1, 1);
+    expect(new Set(plan.front.map(({ text }) => text)).size).toBe(plan.front.length);
+  });
+
   test('buffers in use at once do not overlap, unless in place', () => {
     const { buffers, arena, calls } = report;
     for (const [index, a] of buffers.entries()) {

@@ -34,6 +34,7 @@ function changedReport(): Report {
   return {
     ...report,
     maxTokens: 32,
+    plan: { ...report.plan, text: 'another plan' },
     sram: { ...report.sram, arenaBytes: report.sram.arenaBytes - 1024, peakBytes: null },
     layers: report.layers.slice(1).map((layer, index) => ({
       ...layer,

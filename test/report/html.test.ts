@@ -90,6 +90,25 @@ describe.skipIf(!hasBrowser)('in Chromium', () => {
       }
     });
 
+    test('draws every plan inside the picture, and no label over another', async () => {
+      const { plan } = reportOf(name);
+      const page = await show(name);
+      const frame = (await page.evaluate<Box[]>(boxesOf('svg.front')))[0]!;
+      const dots = await page.evaluate<Box[]>(boxesOf('svg.front .plan circle'));
+      expect(dots).toHaveLength(plan.front.length);
+      const texts = await page.evaluate<Box[]>(boxesOf('svg.front text'));
+      for (const [index, text] of texts.entries()) {
+        for (const other of texts.slice(0, index)) expect(overlap(text, other)).toBe(false);
+      }
+      for (const { x, y, width, height } of [...dots, ...texts]) {
+        expect(x).toBeGreaterThanOrEqual(frame.x);
+        expect(y).toBeGreaterThanOrEqual(frame.y);
+        expect(x + width).toBeLessThanOrEqual(frame.x + frame.width);
+        expect(y + height).toBeLessThanOrEqual(frame.y + frame.height);
+      }
+      expect(await page.evaluate('document.querySelectorAll(".plan.chosen").length')).toBe(1);
+    });
+
     test('nothing is wider than the window, labels stay in their rectangles', async () => {
       for (const width of [400, 1280]) {
         const page = await show(name, { width });
@@ -175,6 +194,13 @@ interface Box {
 
 const readBoxes = `[...document.querySelectorAll('rect[data-buffer]')].map((rect) =>
   Object.fromEntries(['x', 'y', 'width', 'height'].map((key) => [key, +rect.getAttribute(key)])))`;
+
+/** Where elements are on the page. */
+const boxesOf = (selector: string): string =>
+  `[...document.querySelectorAll('${selector}')].map((element) => {
+    const { x, y, width, height } = element.getBoundingClientRect();
+    return { x, y, width, height };
+  })`;
 
 /** Labels of buffers that reach beyond every buffer's rectangle they begin in. */
 const strayLabels = `[...document.querySelectorAll('.label')].filter((label) => {

@@ -16,6 +16,7 @@ import {
   loadKernels,
   selectKernel,
 } from '../../toolchain/schedule/kernels.ts';
+import type { Target } from '../../toolchain/targets.ts';
 import {
   addLayerNormCaseOf,
   attentionCase,
@@ -30,60 +31,88 @@ import { emulated, type Machine, runCases } from '../kernels/run.ts';
 
 const formatter = packagePath('node_modules/@biomejs/biome/bin/biome');
 
-const terms = ['call', 'row', 'element', 'mac', 'score', 'table'] as const;
+const terms = ['call', 'column', 'row', 'element', 'mac', 'score', 'table'] as const;
 type Term = (typeof terms)[number];
-type Cost = Readonly<Record<Term | 'rowsAtOnce', number>>;
+type Terms = Readonly<Record<Term, number>>;
+type Cost = Target['core']['cost']['kernels'][string][number];
 
 interface Sample {
   readonly one: Case;
-  /** What the call does, by term; rows are paid rows. */
+  /** What the call does, by term. */
   readonly work: Readonly<Record<Term, number>>;
 }
 
-/** Rows that the kernels of a family take in one pass over the weights, by variant. */
-const rowsAtOnce: Readonly<Record<string, Readonly<Record<Kernel['variant'], number>>>> = {
-  linear: { portable: 1, dsp: 2, mve: 3 },
-  attention: { portable: 1, dsp: 4, mve: 3 },
+/**
+ * Rows that a kernel takes in its next pass over the weights when one row is left, two are left and
+ * so on; where it goes other ways for wide inputs, by the widest of each way.
+ */
+interface Way {
+  readonly mostInputs: number | null;
+  readonly taken: readonly number[];
+}
+
+const singleRows: readonly Way[] = [{ mostInputs: null, taken: [1] }];
+const ways: Readonly<Record<string, Readonly<Record<Kernel['variant'], readonly Way[]>>>> = {
+  linear: {
+    portable: singleRows,
+    // kernels/c/dsp/linear.c: rows_at_once, and rows that are not packed.
+    dsp: [
+      { mostInputs: 128, taken: [1, 2, 3, 2] },
+      { mostInputs: 512, taken: [1, 2] },
+      { mostInputs: null, taken: [1, 2] },
+    ],
+    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+  },
+  attention: {
+    portable: singleRows,
+    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
+    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
+  },
 };
 
-const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => Sample[]>> = {
-  linear: (kernel, block) =>
-    // Whole blocks: what a block lacks may cost less than a row of it.
-    [block, 2 * block, 6 * block].flatMap((rows) =>
-      linearWidths.flatMap(([inputs, outputs]) =>
-        (kernel.output === 'int8' ? [false, true] : [false]).map((table) => {
-          const paid = Math.ceil(rows / block) * block;
-          const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs, table };
-          // Models use the whole range; the kernels skip the clamp then.
-          const range = dtypes[kernel.output];
-          const elements = paid * outputs;
-          return {
-            one: linearCase(kernel, { ...shape, range, data: 'random', anyShift: false }),
-            work: {
-              ...{ call: 1, row: paid, element: elements, mac: elements * inputs },
-              ...{ score: 0, table: table ? elements : 0 },
-            },
-          };
-        }),
-      ),
+/** Calls over the given numbers of rows, of inputs in a range. */
+const samples: Readonly<
+  Record<string, (kernel: Kernel, rowCounts: readonly number[], widths: Range) => Sample[]>
+> = {
+  linear: (kernel, rowCounts, { above, most }) =>
+    rowCounts.flatMap((rows) =>
+      linearWidths
+        .filter(([inputs]) => inputs > above && inputs <= most)
+        .flatMap(([inputs, outputs]) =>
+          (kernel.output === 'int8' ? [false, true] : [false]).map((table) => {
+            const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs, table };
+            // Models use the whole range; the kernels skip the clamp then.
+            const range = dtypes[kernel.output];
+            const elements = rows * outputs;
+            return {
+              one: withUsualShifts(
+                linearCase(kernel, { ...shape, range, data: 'random', anyShift: false }),
+              ),
+              work: {
+                ...{ call: 1, column: outputs, row: rows, element: elements },
+                mac: elements * inputs,
+                ...{ score: 0, table: table ? elements : 0 },
+              },
+            };
+          }),
+        ),
     ),
-  attention: (kernel, block) =>
-    [block, 2 * block, 6 * block].flatMap((rows) =>
-      [32, 64, 128].flatMap((tokens) =>
+  attention: (kernel, rowCounts) =>
+    rowCounts.flatMap((rows) =>
+      [32, 64, 128, 512].flatMap((tokens) =>
         [
           [1, 64],
           [2, 64],
           [2, 32],
           [4, 32],
         ].map(([heads = 0, width = 0]) => {
-          const paid = Math.ceil(rows / block) * block;
           const shape = { heads, headWidth: width, valueWidth: width, tokens, rows, rowStart: 0 };
           const rest = { causal: false, inPlace: false, gap: 0, anyShift: false } as const;
           return {
             one: attentionCase(kernel, { ...shape, ...rest, data: 'random' }),
             work: {
-              ...{ call: 1, row: paid, element: paid * heads * width },
-              ...{ mac: 2 * paid * tokens * heads * width, score: paid * heads * tokens },
+              ...{ call: 1, column: 0, row: rows, element: rows * heads * width },
+              ...{ mac: 2 * rows * tokens * heads * width, score: rows * heads * tokens },
               table: 0,
             },
           };
@@ -97,7 +126,7 @@ const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => S
       return {
         one,
         work: {
-          ...{ call: 1, row: rows, element: rows * heads * width },
+          ...{ call: 1, column: 0, row: rows, element: rows * heads * width },
           ...{ mac: 2 * scores * width, score: scores, table: 0 },
         },
       };
@@ -116,8 +145,8 @@ const samples: Readonly<Record<string, (kernel: Kernel, rowsAtOnce: number) => S
     byRows((width, rows) => embedLayerNormCaseOf(kernel, width, rows, dtypes[kernel.output])),
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
-      one: meanRowsCaseOf(kernel, 128, rows),
-      work: { call: 1, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
+      one: meanRowsCaseOf(kernel, 128, rows, [rows, rows]),
+      work: { call: 1, column: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
     })),
 };
 
@@ -125,44 +154,102 @@ const attendShape = z.object({ heads: z.int(), width: z.int(), tokens: z.int(), 
 
 /** Inputs and outputs of the linears of BERT-tiny, -mini and TinyBERT's widths. */
 const linearWidths = [
-  [64, 64],
-  [128, 64],
-  [128, 128],
-  [128, 512],
-  [512, 128],
-  [312, 312],
-] as const;
+  ...([64, 128].flatMap((inputs) => [24, 64, 128, 512].map((outputs) => [inputs, outputs])) as [
+    number,
+    number,
+  ][]),
+  ...([256, 312, 512].flatMap((inputs) => [128, 256].map((outputs) => [inputs, outputs])) as [
+    number,
+    number,
+  ][]),
+  ...([600, 1024, 1200].flatMap((inputs) => [64, 128, 256].map((outputs) => [inputs, outputs])) as [
+    number,
+    number,
+  ][]),
+];
+
+interface Range {
+  readonly above: number;
+  readonly most: number;
+}
 
 function byRows(make: (width: number, rows: number) => Case): Sample[] {
   return [1, 4, 16].flatMap((rows) =>
     [64, 128, 312].map((width) => ({
       one: make(width, rows),
-      work: { call: 1, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
+      work: { call: 1, column: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
     })),
   );
 }
 
-function measure(machine: Machine): Record<string, Cost> {
+interface Measurement {
+  readonly kernel: Kernel;
+  readonly way: Way;
+  /** Calls of passes of one row, of two, and so on. */
+  readonly lists: readonly (readonly Sample[])[];
+}
+
+function measure(machine: Machine): Record<string, Cost[]> {
   const table = loadKernels();
   seedRandom(1);
-  const all = bestKernels(table, machine).map((kernel) => {
-    const block = rowsAtOnce[kernel.family]?.[kernel.variant] ?? 1;
-    return { kernel, block, list: samples[kernel.family]!(kernel, block) };
+  const measurements = bestKernels(table, machine).flatMap((kernel) => {
+    const own = ways[kernel.family]?.[kernel.variant] ?? singleRows;
+    return own.map((way, index): Measurement => {
+      const range = {
+        above: own[index - 1]?.mostInputs ?? 0,
+        most: way.mostInputs ?? Number.POSITIVE_INFINITY,
+      };
+      const most = Math.max(...way.taken);
+      const lists = Array.from({ length: most }, (_, rows) =>
+        samples[kernel.family]!(
+          kernel,
+          rows + 1 < most ? [rows + 1] : [most, 2 * most, 6 * most],
+          range,
+        ),
+      );
+      return { kernel, way, lists };
+    });
   });
-  const cases = all.flatMap(({ list }) => list.map(({ one }) => one));
+  const cases = measurements.flatMap(({ lists }) => lists.flat().map(({ one }) => one));
   const answers = runCases(table, machine, cases).map(({ instructions }) => instructions);
-  const costs: Record<string, Cost> = {};
-  for (const { kernel, block, list } of all) {
-    const counts = answers.splice(0, list.length);
-    const cost = fitCost(list, counts);
-    const errors = list.map(({ work }, index) =>
-      Math.abs(predict(cost, work) / counts[index]! - 1),
-    );
-    const worst = `worst ${(100 * Math.max(...errors)).toFixed(1)} %`;
-    console.log(machine.name, kernel.name, JSON.stringify(cost), worst);
-    costs[kernel.name] = { ...cost, rowsAtOnce: block };
+  const costs: Record<string, Cost[]> = {};
+  for (const { kernel, way, lists } of measurements) {
+    const counted = lists.map((list) => ({ list, counts: answers.splice(0, list.length) }));
+    // What a call takes in itself is known from the largest passes, of which a call has several.
+    const largest = fitCost(counted.at(-1)!, null);
+    const passes = counted.map((one) => fitCost(one, largest)).with(-1, largest);
+    const worst = passes.map((cost, index) => worstError(cost, counted[index]!));
+    const width = way.mostInputs === null ? '' : ` to ${way.mostInputs} inputs`;
+    console.log(`${machine.name} ${kernel.name}${width}`, JSON.stringify(largest));
+    console.log(`  by rows of a pass, worst ${worst.join(', ')}`);
+    costs[kernel.name] = [
+      ...(costs[kernel.name] ?? []),
+      {
+        ...{ mostInputs: way.mostInputs, call: largest.call, column: largest.column },
+        passes: passes.map(({ call: _call, column: _column, ...rows }) => rows) as Cost['passes'],
+        taken: [...way.taken] as Cost['taken'],
+      },
+    ];
   }
   return costs;
+}
+
+/** Shifts as trained models have them: to the right, within what the fast paths take. */
+function withUsualShifts(one: Case): Case {
+  const [, outputs = 0, , , , shifts = 0] = one.args;
+  const before = one.before.slice();
+  before.fill(256 - 6, shifts, shifts + outputs);
+  return { ...one, before };
+}
+
+interface Counted {
+  readonly list: readonly Sample[];
+  readonly counts: readonly number[];
+}
+
+function worstError(cost: Terms, { list, counts }: Counted): string {
+  const errors = list.map(({ work }, index) => Math.abs(predict(cost, work) / counts[index]! - 1));
+  return `${(100 * Math.max(...errors)).toFixed(1)} %`;
 }
 
 /** Every kernel that some model would run on the machine. */
@@ -173,36 +260,53 @@ function bestKernels(table: KernelTable, { features }: Machine): readonly Kernel
   return [...new Set(best)];
 }
 
-function predict(cost: Readonly<Record<Term, number>>, work: Sample['work']): number {
+function predict(cost: Terms, work: Sample['work']): number {
   return terms.reduce((sum, term) => sum + cost[term] * work[term], 0);
 }
 
-/** Least squares of relative errors; a term that comes out negative is left out, then all again. */
-function fitCost(list: readonly Sample[], counts: readonly number[]): Record<Term, number> {
-  let used: Term[] = terms.filter((term) => list.some(({ work }) => work[term] > 0));
+/**
+ * Least squares of relative errors; a term that comes out negative is left out, then all again.
+ * `known`: where the terms of a call itself are taken from.
+ */
+function fitCost({ list, counts }: Counted, known: Terms | null): Terms {
+  const isKnown = (term: Term): boolean => known !== null && (term === 'call' || term === 'column');
+  const knownPart = ({ work }: Sample): number =>
+    known === null ? 0 : known.call * work.call + known.column * work.column;
+  let used: Term[] = terms.filter(
+    (term) => !isKnown(term) && list.some(({ work }) => work[term] > 0),
+  );
   for (;;) {
-    const rows = list.map(({ work }, index) => used.map((term) => work[term] / counts[index]!));
-    const solution = leastSquares(rows);
+    const equations = list.map((sample, index) => ({
+      factors: used.map((term) => sample.work[term] / counts[index]!),
+      value: 1 - knownPart(sample) / counts[index]!,
+    }));
+    const solution = leastSquares(equations);
     const kept = used.filter((_, index) => solution[index]! >= 0);
     if (kept.length === used.length) {
       const value = (term: Term): number => {
+        if (known !== null && isKnown(term)) return known[term];
         const index = used.indexOf(term);
         return index < 0 ? 0 : Number(solution[index]!.toPrecision(4));
       };
-      return Object.fromEntries(terms.map((term) => [term, value(term)])) as Record<Term, number>;
+      return Object.fromEntries(terms.map((term) => [term, value(term)])) as Terms;
     }
     used = kept;
   }
 }
 
-/** x of least Σ (row·x − 1)², by the normal equations and Gauss-Jordan elimination. */
-function leastSquares(rows: readonly (readonly number[])[]): number[] {
-  const size = rows[0]!.length;
+interface Equation {
+  readonly factors: readonly number[];
+  readonly value: number;
+}
+
+/** x of least Σ (factors·x − value)², by the normal equations and Gauss-Jordan elimination. */
+function leastSquares(equations: readonly Equation[]): number[] {
+  const size = equations[0]!.factors.length;
+  const sum = (pick: (equation: Equation) => number): number =>
+    equations.reduce((total, equation) => total + pick(equation), 0);
   const matrix = Array.from({ length: size }, (_, i) => [
-    ...Array.from({ length: size }, (_, j) =>
-      rows.reduce((sum, row) => sum + row[i]! * row[j]!, 0),
-    ),
-    rows.reduce((sum, row) => sum + row[i]!, 0),
+    ...Array.from({ length: size }, (_, j) => sum(({ factors }) => factors[i]! * factors[j]!)),
+    sum(({ factors, value }) => factors[i]! * value),
   ]);
   for (let pivot = 0; pivot < size; pivot++) {
     const best = matrix

@@ -70,6 +70,11 @@ export function hostileReport(): Report {
   return {
     ...report,
     model: { ...report.model, name: hostile, labels: [hostile, 'plain'] },
+    plan: {
+      ...report.plan,
+      text: text(report.plan.text),
+      front: report.plan.front.map((one) => ({ ...one, text: text(one.text) })),
+    },
     sram: { ...report.sram, peakAt: text(report.sram.peakAt) },
     layers: report.layers.map((layer) => ({ ...layer, name: text(layer.name) })),
     segments: report.segments.map((segment) => ({ ...segment, name: text(segment.name) })),

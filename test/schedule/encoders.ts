@@ -1,14 +1,17 @@
 /** Random encoders for property tests: any layer, head and width count, odd ones too. */
 import fc from 'fast-check';
 import { graphBuilder } from '../../toolchain/ir/build.ts';
-import type { Graph } from '../../toolchain/ir/graph.ts';
+import { type Graph, tensorOf } from '../../toolchain/ir/graph.ts';
 import { runPasses } from '../../toolchain/ir/rewrite.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
-import { absorbAttention } from '../../toolchain/passes/absorb-attention.ts';
+import {
+  type AttentionForm,
+  type AttentionNode,
+  attentionForms,
+} from '../../toolchain/passes/attention-forms.ts';
 import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
-import { splitHeads } from '../../toolchain/passes/split-heads.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
 
@@ -35,32 +38,42 @@ export const encoderShapes: fc.Arbitrary<EncoderShape> = fc.record({
   head: fc.constantFrom('pooled', 'tokens', 'first', 'last', 'mean'),
   outputs: fc.integer({ min: 1, max: 9 }),
   vocabulary: fc.integer({ min: 1, max: 50 }),
-  maxTokens: fc.integer({ min: 2, max: 20 }),
+  maxTokens: fc.integer({ min: 2, max: 40 }),
   seed: fc.nat(2 ** 30),
 });
 
-/** How a program runs: rows a tile, head groups, features of the core. */
+/** How a program runs: rows a tile, forms of attention, features of the core. */
 export interface PlanShape {
   readonly tileRows: number;
-  /** Chooses among the divisors of the number of heads. */
+  /** Heads with neither keys nor values, where an attention has many query rows. */
+  readonly absorbed: number;
+  /** Chooses among the divisors of the number of the other heads. */
   readonly grouping: number;
   readonly features: readonly string[];
-  /** Attention of one row without keys and values, as the pipeline has it. */
+  /** Attention of one row without keys and values, as the planner has it. */
   readonly absorbs: boolean;
   readonly recomputeInputs: boolean;
 }
 
 export const planShapes: fc.Arbitrary<PlanShape> = fc.record({
-  tileRows: fc.integer({ min: 1, max: 16 }),
+  tileRows: fc.oneof(fc.integer({ min: 1, max: 16 }), fc.constantFrom(16, 32)),
+  absorbed: fc.oneof(fc.constant(0), fc.nat(4)),
   grouping: fc.nat(3),
   features: fc.constantFrom([], ['dsp'], ['dsp', 'mve']),
   absorbs: fc.boolean(),
   recomputeInputs: fc.boolean(),
 });
 
-export function headGroups({ heads }: EncoderShape, { grouping }: PlanShape): number {
-  const divisors = [1, 2, 3, 4].filter((groups) => heads % groups === 0);
-  return divisors[grouping % divisors.length]!;
+/** The form of an attention of `heads` heads over all tokens. */
+export function formOf(
+  { heads }: Pick<EncoderShape, 'heads'>,
+  { absorbed, grouping }: Pick<PlanShape, 'absorbed' | 'grouping'>,
+): AttentionForm {
+  const absorbedHeads = Math.min(heads, absorbed);
+  const stored = heads - absorbedHeads;
+  const divisors = [1, 2, 3, 4].filter((groups) => groups <= stored && stored % groups === 0);
+  const storedGroups = stored === 0 ? 0 : divisors[grouping % divisors.length]!;
+  return { storedGroups, absorbedHeads };
 }
 
 /** Numbers below 1 in magnitude. Lehmer's generator with Park and Miller's constants. */
@@ -141,16 +154,23 @@ export function importedEncoder(shape: EncoderShape): Graph<'float'> {
 }
 
 /** Through the passes up to the plan. */
-export function floatEncoder(
-  shape: EncoderShape,
-  { absorbs }: Pick<PlanShape, 'absorbs'>,
-): Graph<'float'> {
-  const passes = [fuseLayerNorm, rowDemand, ...(absorbs ? [absorbAttention] : [])];
-  return runPasses(importedEncoder(shape), passes);
+export function floatEncoder(shape: EncoderShape): Graph<'float'> {
+  return runPasses(importedEncoder(shape), [fuseLayerNorm, rowDemand]);
+}
+
+/** In the forms of the plan. */
+export function plannedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'float'> {
+  const graph = floatEncoder(shape);
+  return attentionForms(graph, (node: AttentionNode) => {
+    if (tensorOf(graph, node.output).shape[0] === 'tokens') return formOf(shape, plan);
+    return plan.absorbs
+      ? { storedGroups: 0, absorbedHeads: shape.heads }
+      : { storedGroups: 1, absorbedHeads: 0 };
+  });
 }
 
 export function quantizedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'quantized'> {
-  const split = splitHeads(floatEncoder(shape, plan), () => headGroups(shape, plan));
+  const split = plannedEncoder(shape, plan);
   verify(split);
   const lengths = [1, 2, Math.ceil(shape.maxTokens / 2), shape.maxTokens];
   const examples = lengths.map((length) => randomTokens(shape, length));

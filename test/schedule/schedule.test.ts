@@ -130,6 +130,7 @@ const shape: EncoderShape = {
 };
 const plan: PlanShape = {
   tileRows: 4,
+  absorbed: 0,
   grouping: 1,
   features: [],
   absorbs: false,

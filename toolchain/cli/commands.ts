@@ -2,6 +2,7 @@
 import { buildCommand } from './build.ts';
 import type { Command } from './command.ts';
 import { doctorCommand } from './doctor.ts';
+import { emulateCommand } from './emulate.ts';
 import { evalCommand } from './eval.ts';
 import { flashCommand } from './flash.ts';
 import { inspectCommand } from './inspect.ts';
@@ -15,6 +16,7 @@ export const commands: readonly Command[] = [
   buildCommand,
   runCommand,
   evalCommand,
+  emulateCommand,
   flashCommand,
   monitorCommand,
   portsCommand,

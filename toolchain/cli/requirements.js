@@ -107,6 +107,21 @@ export const requirements = [
     },
   },
   {
+    name: 'stm32flash',
+    purpose: 'flashes emulated boards in tests, as a host that is not ours',
+    probe: {
+      command: 'stm32flash',
+      args: ['-h'],
+    },
+    neededFor: 'test',
+    packages: {
+      'apt-get': 'stm32flash',
+      dnf: 'stm32flash',
+      pacman: 'stm32flash',
+      brew: 'stm32flash',
+    },
+  },
+  {
     name: 'chromium',
     purpose: 'tests of the HTML report',
     probe: {

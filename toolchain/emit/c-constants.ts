@@ -124,7 +124,8 @@ export function nodeConstants(
       };
     }
     case 'attendInputs': {
-      const { scoreMultipliers, scoreShifts, expTables, mix, inputZeroPoint } = node.integer;
+      const { scoreMultipliers, scoreShifts, expTables, rescaleTables, mix, inputZeroPoint } =
+        node.integer;
       const { heads } = node.attrs;
       return {
         name: `${name}_params`,
@@ -133,6 +134,7 @@ export function nodeConstants(
           array('score_multipliers', scoreMultipliers, 'int32', 'score scale a head'),
           array('score_shifts', scoreShifts, 'int8', 'score scale a head'),
           array('exp_tables', expTables, 'uint8', '127 * exp(-difference), (heads, 256)'),
+          array('rescale_tables', rescaleTables, 'int16', 'exp(-difference) in Q15, (heads, 256)'),
         ],
         initializer: initializer({
           heads,
@@ -140,6 +142,7 @@ export function nodeConstants(
           score_multipliers: `${name}_score_multipliers`,
           score_shifts: `${name}_score_shifts`,
           exp_tables: `${name}_exp_tables`,
+          rescale_tables: `${name}_rescale_tables`,
           zero_point: inputZeroPoint,
           mix: requant(mix),
         }),

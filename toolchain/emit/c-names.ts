@@ -20,6 +20,7 @@ export const constantSuffixes = [
   'score_multipliers',
   'score_shifts',
   'exp_tables',
+  'rescale_tables',
   'gamma',
   'beta',
   'word',

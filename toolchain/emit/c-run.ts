@@ -6,7 +6,14 @@
 import { assertExhaustive, internalError } from '../errors.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Node } from '../ir/graph.ts';
-import type { Buffer, Call, Program, ProgramSegment, Slot } from '../schedule/program.ts';
+import {
+  type Buffer,
+  type Call,
+  loopsOf,
+  type Program,
+  type ProgramSegment,
+  type Slot,
+} from '../schedule/program.ts';
 import type { CNames } from './c-names.ts';
 import { commentText, hex, wrap } from './c-text.ts';
 
@@ -48,39 +55,95 @@ function declarations({ program, names }: RunRequest): string[] {
 }
 
 function segmentLines(request: RunRequest, segment: ProgramSegment, firstCall: number): string[] {
-  const calls = segment.calls.flatMap((call, index) => [
-    `/* ${firstCall + index}: ${commentText(call.node?.name ?? `copy of ${call.inputs[0]!.buffer}`)} */`,
-    ...wrap(callWords(request, segment, call), segment.rows === 1 ? 2 : 4),
+  const lines = loopsOf(segment.calls).flatMap((calls) =>
+    runLines(request, segment, calls, firstCall + segment.calls.indexOf(calls[0]!)),
+  );
+  if (segment.rows === 1) return ['/* One row. */', ...lines];
+  return loopLines('All tokens', 'row', 'rows', segment.tileRows, lines);
+}
+
+/** Calls under one head: those of an inner loop, of the first tile, or of every tile. */
+function runLines(
+  request: RunRequest,
+  segment: ProgramSegment,
+  calls: readonly Call[],
+  firstNumber: number,
+): string[] {
+  const { inner, onlyFirst } = calls[0]!;
+  const depth = (segment.rows === 1 ? 2 : 4) + (inner !== null || onlyFirst ? 2 : 0);
+  const lines = calls.flatMap((call, index) => [
+    `/* ${firstNumber + index}: ${commentText(call.node?.name ?? `copy of ${call.inputs[0]!.buffer}`)} */`,
+    ...wrap(callWords(request, call), depth),
   ]);
-  if (segment.rows === 1) return ['/* One row. */', ...calls];
-  const step = segment.tileRows;
+  if (inner !== null) {
+    return loopLines('All tokens again', 'token', 'count', inner.tileRows, lines);
+  }
+  return onlyFirst ? ['if (row == 0) {', ...lines.map((line) => `  ${line}`), '}'] : lines;
+}
+
+function loopLines(
+  title: string,
+  variable: string,
+  count: string,
+  step: number,
+  body: readonly string[],
+): string[] {
   return [
-    step === 1 ? '/* All tokens. */' : `/* All tokens, ${step} at a time. */`,
-    `for (int32_t row = 0; row < tokens; row += ${step}) {`,
-    `  const int32_t rows = lm_min(${step}, tokens - row);`,
-    ...calls.map((line) => `  ${line}`),
+    step === 1 ? `/* ${title}. */` : `/* ${title}, ${step} at a time. */`,
+    `for (int32_t ${variable} = 0; ${variable} < tokens; ${variable} += ${step}) {`,
+    `  const int32_t ${count} = lm_min(${step}, tokens - ${variable});`,
+    ...body.map((line) => `  ${line}`),
     '}',
   ];
 }
 
+/** The rows that a slot stands for, as C expressions. */
+function rowsOfSlot(
+  { rows }: Pick<Slot, 'rows'>,
+  { inner }: Call,
+): { readonly first: string; readonly count: string } {
+  switch (rows) {
+    case 'tile':
+      return inner === null ? { first: 'row', count: 'rows' } : { first: 'token', count: 'count' };
+    case 'outer':
+      return { first: 'row', count: 'rows' };
+    case 'all':
+      return { first: '0', count: 'tokens' };
+    case 'first':
+      return { first: '0', count: '1' };
+    case 'last':
+      return { first: '(tokens - 1)', count: '1' };
+    default:
+      return assertExhaustive(rows);
+  }
+}
+
 /** A statement as the words between which it may be broken into lines. */
-function callWords(
-  { program, names, kernelName }: RunRequest,
-  segment: ProgramSegment,
-  { node, inputs, output, scratch }: Call,
-): string[] {
-  const pointer = (slot: Slot): string => slotPointer(program, segment, slot, names);
-  const [row, rows] = segment.rows === 1 ? ['0', '1'] : ['row', 'rows'];
+function callWords({ program, names, kernelName }: RunRequest, call: Call): string[] {
+  const { node, inputs, output, scratch, carry } = call;
+  const pointer = (slot: Slot): string => slotPointer(program, call, slot, names);
+  const { first, count } = rowsOfSlot(output, call);
   const stride = (slot: Slot): number => program.buffers[slot.buffer]!.columns;
   const view = (slot: Slot | null | undefined): string => `{${pointer(slot!)}, ${stride(slot!)}}`;
   const matrix = (slot: Slot | null | undefined): string => {
     const isWide = program.buffers[slot!.buffer]!.dtype === 'int16';
     return `(${isWide ? 'lm_wide_rows' : 'lm_rows'})${view(slot)},`;
   };
+  /** An operand that comes block by block. */
+  const block = (slot: Slot | null | undefined): string[] => {
+    const rows = rowsOfSlot(slot!, call);
+    return [
+      `&(lm_block){.x = ${view(slot)},`,
+      `.first = ${rows.first},`,
+      `.rows = ${rows.count},`,
+      '.tokens = tokens,',
+      `.carry = ${names.buffers.get(carry!)!}},`,
+    ];
+  };
   const y = [`${pointer(output)},`, String(stride(output))];
   if (node === null) {
     const from = inputs[0]!;
-    return ['lm_copy_rows(' + matrix(from), `${rows},`, `${from.columns},`, ...end(y)];
+    return ['lm_copy_rows(' + matrix(from), `${count},`, `${from.columns},`, ...end(y)];
   }
   const scratchPointer = scratch === null ? 'NULL' : bufferPointer(program.buffers[scratch]!);
   const params = `&${names.constants.get(node.output)!}_params,`;
@@ -90,15 +153,15 @@ function callWords(
       return [
         start,
         matrix(inputs[0]),
-        `${rows},`,
+        `${count},`,
         ...y.with(1, `${y[1]},`),
         `${scratchPointer});`,
       ];
     case 'attention':
       return [
         start,
-        `&(lm_attention_tile){.rows = ${rows},`,
-        `.row_start = ${row},`,
+        `&(lm_attention_tile){.rows = ${count},`,
+        `.row_start = ${first},`,
         `.tokens = tokens,`,
         `.q = ${view(inputs[0])},`,
         `.k = ${view(inputs[1])},`,
@@ -110,25 +173,24 @@ function callWords(
       return [
         start,
         matrix(inputs[0]),
-        `${rows},`,
-        matrix(inputs[1]),
-        'tokens,',
+        `${count},`,
+        ...block(inputs[1]),
         `${scratchPointer},`,
         ...end(y),
       ];
     case 'addLayerNorm':
-      return [start, matrix(inputs[0]), matrix(inputs[1]), `${rows},`, ...end(y)];
+      return [start, matrix(inputs[0]), matrix(inputs[1]), `${count},`, ...end(y)];
     case 'embedLayerNorm':
       return [
         start,
         `&(lm_token_tile){.ids = ${pointer(inputs[0]!)},`,
-        `.rows = ${rows},`,
-        `.row_start = ${row},`,
+        `.rows = ${count},`,
+        `.row_start = ${first},`,
         `.segment_start = state.segment_start},`,
         ...end(y),
       ];
     case 'meanRows':
-      return [start, matrix(inputs[0]), 'tokens,', `${pointer(output)});`];
+      return [start, ...block(inputs[0]), `${pointer(output)});`];
     case 'selectRow':
     case 'concat':
     case 'activation':
@@ -146,14 +208,12 @@ function end(words: readonly string[]): string[] {
   return words.with(-1, `${words.at(-1)});`);
 }
 
-function slotPointer(program: Program, segment: ProgramSegment, slot: Slot, names: CNames): string {
-  const buffer = program.buffers[slot.buffer]!;
+function slotPointer(program: Program, call: Call, slot: Slot, names: CNames): string {
+  const { kind, rows, columns } = program.buffers[slot.buffer]!;
+  const { first } = rowsOfSlot(slot, call);
   const terms = [names.buffers.get(slot.buffer)!];
-  if (slot.rows === 'last') terms.push(`(tokens - 1) * ${buffer.columns}`);
-  const followsTile = slot.rows === 'tile' && buffer.kind !== 'tile' && buffer.rows > 1;
-  if (followsTile && segment.rows !== 1) {
-    terms.push(buffer.columns === 1 ? 'row' : `row * ${buffer.columns}`);
-  }
+  const isOneTile = kind === 'tile' || rows === 1 || first === '0';
+  if (!isOneTile) terms.push(columns === 1 ? first : `${first} * ${columns}`);
   if (slot.firstColumn > 0) terms.push(String(slot.firstColumn));
   return terms.join(' + ');
 }

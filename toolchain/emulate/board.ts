@@ -39,6 +39,8 @@ export interface EmulatedBoard {
   reset(): Promise<void>;
   /** As pulling its plug does: at once, whatever it is doing. */
   kill(): Promise<void>;
+  /** When it runs no more. */
+  readonly ended: Promise<void>;
 }
 
 export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> {
@@ -67,16 +69,20 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
   const held = openSync(port, constants.O_RDWR | constants.O_NOCTTY);
   await new Promise((resolve) => setTimeout(resolve, 1_200));
   await monitor.execute('cont');
+  let isKilled = false;
   return {
     port,
     async reset() {
       await monitor.execute('system_reset');
     },
     async kill() {
+      if (isKilled) return;
+      isKilled = true;
       qemu.kill('SIGKILL');
       await monitor.closed;
       closeSync(held);
     },
+    ended: monitor.closed,
   };
 }
 

@@ -247,7 +247,7 @@ function firstWords(text: string, bytes: number): string {
 export function textLine({ text, textPair }: Text): string {
   const oneLine = (part: string) => part.replaceAll(/[\t\n\r]/g, ' ');
   const line = textPair === undefined ? oneLine(text) : `${oneLine(text)}\t${oneLine(textPair)}`;
-  return /^[#?]/.test(line) ? `#text ${line}` : line;
+  return /^([#?]|!boot$)/.test(line) ? `#text ${line}` : line;
 }
 
 export function idsLine({ ids, segmentStart }: Tokens): string {

@@ -3,9 +3,9 @@
  * use: the proof that the plan's lifetimes and offsets are right. Its result must equal the graph's.
  */
 import { dtypes, viewBytes } from '../ir/dtypes.ts';
-import { type Matrix, rowsOf, tensorOf } from '../ir/graph.ts';
+import { denseMatrix, type Matrix, rowsOf, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
-import type { Buffer, Call, Program, Slot } from '../schedule/program.ts';
+import { type Buffer, type Call, loopsOf, type Program, type Slot } from '../schedule/program.ts';
 import { constantMatrix, inputMatrix, type Tokens } from './interpreter.ts';
 
 export interface RunOptions {
@@ -35,13 +35,20 @@ export function runProgram(
   let number = 0;
   for (const segment of program.segments) {
     const rows = rowsOf(segment.rows, count);
-    for (let rowStart = 0; rowStart < rows; rowStart += segment.tileRows) {
-      const tile = { rowStart, rows: Math.min(segment.tileRows, rows - rowStart), count };
-      for (const [index, call] of segment.calls.entries()) {
-        if (poison !== undefined) {
-          poisonDead(arena, all, live, number + index, poison);
+    const first = number;
+    for (const block of blocksOf(rows, segment.tileRows)) {
+      for (const steps of loopsOf(segment.calls)) {
+        const { inner, onlyFirst } = steps[0]!;
+        if (onlyFirst && block.rowStart > 0) continue;
+        const tiles = inner === null ? [block] : blocksOf(count, inner.tileRows);
+        for (const tile of tiles) {
+          for (const call of steps) {
+            if (poison !== undefined) {
+              poisonDead(arena, all, live, first + segment.calls.indexOf(call), poison);
+            }
+            runCall(program, arena, call, tokens, { tile, outer: block, count });
+          }
         }
-        runCall(program, arena, call, tokens, tile);
       }
     }
     number += segment.calls.length;
@@ -54,9 +61,24 @@ export function runProgram(
   });
 }
 
-interface Tile {
+interface Block {
   readonly rowStart: number;
   readonly rows: number;
+}
+
+function blocksOf(rows: number, size: number): readonly Block[] {
+  return Array.from({ length: Math.ceil(rows / size) }, (_, index) => ({
+    rowStart: index * size,
+    rows: Math.min(size, rows - index * size),
+  }));
+}
+
+/** Where the loops stand. */
+interface Position {
+  /** Of the loop that the call stands in. */
+  readonly tile: Block;
+  /** Of the segment. */
+  readonly outer: Block;
   /** Tokens of this inference. */
   readonly count: number;
 }
@@ -64,13 +86,13 @@ interface Tile {
 function runCall(
   program: Program,
   arena: Uint8Array,
-  { node, inputs, output }: Call,
+  { node, inputs, output, carry }: Call,
   tokens: Tokens,
-  tile: Tile,
+  position: Position,
 ): void {
-  const out = slotMatrix(program, arena, output, tile);
+  const out = slotMatrix(program, arena, output, position);
   if (node === null) {
-    const from = slotMatrix(program, arena, inputs[0]!, tile);
+    const from = slotMatrix(program, arena, inputs[0]!, position);
     for (let row = 0; row < out.rows; row++) {
       for (let column = 0; column < out.columns; column++) {
         out.data[out.offset + row * out.stride + column] =
@@ -81,30 +103,61 @@ function runCall(
   }
   const matrices = node.inputs.map((name, index) => {
     const slot = inputs[index];
-    if (slot !== null && slot !== undefined) return slotMatrix(program, arena, slot, tile);
+    if (slot !== null && slot !== undefined) return slotMatrix(program, arena, slot, position);
     const tensor = tensorOf(program.graph, name);
     return tensor.role === 'input'
       ? inputMatrix(tensor, tokens)
       : constantMatrix(program.graph, name);
   });
-  const context = { tokens: tile.count, rowStart: tile.rowStart };
-  opOf(node.op).evalInteger(matrices, node.attrs, node.integer, out, context);
+  const op = opOf(node.op);
+  const { tile, count } = position;
+  if (carry === null) {
+    const context = { tokens: count, rowStart: tile.rowStart };
+    op.evalInteger(matrices, node.attrs, node.integer, out, context);
+    return;
+  }
+  const buffer = program.buffers[carry]!;
+  const isWhole = inputs.some((slot) => slot?.rows === 'all');
+  op.streaming!.evalBlock(
+    matrices,
+    node.attrs,
+    node.integer,
+    denseMatrix(bufferView(arena, buffer), buffer.rows, buffer.columns),
+    out,
+    { firstRow: isWhole ? 0 : tile.rowStart, tokens: count },
+  );
 }
 
-function slotMatrix(program: Program, arena: Uint8Array, slot: Slot, tile: Tile): Matrix {
+function slotMatrix(
+  program: Program,
+  arena: Uint8Array,
+  slot: Slot,
+  { tile, outer, count }: Position,
+): Matrix {
   const buffer = program.buffers[slot.buffer]!;
-  const data = bufferView(arena, buffer);
+  const { rowStart, rows } = rowsOfSlot(slot, tile, outer, count);
+  const first = buffer.kind === 'tile' || buffer.rows === 1 ? 0 : rowStart;
   const stride = buffer.columns;
-  const first = firstRow(slot, buffer, tile);
-  const rows = slot.rows === 'all' ? tile.count : slot.rows === 'tile' ? tile.rows : 1;
-  return { data, offset: first * stride + slot.firstColumn, rows, columns: slot.columns, stride };
+  return {
+    data: bufferView(arena, buffer),
+    offset: first * stride + slot.firstColumn,
+    ...{ rows, columns: slot.columns, stride },
+  };
 }
 
-/** A tile buffer holds only the current tile; any other the rows of all tokens. */
-function firstRow(slot: Slot, buffer: Buffer, tile: Tile): number {
-  if (slot.rows === 'last') return tile.count - 1;
-  if (slot.rows !== 'tile' || buffer.kind === 'tile') return 0;
-  return buffer.rows === 1 ? 0 : tile.rowStart;
+function rowsOfSlot({ rows }: Slot, tile: Block, outer: Block, count: number): Block {
+  switch (rows) {
+    case 'tile':
+      return tile;
+    case 'outer':
+      return outer;
+    case 'all':
+      return { rowStart: 0, rows: count };
+    case 'first':
+      return { rowStart: 0, rows: 1 };
+    case 'last':
+      return { rowStart: count - 1, rows: 1 };
+  }
 }
 
 function bufferView(arena: Uint8Array, buffer: Buffer): Matrix['data'] {
@@ -125,13 +178,27 @@ function poisonDead(
     if (inUse === live.has(buffer)) continue;
     if (inUse) live.add(buffer);
     else live.delete(buffer);
-    const sharesLiveBytes = [...live].some(
-      (other) =>
-        other !== buffer &&
-        other.offset === buffer.offset &&
-        other.firstCall === buffer.firstCall &&
-        other.lastCall === buffer.lastCall,
-    );
-    if (!sharesLiveBytes) arena.fill(poison, buffer.offset, buffer.offset + buffer.sizeBytes);
+    poisonOwn(arena, buffer, live, poison);
   }
+}
+
+/** The bytes of a buffer in which no live one lies that it overwrites, or that overwrites it. */
+function poisonOwn(
+  arena: Uint8Array,
+  buffer: Buffer,
+  live: ReadonlySet<Buffer>,
+  poison: number,
+): void {
+  let begin = buffer.offset;
+  let end = begin + buffer.sizeBytes;
+  for (const other of live) {
+    if (other === buffer || rootOf(other) !== rootOf(buffer)) continue;
+    if (other.offset <= begin) begin = Math.max(begin, other.offset + other.sizeBytes);
+    else end = Math.min(end, other.offset);
+  }
+  arena.fill(poison, begin, Math.max(begin, end));
+}
+
+function rootOf({ name, sharesWith }: Buffer): string {
+  return sharesWith ?? name;
 }

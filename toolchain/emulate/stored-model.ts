@@ -45,9 +45,15 @@ const storedModelSchema = z.strictObject({
   target: targetSchema,
   maxTokens: z.int().positive(),
   plan: z.strictObject({
-    headGroups: z.int().positive(),
     tileRows: z.int().positive(),
     recomputeInputs: z.boolean(),
+    layers: z.array(
+      z.strictObject({
+        layer: z.string(),
+        storedGroups: z.int().nonnegative(),
+        absorbedHeads: z.int().nonnegative(),
+      }),
+    ),
   }),
 });
 

@@ -94,8 +94,12 @@ export function tensorOf(graph: Pick<Graph<Stage>, 'tensors'>, name: string): Te
   return tensor;
 }
 
-/** For each tensor the indexes of the nodes that read it. */
+const knownReaders = new WeakMap<Graph<Stage>, ReadonlyMap<string, readonly number[]>>();
+
+/** For each tensor the indexes of the nodes that read it; found once, since graphs never change. */
 export function readersOf(graph: Graph<Stage>): ReadonlyMap<string, readonly number[]> {
+  const known = knownReaders.get(graph);
+  if (known !== undefined) return known;
   const readers = new Map<string, number[]>();
   for (const [index, node] of graph.nodes.entries()) {
     for (const name of node.inputs) {
@@ -104,5 +108,6 @@ export function readersOf(graph: Graph<Stage>): ReadonlyMap<string, readonly num
       else list.push(index);
     }
   }
+  knownReaders.set(graph, readers);
   return readers;
 }

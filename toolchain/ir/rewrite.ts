@@ -17,9 +17,15 @@ export function runPasses<S extends Stage>(graph: Graph<S>, passes: readonly Pas
   return current;
 }
 
-/** The node that makes a tensor, or undefined for inputs and constants. */
+const knownProducers = new WeakMap<Graph<Stage>, ReadonlyMap<string, Node>>();
+
+/** The node that makes a tensor, or undefined for inputs and constants; found once a graph. */
 export function producersOf<S extends Stage>(graph: Graph<S>): ReadonlyMap<string, Node<S>> {
-  return new Map(graph.nodes.map((node) => [node.output, node]));
+  const known = knownProducers.get(graph);
+  if (known !== undefined) return known as ReadonlyMap<string, Node<S>>;
+  const producers = new Map(graph.nodes.map((node) => [node.output, node]));
+  knownProducers.set(graph, producers as ReadonlyMap<string, Node>);
+  return producers;
 }
 
 /** True if exactly one operand in the whole graph reads the tensor and it is no graph output. */

@@ -290,7 +290,7 @@ const normInteger = {
   max: int32,
 };
 
-function arrayOf<T extends Int8Array | Uint8Array | Int32Array>(
+function arrayOf<T extends Int8Array | Uint8Array | Int16Array | Int32Array>(
   type: new (length: number) => T,
   length: number,
   isElement: (value: number) => boolean = () => true,
@@ -370,6 +370,7 @@ const opForms = {
         scoreMultipliers: arrayOf(Int32Array, heads),
         scoreShifts: shiftsOf(heads),
         expTables: arrayOf(Uint8Array, heads * 256, (e) => e <= 127),
+        rescaleTables: arrayOf(Int16Array, heads * 256, (factor) => factor >= 0),
         inputZeroPoint: int32,
         mix: requant,
       }),

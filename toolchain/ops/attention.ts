@@ -132,7 +132,10 @@ function quantizeAttention({
   const [q, k, v] = quants as readonly [Affine, Affine, Affine];
   return {
     integer: {
-      ...scoreParameters(attrs.heads, q.scale * k.scale * attrs.scale, observed),
+      ...scoreParameters(
+        q.scale * k.scale * attrs.scale,
+        scoreScales(attrs.heads, q.scale * k.scale * attrs.scale, observed),
+      ),
       mix: toRequant(v.scale / output.quant.scale),
       zeroPoint: output.quant.zeroPoint,
     },
@@ -140,30 +143,35 @@ function quantizeAttention({
   };
 }
 
-/** Requantization of int32 scores, worth `factor` a unit, to int8, and their exponentials. */
-export function scoreParameters(
+/** Real value of one step of each head's int8 scores; `factor` is that of the int32 sums. */
+export function scoreScales(
   heads: number,
   factor: number,
   observed: readonly number[] | null,
-): Pick<AttentionInteger, 'scoreMultipliers' | 'scoreShifts' | 'expTables'> {
-  const scoreMultipliers = new Int32Array(heads);
-  const scoreShifts = new Int8Array(heads);
-  const expTables = new Uint8Array(heads * 256);
-  for (let head = 0; head < heads; head++) {
+): readonly number[] {
+  return Array.from({ length: heads }, (_, head) => {
     const range = observed?.[head] ?? 127 * 127 * factor;
-    const scoreScale = Math.max(range, smallestScoreRange) / 127;
-    const requant = toRequant(factor / scoreScale);
-    scoreMultipliers[head] = requant.multiplier;
-    scoreShifts[head] = requant.shift;
-    for (let difference = 0; difference < 256; difference++) {
-      expTables[head * 256 + difference] = Math.round(127 * Math.exp(-difference * scoreScale));
-    }
-  }
-  return { scoreMultipliers, scoreShifts, expTables };
+    return Math.max(range, smallestScoreRange) / 127;
+  });
 }
 
 /** Scores that differ less than this weigh the same. */
 const smallestScoreRange = 1e-6;
+
+/** Requantization of int32 scores, worth `factor` a unit, to int8, and their exponentials. */
+export function scoreParameters(
+  factor: number,
+  scales: readonly number[],
+): Pick<AttentionInteger, 'scoreMultipliers' | 'scoreShifts' | 'expTables'> {
+  const requants = scales.map((scale) => toRequant(factor / scale));
+  return {
+    scoreMultipliers: Int32Array.from(requants, ({ multiplier }) => multiplier),
+    scoreShifts: Int8Array.from(requants, ({ shift }) => shift),
+    expTables: Uint8Array.from({ length: scales.length * 256 }, (_, index) =>
+      Math.round(127 * Math.exp(-(index & 255) * scales[index >> 8]!)),
+    ),
+  };
+}
 
 function attentionInteger(
   q: Matrix,

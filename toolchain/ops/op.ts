@@ -42,6 +42,34 @@ export interface Quantized<I> {
   readonly constants: Readonly<Record<number, Pick<Tensor, 'dtype' | 'shape' | 'data' | 'quant'>>>;
 }
 
+/** Rows that a block of a streamed operand begins with, and what the whole has. */
+export interface StreamBlock {
+  /** Index of the block's first row; 0 begins anew. */
+  readonly firstRow: number;
+  /** Rows of the whole operand: the block that ends with them writes the output. */
+  readonly tokens: number;
+}
+
+/**
+ * For an op that can take the operands it reads whole as blocks of rows, one after the other, so that
+ * they need never exist as a whole. Its meaning does not depend on the blocks.
+ */
+export interface Streaming<A, I> {
+  /** A block has a multiple of so many rows, but for the last. */
+  readonly blockRows: number;
+  /** int32 values that each row of the output carries from block to block. */
+  carryColumns(inputs: readonly Shape[], attrs: A): number;
+  /** Operands read whole are the block's rows. `carry`: int32, (rows of the output, carryColumns). */
+  evalBlock(
+    inputs: readonly Matrix[],
+    attrs: A,
+    integer: I,
+    carry: Matrix,
+    out: Matrix,
+    block: StreamBlock,
+  ): void;
+}
+
 export interface OpDef<A, I> {
   readonly doc: string;
   readonly operands: readonly Operand[];
@@ -70,6 +98,7 @@ export interface OpDef<A, I> {
     out: Matrix,
     context: EvalContext,
   ): void;
+  readonly streaming?: Streaming<A, I>;
   /** Multiply-accumulates of one output row. */
   macsPerRow(inputs: readonly Shape[], attrs: A, tokens: number): number;
   /** Kernel family in `kernels/kernels.json`; null for views and for ops without an integer form. */

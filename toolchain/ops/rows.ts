@@ -1,6 +1,6 @@
 /** Ops that choose, join or sum rows and columns. */
 import { dtypes } from '../ir/dtypes.ts';
-import type { Matrix } from '../ir/graph.ts';
+import { denseMatrix, type Matrix } from '../ir/graph.ts';
 import {
   clamp,
   divideRequant,
@@ -9,7 +9,7 @@ import {
   toRequant,
 } from '../quantize/fixed-point.ts';
 import type { NoAttrs } from './layer-norm.ts';
-import type { OpDef } from './op.ts';
+import type { OpDef, StreamBlock } from './op.ts';
 
 export interface SelectRowAttrs {
   readonly which: 'first' | 'last';
@@ -97,16 +97,37 @@ export const meanRows: OpDef<NoAttrs, MeanInteger> = {
       constants: {},
     };
   },
-  evalInteger: ([x], _attrs, { zeroPoint, mean, min, max }, out) => {
-    const { multiplier, shift } = divideRequant(mean, x!.rows);
-    for (let column = 0; column < out.columns; column++) {
-      const sum = columnSum(x!, column) - x!.rows * zeroPoint;
-      out.data[out.offset + column] = clamp(requantize(sum, multiplier, shift), min, max);
-    }
+  evalInteger: ([x], _attrs, integer, out) => {
+    const carry = denseMatrix(new Int32Array(out.columns), 1, out.columns);
+    meanBlock(x!, integer, carry, out, { firstRow: 0, tokens: x!.rows });
+  },
+  streaming: {
+    blockRows: 1,
+    carryColumns: ([x]) => x![1],
+    evalBlock: ([x], _attrs, integer, carry, out, block) =>
+      meanBlock(x!, integer, carry, out, block),
   },
   macsPerRow: () => 0,
   kernel: 'mean_rows',
 };
+
+function meanBlock(
+  x: Matrix,
+  { zeroPoint, mean, min, max }: MeanInteger,
+  carry: Matrix,
+  out: Matrix,
+  { firstRow, tokens }: StreamBlock,
+): void {
+  const { multiplier, shift } = divideRequant(mean, tokens);
+  for (let column = 0; column < out.columns; column++) {
+    const before = firstRow === 0 ? 0 : carry.data[carry.offset + column]!;
+    const sum = before + columnSum(x, column);
+    carry.data[carry.offset + column] = sum;
+    if (firstRow + x.rows < tokens) continue;
+    const mixed = requantize(sum - tokens * zeroPoint, multiplier, shift);
+    out.data[out.offset + column] = clamp(mixed, min, max);
+  }
+}
 
 function columnSum(x: Matrix, column: number): number {
   let sum = 0;

@@ -11,7 +11,7 @@
  *   └─┴─────────────┴────┴──────────────┴─┘
  */
 import { html, type Markup } from './markup.ts';
-import { bytes, grouped } from './numbers.ts';
+import { arenaLimit, bytes, grouped } from './numbers.ts';
 import type { Report, ReportBuffer } from './schema.ts';
 import { shorten } from './text.ts';
 
@@ -56,7 +56,7 @@ ${liveBars(report, scale, peak)}
 
 function scaleOf(report: Report): Scale {
   const { arena, calls } = report;
-  const limitBytes = limitOf(report);
+  const limitBytes = arenaLimit(report);
   const isNear = limitBytes <= 1.6 * arena.sizeBytes;
   const topBytes = 1.06 * (isNear ? Math.max(limitBytes, arena.sizeBytes) : arena.sizeBytes);
   const columnWidth = (WIDTH - LEFT - RIGHT) / Math.max(1, calls.length);
@@ -66,14 +66,6 @@ function scaleOf(report: Report): Scale {
     limitBytes,
     topBytes,
   };
-}
-
-/** What the arena may take of its region: all but what else lies there. */
-function limitOf({ arena, regions }: Report): number {
-  const region = regions.find(({ name }) => name === arena.region);
-  if (region === undefined) return arena.sizeBytes;
-  const others = (region.usedBytes ?? region.predictedBytes) - arena.sizeBytes;
-  return region.capacityBytes - others;
 }
 
 function peakCall({ calls }: Report): number {

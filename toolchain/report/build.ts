@@ -10,7 +10,8 @@ import { callCost, waitCycles } from '../schedule/cost.ts';
 import { type Kernel, kernelOfNode, loadKernels, packWeights } from '../schedule/kernels.ts';
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
-import type { Buffer, Call, Program } from '../schedule/program.ts';
+import { planText } from '../schedule/plan-text.ts';
+import { type Buffer, liveBytes, type Program } from '../schedule/program.ts';
 import type { MemoryRegion } from '../targets.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
 
@@ -19,7 +20,7 @@ export type Linked = Pick<Firmware, 'image' | 'stack'>;
 
 /** `firmware`: null where only sources or a library were made. */
 export function buildReport(compiled: Compiled, firmware: Linked | null): Report {
-  const { imported, program, target, planned } = compiled;
+  const { imported, program, target } = compiled;
   const { card } = imported;
   const layers = layersOf(compiled);
   const arenaRegion = compiled.placement[sectionNames.arena] ?? target.dataRegion;
@@ -50,7 +51,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
       verified: { status: target.verified.status, how: target.verified.how },
     },
     maxTokens: program.maxTokens,
-    plan: planned.plan,
+    plan: planOf(compiled),
     flash: flashOf(compiled, firmware, regions),
     sram: sramOf(compiled, firmware, regions),
     predicted: {
@@ -85,6 +86,26 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
             path: firmware.stack.path.map(({ name, bytes }) => ({ name, bytes })),
           },
     notes: [...compiled.notes],
+  };
+}
+
+function planOf({ goal, planned, program }: Compiled): Report['plan'] {
+  const { arenaBytes, lowerBoundBytes } = program;
+  return {
+    goal,
+    chosen: { ...planned.plan },
+    text: planText(planned.plan),
+    estimatedInstructions: planned.instructions,
+    arenaBytes,
+    lowerBoundBytes,
+    gapPercent: (100 * Math.max(0, arenaBytes - lowerBoundBytes)) / Math.max(1, lowerBoundBytes),
+    front: planned.front.map(({ plan, arenaBytes: bytes, instructions }) => ({
+      plan: { ...plan },
+      text: planText(plan),
+      arenaBytes: bytes,
+      instructions,
+      isChosen: bytes === planned.arenaBytes && instructions === planned.instructions,
+    })),
   };
 }
 
@@ -207,7 +228,8 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
   const kernels = loadKernels();
   let call = -1;
   return program.segments.flatMap((segment) =>
-    segment.calls.map(({ node, output }): ReportLayer => {
+    segment.calls.map((current): ReportLayer => {
+      const { node, output } = current;
       call += 1;
       const rows = rowsOf(segment.rows, maxTokens);
       if (node === null) {
@@ -226,7 +248,7 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
       const constants = constantBytes(graph, node, kernel);
       const { instructions, constantBytesRead } = callCost(
         graph,
-        node,
+        { ...current, node },
         kernel.name,
         segment,
         maxTokens,
@@ -296,7 +318,6 @@ function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {
 }
 
 function callsOf(program: Program): Report['calls'] {
-  const blocks = blocksOf(program);
   return program.segments
     .flatMap((segment, index) => segment.calls.map((call) => ({ call, index })))
     .map(({ call, index }, position) => ({
@@ -306,81 +327,28 @@ function callsOf(program: Program): Report['calls'] {
       inputs: call.inputs.flatMap((slot) => (slot === null ? [] : [slot.buffer])),
       output: call.output.buffer,
       scratch: call.scratch,
-      liveBytes: blocks
-        .filter(({ firstCall, lastCall }) => firstCall <= position && position <= lastCall)
-        .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      liveBytes: liveBytes(program, position),
     }));
 }
 
-/** One buffer of each place in the arena: those that overwrite each other count once. */
-function blocksOf({ buffers }: Program): readonly Buffer[] {
-  return Object.values(buffers).filter(({ sharesWith }) => sharesWith === null);
-}
-
-function buffersOf(program: Program): ReportBuffer[] {
-  const uses = usesOf(program);
-  const blockUsers = new Map<string, Buffer[]>();
-  const blockOf = ({ name, sharesWith }: Buffer): string => sharesWith ?? name;
-  for (const buffer of Object.values(program.buffers)) {
-    const users = blockUsers.get(blockOf(buffer)) ?? [];
-    blockUsers.set(blockOf(buffer), [...users, buffer]);
+function buffersOf({ buffers }: Program): ReportBuffer[] {
+  const groups = new Map<string, Buffer[]>();
+  const groupOf = ({ name, sharesWith }: Buffer): string => sharesWith ?? name;
+  for (const buffer of Object.values(buffers)) {
+    const members = groups.get(groupOf(buffer)) ?? [];
+    groups.set(groupOf(buffer), [...members, buffer]);
   }
-  const use = (buffer: Buffer): Use => uses.get(buffer.name) ?? buffer;
-  return Object.values(program.buffers).map((buffer) => {
-    const users = blockUsers
-      .get(blockOf(buffer))!
-      .toSorted((a, b) => use(a).firstCall - use(b).firstCall);
-    const before = users[users.indexOf(buffer) - 1];
+  return Object.values(buffers).map((buffer) => {
+    const members = groups.get(groupOf(buffer))!.toSorted((a, b) => a.firstCall - b.firstCall);
+    const before = members[members.indexOf(buffer) - 1];
     const { name, kind, dtype, rows, columns, offset, sizeBytes, firstCall, lastCall } = buffer;
     return {
       ...{ name, kind, dtype, rows, columns, offset, sizeBytes },
-      firstCall,
-      lastCall,
-      firstUse: use(buffer).firstCall,
-      lastUse: use(buffer).lastCall,
+      firstCall: Math.min(...members.map((member) => member.firstCall)),
+      lastCall: Math.max(...members.map((member) => member.lastCall)),
+      firstUse: firstCall,
+      lastUse: lastCall,
       inPlaceOf: before?.name ?? null,
     };
   });
-}
-
-type Use = Pick<Buffer, 'firstCall' | 'lastCall'>;
-
-/** From a buffer's first to its last use; a loop uses what holds more than a tile all through it. */
-function usesOf(program: Program): ReadonlyMap<string, Use> {
-  const { segments, buffers, maxTokens } = program;
-  const uses = new Map<string, Use>();
-  const use = (name: string, firstCall: number, lastCall: number): void => {
-    const known = uses.get(name);
-    uses.set(name, {
-      firstCall: Math.min(known?.firstCall ?? firstCall, firstCall),
-      lastCall: Math.max(known?.lastCall ?? lastCall, lastCall),
-    });
-  };
-  const end = segments.reduce((sum, { calls }) => sum + calls.length, 0) - 1;
-  for (const { name, kind, firstCall } of Object.values(buffers)) {
-    if (kind === 'input') use(name, firstCall, firstCall);
-    if (kind === 'output') use(name, end, end);
-  }
-  let first = 0;
-  for (const segment of segments) {
-    const loops = segment.tileRows < rowsOf(segment.rows, maxTokens);
-    for (const [index, call] of segment.calls.entries()) {
-      for (const name of buffersIn(call)) {
-        const { kind } = buffers[name]!;
-        if (loops && kind !== 'tile' && kind !== 'scratch') {
-          use(name, first, first + segment.calls.length - 1);
-        } else use(name, first + index, first + index);
-      }
-    }
-    first += segment.calls.length;
-  }
-  return uses;
-}
-
-function buffersIn({ inputs, output, scratch }: Call): readonly string[] {
-  return [
-    ...inputs.flatMap((slot) => (slot === null ? [] : [slot.buffer])),
-    output.buffer,
-    ...(scratch === null ? [] : [scratch]),
-  ];
 }

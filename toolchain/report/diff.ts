@@ -7,7 +7,7 @@ import { painter, printable, shorten, type TextOptions } from './text.ts';
 
 export interface Change {
   readonly name: string;
-  readonly unit: 'B' | 'MACs' | 'cycles';
+  readonly unit: 'B' | 'MACs' | 'instructions' | 'cycles';
   /** Null: only the other report has it. */
   readonly before: number | null;
   readonly after: number | null;
@@ -16,6 +16,8 @@ export interface Change {
 export interface ReportDiff {
   readonly before: string;
   readonly after: string;
+  /** Both plans in words; null where they are the same. */
+  readonly plan: { readonly before: string; readonly after: string } | null;
   /** Every total, changed or not. */
   readonly totals: readonly Change[];
   /** Layers whose cycles or weights changed. */
@@ -28,6 +30,10 @@ export function diffReports(before: Report, after: Report): ReportDiff {
   return {
     before: titleOf(before),
     after: titleOf(after),
+    plan:
+      before.plan.text === after.plan.text
+        ? null
+        : { before: before.plan.text, after: after.plan.text },
     totals: pair(totalsOf(before), totalsOf(after)),
     layers: pair(layersOf(before), layersOf(after)).filter(
       (change) => change.before !== change.after,
@@ -65,6 +71,7 @@ function totalsOf(report: Report): readonly Quantity[] {
     ['RAM: static', 'B', sram.staticBytes],
     ['RAM: stack', 'B', sram.stackBytes],
     ['compute', 'MACs', compute.macs],
+    ['compute (estimate)', 'instructions', compute.estimatedInstructions],
     ['compute (estimate)', 'cycles', compute.estimatedCycles],
   ];
   return rows.flatMap(([name, unit, value]) => (value === null ? [] : [{ name, unit, value }]));
@@ -103,6 +110,7 @@ export function renderDiffText(diff: ReportDiff, { color = false }: TextOptions 
   const lines = [
     `${paint('bold', 'Before')} ${printable(diff.before)}`,
     `${paint('bold', 'After')}  ${printable(diff.after)}`,
+    ...planLines(diff),
     '',
     ...rows(diff.totals),
   ];
@@ -112,6 +120,11 @@ export function renderDiffText(diff: ReportDiff, { color = false }: TextOptions 
     lines.push('', paint('red', `${printable(region)} does not fit any more`));
   }
   return `${lines.join('\n')}\n`;
+}
+
+function planLines({ plan }: ReportDiff): string[] {
+  if (plan === null) return [];
+  return ['', `Plan before: ${printable(plan.before)}`, `Plan after:  ${printable(plan.after)}`];
 }
 
 export function renderDiffMarkdown(diff: ReportDiff): string {
@@ -136,6 +149,9 @@ export function renderDiffMarkdown(diff: ReportDiff): string {
     `### ${escapeMarkdown(diff.after)}`,
     `compared with ${escapeMarkdown(diff.before)}`,
     ...diff.broken.map((region) => `**${escapeMarkdown(region)} does not fit any more**`),
+    ...(diff.plan === null
+      ? []
+      : [`Plan: ${escapeMarkdown(diff.plan.before)} → **${escapeMarkdown(diff.plan.after)}**`]),
     rows(diff.totals),
     ...layers,
   ]

@@ -6,6 +6,8 @@
  */
 import { createHash } from 'node:crypto';
 import { arenaPicture } from './arena-picture.ts';
+import { gapWords, goalWords, planFits } from './front.ts';
+import { frontPicture } from './front-picture.ts';
 import { html, jsonData, type Markup } from './markup.ts';
 import {
   bytes,
@@ -47,6 +49,7 @@ ${heading(report)}
 ${memory(report)}
 ${flash(report)}
 </div>
+${plans(report)}
 ${arena(report)}
 ${layers(report)}
 <div class="cards">
@@ -196,6 +199,24 @@ function arena(report: Report): Markup {
 </section>`;
 }
 
+function plans(report: Report): Markup {
+  const { plan, sram, compute } = report;
+  const image =
+    sram.peakBytes === null
+      ? ''
+      : ` The linked image takes ${bytes(sram.peakBytes)} of RAM: arena, static data and the bound of the stack.`;
+  const rows = plan.front.map((one) => {
+    const verdict = one.isChosen ? 'chosen' : planFits(report, one) ? '' : 'does not fit';
+    return html`<tr class="${one.isChosen ? 'chosen' : ''}"><td class="name">${one.text}</td><td class="n">${bytes(one.arenaBytes)}</td><td class="n">${short(one.instructions)}</td><td>${verdict}</td></tr>`;
+  });
+  return html`<section><h2>Plans: memory against work</h2>
+<p class="soft">${`Chosen: ${plan.text}, ${goalWords(report)}. Its arena is ${bytes(plan.arenaBytes)}, ${gapWords(report)}.${image}`}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Plans, scrollable">${frontPicture(report)}</div>
+<p class="soft">${`No plan is better than one of these both in arena and in instructions. Instructions are an estimate for ${grouped(report.maxTokens)} tokens: ${compute.estimatedFrom}.`}</p>
+<details><summary>${`All ${plan.front.length} plans`}</summary><div class="scroll" tabindex="0" role="region" aria-label="List of plans, scrollable"><table><thead><tr><th>Plan</th><th class="n">arena</th><th class="n">instructions</th><th></th></tr></thead><tbody>${rows}</tbody></table></div></details>
+</section>`;
+}
+
 function layers({ layers: rows, compute }: Report): Markup {
   const most = Math.max(1, ...rows.map(({ estimatedCycles }) => estimatedCycles));
   const sum = (pick: (layer: ReportLayer) => number): number =>
@@ -253,17 +274,15 @@ function modelCard({ model }: Report): Markup {
   ]);
 }
 
-function planCard({ plan, segments, maxTokens, arena: { region } }: Report): Markup {
+function planCard(report: Report): Markup {
+  const { plan, segments, maxTokens, arena: place } = report;
   const loops = segments.filter(({ tiles }) => tiles > 1).length;
   return card('Plan', [
-    [
-      'Attention heads',
-      plan.headGroups === 1 ? 'all at once' : `in ${plan.headGroups} groups, one after the other`,
-    ],
-    ['Rows a tile', grouped(plan.tileRows)],
+    ['Asked for', goalWords(report)],
+    ['Chosen', plan.text],
     ['Loops', `${loops} over tiles, ${segments.length - loops} that run once`],
     ['Tokens', `up to ${grouped(maxTokens)}; shorter texts take less time`],
-    ['Arena in', region],
+    ['Arena', `${bytes(plan.arenaBytes)} in ${place.region}, ${gapWords(report)}`],
   ]);
 }
 

@@ -1,4 +1,5 @@
 /** The report as GitHub-flavoured Markdown, for comments on pull requests. */
+import { gapWords, goalWords, planFits } from './front.ts';
 import {
   bytes,
   duration,
@@ -14,7 +15,7 @@ import {
 import type { Report } from './schema.ts';
 
 export function renderMarkdown(report: Report): string {
-  const { model, target, compute, plan, sram, arena } = report;
+  const { model, target, compute, plan, sram } = report;
   const link = report.stack === null ? 'predicted: nothing was linked' : 'measured from the image';
   return [
     `### ${escapeMarkdown(model.name)} on ${escapeMarkdown(target.title)}`,
@@ -43,10 +44,25 @@ export function renderMarkdown(report: Report): string {
       ],
     ),
     `**${short(compute.macs)} MACs** (${short(compute.macsUnoptimized)} as imported), about ` +
-      `${short(compute.estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} an inference (estimate). ` +
-      `Arena ${bytes(arena.sizeBytes)}, lower bound ${bytes(arena.lowerBoundBytes)}, fullest in ` +
-      `${escapeMarkdown(sram.peakAt)}. Plan: ${plan.headGroups} head group${plan.headGroups === 1 ? '' : 's'}, ` +
-      `tiles of ${plan.tileRows} rows.`,
+      `${short(compute.estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} an inference. An estimate: ` +
+      `${escapeMarkdown(compute.estimatedFrom)}.`,
+    `**Plan**, ${goalWords(report)}: ${escapeMarkdown(plan.text)}. Arena ${bytes(plan.arenaBytes)}, ` +
+      `${gapWords(report)}, fullest in ${escapeMarkdown(sram.peakAt)}` +
+      `${sram.peakBytes === null ? '' : `; RAM of the linked image ${bytes(sram.peakBytes)} (arena, static, bound of the stack)`}. ` +
+      `About ${short(plan.estimatedInstructions)} instructions.`,
+    details(
+      `${plan.front.length} plans of which none is better both in arena and in instructions`,
+      table(
+        ['Plan', 'Arena', 'Instructions', ''],
+        ['l', 'r', 'r', 'l'],
+        plan.front.map((one) => [
+          escapeMarkdown(one.text),
+          bytes(one.arenaBytes),
+          short(one.instructions),
+          one.isChosen ? '**chosen**' : planFits(report, one) ? '' : 'does not fit',
+        ]),
+      ),
+    ),
     details(
       `${report.layers.length} layers`,
       table(

@@ -68,6 +68,14 @@ export function regionState({
   return { usedBytes: used, isMeasured, fits, verdict };
 }
 
+/** What the arena may take of its region: all but what else lies there. */
+export function arenaLimit({ arena, regions }: Report): number {
+  const region = regions.find(({ name }) => name === arena.region);
+  if (region === undefined) return arena.sizeBytes;
+  const others = (region.usedBytes ?? region.predictedBytes) - arena.sizeBytes;
+  return region.capacityBytes - others;
+}
+
 export interface Part {
   readonly key: string;
   readonly title: string;

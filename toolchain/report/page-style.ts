@@ -117,6 +117,18 @@ svg text.over { fill: var(--bad); font-weight: 600; }
 .call:hover .column { fill: var(--band); }
 .call .live { fill: var(--scratch-line); opacity: .65; }
 .call .at-peak { fill: var(--warn); opacity: 1; }
+.front { min-width: 720px; }
+.front .grid { stroke: var(--line); stroke-width: 1; }
+.front .axes { fill: none; stroke: var(--soft); stroke-width: 1; }
+.front .steps { fill: none; stroke: var(--accent); stroke-width: 1.5; opacity: .55; }
+.front .beyond { fill: var(--bad); opacity: .07; }
+.plan circle { fill: var(--card); stroke: var(--accent); stroke-width: 2; }
+.plan.out circle { stroke: var(--bad); }
+.plan.chosen circle { fill: var(--accent); }
+.plan:hover circle, .plan:focus-visible circle { stroke-width: 4; }
+svg .chosen-text { fill: var(--accent); font-weight: 600; }
+tr.chosen td { color: var(--accent); font-weight: 600; }
+details summary { cursor: pointer; color: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 10px; padding: 0; list-style: none; font-size: .85rem; }
 .k-whole { background: var(--whole); border: 1px solid var(--whole-line); }
 .k-tile { background: var(--tile); border: 1px solid var(--tile-line); }

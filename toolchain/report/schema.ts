@@ -70,6 +70,18 @@ const callSchema = z.object({
   liveBytes: count,
 });
 
+/** As the scheduler takes it; its fields are the scheduler's own (toolchain/schedule/plan.ts). */
+const planSchema = z.looseObject({});
+
+const planOfFrontSchema = z.object({
+  plan: planSchema,
+  text: z.string(),
+  arenaBytes: count,
+  /** An estimate for `maxTokens` tokens. */
+  instructions: count,
+  isChosen: z.boolean(),
+});
+
 export const reportSchema = z.object({
   version: z.literal(1),
   tool: z.object({ name: z.string(), version: z.string() }),
@@ -97,7 +109,20 @@ export const reportSchema = z.object({
     verified: z.object({ status: z.string(), how: z.string() }),
   }),
   maxTokens: count,
-  plan: z.object({ headGroups: count, tileRows: count, recomputeInputs: z.boolean() }),
+  plan: z.object({
+    /** What was asked for: `fits`, `fastest` or `smallest`. */
+    goal: z.string(),
+    chosen: planSchema,
+    text: z.string(),
+    /** For `maxTokens` tokens, as the planner compared plans: before quantization. */
+    estimatedInstructions: count,
+    arenaBytes: count,
+    lowerBoundBytes: count,
+    /** How far the arena is above the lower bound. */
+    gapPercent: count,
+    /** Plans of which none is better both in memory and in work; the smallest arena first. */
+    front: list(planOfFrontSchema),
+  }),
   flash: z.object({
     capacityBytes: count,
     usedBytes: measured,
@@ -168,6 +193,7 @@ export const reportSchema = z.object({
 export type Report = Readonly<z.infer<typeof reportSchema>>;
 export type ReportLayer = Report['layers'][number];
 export type ReportBuffer = Report['buffers'][number];
+export type PlanOfFront = Report['plan']['front'][number];
 export type ReportRegion = Report['regions'][number];
 
 /** Reads back what `renderReport(report, 'json')` wrote. `where` names the file, for messages. */

@@ -1,4 +1,5 @@
 /** The report for a terminal of 80 columns. */
+import { gapWords, goalWords, planFits, someOfFront } from './front.ts';
 import {
   bytes,
   duration,
@@ -26,6 +27,7 @@ export function renderText(report: Report, { color = false }: TextOptions = {}):
     memory(report, paint),
     partList('Flash by part', flashParts(report), paint),
     [...partList('RAM by part', sramParts(report), paint), ...arena(report)],
+    plan(report, paint),
     compute(report, paint),
     layers(report, paint),
     stack(report, paint),
@@ -51,12 +53,11 @@ export function printable(text: string): string {
 }
 
 function heading(report: Report, paint: Paint): string[] {
-  const { model, target, plan, maxTokens } = report;
-  const groups = plan.headGroups === 1 ? 'all heads at once' : `${plan.headGroups} head groups`;
+  const { model, target, maxTokens } = report;
   return [
     `${paint('bold', printable(model.name))} on ${target.title}`,
     `${model.kind}, ${short(model.parameters)} parameters; ${target.chip}, ${target.core}, ${megahertz(target.clockHz)}`,
-    `at most ${maxTokens} tokens; ${groups}, tiles of ${plan.tileRows} rows`,
+    `at most ${maxTokens} tokens`,
   ];
 }
 
@@ -91,14 +92,35 @@ function partList(title: string, parts: readonly Part[], paint: Paint): string[]
   ];
 }
 
-function arena({ arena, sram }: Report): string[] {
-  const gap =
-    arena.gapBytes === 0
-      ? 'which no placement undercuts'
-      : `${bytes(arena.gapBytes)} above the lower bound`;
+function arena({ sram }: Report): string[] {
+  return [`  Most of the arena is in use in ${shorten(printable(sram.peakAt), 44)}.`];
+}
+
+const FRONT_LINES = 9;
+
+function plan(report: Report, paint: Paint): string[] {
+  const { text, arenaBytes, front } = report.plan;
+  const { peakBytes } = report.sram;
+  const some = someOfFront(report, FRONT_LINES);
+  const which = some.length < front.length ? `${some.length} of ${front.length}` : front.length;
   return [
-    `  The arena is ${bytes(arena.sizeBytes)}, ${gap}.`,
-    `  Most of it is in use in ${shorten(printable(sram.peakAt), 50)}.`,
+    `${paint('bold', 'Plan')}, ${goalWords(report)}`,
+    ...wrap(printable(text), COLUMNS - 2),
+    `  The arena is ${bytes(arenaBytes)}, ${gapWords(report)}${peakBytes === null ? '.' : ';'}`,
+    ...(peakBytes === null
+      ? []
+      : [`  with static data and the bound of the stack, the image takes ${bytes(peakBytes)}.`]),
+    `  Plans of which none is better both in arena and in instructions (${which}):`,
+    ...some.map((one) => {
+      const numbers = `${bytes(one.arenaBytes).padStart(12)} ${short(one.instructions).padStart(8)}`;
+      const words = shorten(printable(one.text), planFits(report, one) ? 53 : 38);
+      const line = `  ${one.isChosen ? '▸' : ' '} ${numbers}  ${words}`;
+      return one.isChosen
+        ? paint('cyan', line)
+        : planFits(report, one)
+          ? line
+          : paint('dim', `${line}, does not fit`);
+    }),
   ];
 }
 
@@ -108,7 +130,8 @@ function compute(report: Report, paint: Paint): string[] {
   return [
     `${paint('bold', 'Compute')}, one inference over ${report.maxTokens} tokens`,
     `  ${short(macs)} multiply-accumulates; ${short(macsUnoptimized)} as imported (${saved.toFixed(0)} % saved)`,
-    `  about ${short(estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} at ${megahertz(report.target.clockHz)} (an estimate)`,
+    `  about ${short(estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} at ${megahertz(report.target.clockHz)}: an estimate from`,
+    ...wrap(printable(report.compute.estimatedFrom), COLUMNS - 2),
   ];
 }
 

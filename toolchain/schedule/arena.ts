@@ -8,6 +8,16 @@ export interface Block {
   readonly sizeBytes: number;
   readonly first: number;
   readonly last: number;
+  /**
+   * Where parts of it come into use later: all its parts, from the lowest on; their bytes add up to
+   * `sizeBytes`. All parts are in use until `last`.
+   */
+  readonly parts?: readonly BlockPart[];
+}
+
+export interface BlockPart {
+  readonly sizeBytes: number;
+  readonly first: number;
 }
 
 export interface ArenaPlan {
@@ -30,13 +40,14 @@ export function planArena(blocks: readonly Block[], lowest: readonly number[] = 
     (a: Block, b: Block): number => a.first - b.first || b.sizeBytes - a.sizeBytes,
   ];
   const others = [...blocks.keys()].filter((index) => !lowest.includes(index));
+  const items = itemsOf(blocks);
   const candidates = orders.map((order) => {
     const sorted = others.toSorted((a, b) => order(blocks[a]!, blocks[b]!) || a - b);
-    return placeInOrder(blocks, [...lowest, ...sorted]);
+    return placeInOrder(items, [...lowest, ...sorted], Number.POSITIVE_INFINITY)!;
   });
   const lowerBoundBytes = largestLiveSum(blocks);
   const best = candidates.reduce((a, b) => (b.sizeBytes < a.sizeBytes ? b : a));
-  const improved = improve(blocks, best, lowest.length, lowerBoundBytes);
+  const improved = improve(items, best, lowest.length, lowerBoundBytes);
   return { offsets: improved.offsets, sizeBytes: improved.sizeBytes, lowerBoundBytes };
 }
 
@@ -49,7 +60,7 @@ interface Placed {
 
 /** Exchanges two blocks of the order, again and again, as long as that makes nothing worse. */
 function improve(
-  blocks: readonly Block[],
+  items: readonly Item[],
   start: Placed,
   fixed: number,
   lowerBoundBytes: number,
@@ -60,15 +71,14 @@ function improve(
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0; // Numerical Recipes
     return Math.floor((state / 2 ** 32) * bound);
   };
-  const movable = blocks.length - fixed;
+  const movable = items.length - fixed;
   for (let step = 0; step < exchangeSteps && movable > 1; step++) {
     if (best.sizeBytes <= lowerBoundBytes) break;
     const order = [...best.order];
     const a = fixed + next(movable);
     const b = fixed + next(movable);
     [order[a], order[b]] = [order[b]!, order[a]!];
-    const placed = placeInOrder(blocks, order);
-    if (placed.sizeBytes <= best.sizeBytes) best = placed;
+    best = placeInOrder(items, order, best.sizeBytes) ?? best;
   }
   return best;
 }
@@ -76,38 +86,105 @@ function improve(
 /** Enough for the property test's programs to come within 5 % of the bound. */
 const exchangeSteps = 400;
 
-function placeInOrder(blocks: readonly Block[], order: readonly number[]): Placed {
-  const offsets = new Array<number>(blocks.length).fill(0);
-  const placed: number[] = [];
-  let sizeBytes = 0;
-  for (const index of order) {
-    const block = blocks[index]!;
-    const busy = placed
-      .filter((other) => overlapInTime(block, blocks[other]!))
-      .sort((a, b) => offsets[a]! - offsets[b]!);
-    let offset = 0;
-    for (const other of busy) {
-      if (offset + block.sizeBytes <= offsets[other]!) break;
-      offset = Math.max(offset, align(offsets[other]! + blocks[other]!.sizeBytes));
-    }
-    offsets[index] = offset;
-    placed.push(index);
-    sizeBytes = Math.max(sizeBytes, offset + block.sizeBytes);
-  }
-  return { order, offsets, sizeBytes: align(sizeBytes) };
+/** A block as the search needs it. */
+interface Item {
+  readonly spans: readonly Span[];
+  readonly sizeBytes: number;
+  /** Blocks that are in use with it, at some time. */
+  readonly neighbours: readonly number[];
 }
 
-function overlapInTime(a: Block, b: Block): boolean {
+/** Bytes `begin` to `end` of a block, in use from call `first` to call `last`. */
+interface Span {
+  readonly begin: number;
+  readonly end: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+function itemsOf(blocks: readonly Block[]): readonly Item[] {
+  return blocks.map((block, index) => ({
+    spans: spansOf(block),
+    sizeBytes: block.sizeBytes,
+    neighbours: [...blocks.keys()].filter(
+      (other) => other !== index && overlapInTime(block, blocks[other]!),
+    ),
+  }));
+}
+
+function spansOf({ sizeBytes, first, last, parts }: Block): readonly Span[] {
+  let begin = 0;
+  return (parts ?? [{ sizeBytes, first }]).map((part) => {
+    const span = { begin, end: begin + part.sizeBytes, first: part.first, last };
+    begin = span.end;
+    return span;
+  });
+}
+
+function overlapInTime(
+  a: Pick<Block, 'first' | 'last'>,
+  b: Pick<Block, 'first' | 'last'>,
+): boolean {
   return a.first <= b.last && b.first <= a.last;
 }
 
-function largestLiveSum(blocks: readonly Block[]): number {
-  let largest = 0;
-  for (const { first } of blocks) {
-    let sum = 0;
-    for (const block of blocks) {
-      if (block.first <= first && first <= block.last) sum += align(block.sizeBytes);
+/** Null as soon as more than `limit` bytes are needed. */
+function placeInOrder(
+  items: readonly Item[],
+  order: readonly number[],
+  limit: number,
+): Placed | null {
+  const offsets = new Array<number>(items.length).fill(notPlaced);
+  let sizeBytes = 0;
+  for (const index of order) {
+    const offset = lowestFree(items, offsets, items[index]!);
+    offsets[index] = offset;
+    sizeBytes = Math.max(sizeBytes, align(offset + items[index]!.sizeBytes));
+    if (sizeBytes > limit) return null;
+  }
+  return { order, offsets, sizeBytes };
+}
+
+const notPlaced = -1;
+
+/** Moves up, past whatever is in the way, until nothing is. */
+function lowestFree(items: readonly Item[], offsets: readonly number[], item: Item): number {
+  let offset = 0;
+  for (let isFree = false; !isFree; ) {
+    isFree = true;
+    for (const neighbour of item.neighbours) {
+      const base = offsets[neighbour]!;
+      if (base === notPlaced) continue;
+      for (const span of item.spans) {
+        for (const other of items[neighbour]!.spans) {
+          if (span.begin + offset >= base + other.end) continue;
+          if (base + other.begin >= span.end + offset) continue;
+          if (!overlapInTime(span, other)) continue;
+          offset = align(base + other.end - span.begin);
+          isFree = false;
+        }
+      }
     }
+  }
+  return offset;
+}
+
+/**
+ * At the beginning of a span's life the sum may reach a new height. A whole block takes a multiple of
+ * the alignment; another may lie in what is left of one that is not in use as a whole.
+ */
+function largestLiveSum(blocks: readonly Block[]): number {
+  const spans = blocks.flatMap((block) => spansOf(block).map((span) => ({ ...span, block })));
+  let largest = 0;
+  for (const { first: call } of spans) {
+    const liveBytes = new Map<Block, number>();
+    for (const { begin, end, first, last, block } of spans) {
+      if (first > call || call > last) continue;
+      liveBytes.set(block, (liveBytes.get(block) ?? 0) + end - begin);
+    }
+    let sum = 0;
+    for (const [{ sizeBytes }, bytes] of liveBytes)
+      sum += bytes === sizeBytes ? align(bytes) : bytes;
     largest = Math.max(largest, sum);
   }
   return largest;

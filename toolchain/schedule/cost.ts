@@ -11,7 +11,7 @@ import { type Graph, type Node, rowsOf, type Stage, tensorOf } from '../ir/graph
 import { opOf } from '../ops/index.ts';
 import type { Target } from '../targets.ts';
 import { type KernelTable, kernelOfNode } from './kernels.ts';
-import type { Program, ProgramSegment } from './program.ts';
+import type { Call, Program, ProgramSegment } from './program.ts';
 
 export interface CallCost {
   readonly instructions: number;
@@ -26,32 +26,41 @@ export interface CallConstants {
   readonly bytesPerRow: number;
 }
 
-/** Of all tiles of a call of `kernel`, in an inference over `tokens` tokens. */
+/** Of all runs of a call, computed by `kernel`, in an inference over `tokens` tokens. */
 export function callCost(
   graph: Graph<Stage>,
-  node: Node,
+  call: NodeCall,
   kernel: string,
   segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
   constants: CallConstants,
   { core }: Pick<Target, 'core'>,
 ): CallCost {
-  const cost = core.cost.kernels[kernel];
-  const rowsAtOnce = cost?.rowsAtOnce ?? 1;
-  const { calls, rows, blocks } = tilesOf(segment, tokens, rowsAtOnce);
-  const constantBytesRead = constants.weightBytes * blocks + constants.bytesPerRow * rows;
+  const inputs = tensorOf(graph, call.node.inputs[0]!).shape[1];
+  const cost = core.cost.kernels[kernel]?.find(
+    ({ mostInputs }) => mostInputs === null || inputs <= mostInputs,
+  );
+  const trips = tripsOf(call, segment, tokens, cost?.taken ?? [1]);
+  const passCount = trips.passes.reduce((sum, times) => sum + times, 0);
+  const constantBytesRead = constants.weightBytes * passCount + constants.bytesPerRow * trips.rows;
   if (cost === undefined) return { instructions: 0, constantBytesRead };
-  const { elements, macs, scores, lookups } = workPerRow(graph, node, tokens);
-  // A row without a neighbour costs as much as a whole block.
-  const paidRows = blocks * rowsAtOnce;
-  const perRow =
-    cost.row +
-    cost.element * elements +
-    cost.mac * macs +
-    cost.score * scores +
-    cost.table * lookups;
-  return { instructions: Math.round(cost.call * calls + perRow * paidRows), constantBytesRead };
+  const { elements, macs, scores, lookups } = workPerRow(graph, call.node, tokens);
+  const { shape } = tensorOf(graph, call.node.output);
+  const instructions = cost.passes.reduce(
+    (sum, { row, element, mac, score, table }, index) =>
+      sum +
+      (trips.passes[index] ?? 0) *
+        (index + 1) *
+        (row * trips.runs + element * elements + mac * macs + score * scores + table * lookups),
+    (cost.call + cost.column * shape[1]) * trips.calls,
+  );
+  return { instructions: Math.round(instructions), constantBytesRead };
 }
+
+/** A call that is not a copy. */
+export type NodeCall = Pick<Call, 'output' | 'carry' | 'inner' | 'onlyFirst'> & {
+  readonly node: Node;
+};
 
 /** Instructions of an inference over `tokens` tokens, on the target's core. */
 export function programInstructions(
@@ -62,10 +71,12 @@ export function programInstructions(
 ): number {
   let sum = 0;
   for (const segment of segments) {
-    for (const { node } of segment.calls) {
+    for (const call of segment.calls) {
+      const { node } = call;
       if (node === null) continue;
       const { name } = kernelOfNode(kernels, graph, node, target.core.features);
-      sum += callCost(graph, node, name, segment, tokens, noConstants, target).instructions;
+      const nodeCall = { ...call, node };
+      sum += callCost(graph, nodeCall, name, segment, tokens, noConstants, target).instructions;
     }
   }
   return sum;
@@ -79,19 +90,63 @@ export function waitCycles(bytesRead: number, region: string, target: Target): n
   return (bytesRead / 4) * Math.max(0, cyclesPerWord - 1);
 }
 
-function tilesOf(
-  { rows: dim, tileRows }: Pick<ProgramSegment, 'rows' | 'tileRows'>,
+interface Trips {
+  readonly calls: number;
+  /** Of the output, over all calls; a stream's rows count once. */
+  readonly rows: number;
+  /** Passes over the weights, by the number of rows they take: of one row, of two, and so on. */
+  readonly passes: readonly number[];
+  /** Calls that one row of the output takes. */
+  readonly runs: number;
+}
+
+function tripsOf(
+  { output, carry, inner, onlyFirst }: NodeCall,
+  segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
-  rowsAtOnce: number,
-): { readonly calls: number; readonly rows: number; readonly blocks: number } {
-  const rows = rowsOf(dim, tokens);
+  taken: readonly number[],
+): Trips {
+  const tiles = tilesOf(rowsOf(segment.rows, tokens), segment.tileRows, taken);
+  const once = tilesOf(1, 1, taken);
+  if (onlyFirst) return once;
+  if (inner !== null) {
+    const blocks = tilesOf(tokens, inner.tileRows, taken);
+    const runs = blocks.calls;
+    if (output.rows === 'outer') return { ...tiles, calls: tiles.calls * runs, runs };
+    const times = (count: number): number => count * tiles.calls;
+    return {
+      ...{ calls: times(blocks.calls), rows: times(blocks.rows) },
+      passes: blocks.passes.map(times),
+      runs: 1,
+    };
+  }
+  const takesTiles = carry !== null && output.rows === 'first';
+  return takesTiles ? { ...once, calls: tiles.calls, runs: tiles.calls } : tiles;
+}
+
+function tilesOf(rows: number, tileRows: number, taken: readonly number[]): Trips {
   const whole = Math.floor(rows / tileRows);
   const rest = rows % tileRows;
+  const ofTile = passesOf(tileRows, taken);
+  const ofRest = passesOf(rest, taken);
   return {
     calls: whole + (rest > 0 ? 1 : 0),
     rows,
-    blocks: whole * Math.ceil(tileRows / rowsAtOnce) + Math.ceil(rest / rowsAtOnce),
+    passes: ofTile.map((times, index) => whole * times + ofRest[index]!),
+    runs: 1,
   };
+}
+
+/** How many passes of one row, of two, and so on a call over `rows` rows makes. */
+function passesOf(rows: number, taken: readonly number[]): readonly number[] {
+  const most = Math.max(...taken);
+  const passes = new Array<number>(most).fill(0);
+  for (let left = rows; left > 0; ) {
+    const next = taken[left - 1] ?? most;
+    passes[next - 1]! += 1;
+    left -= next;
+  }
+  return passes;
 }
 
 interface Work {

@@ -1,25 +1,36 @@
 /**
- * Chooses how a model runs on a board, before quantization: head groups, rows a tile, and whether
- * embedded tokens are kept.
+ * Chooses how a model runs on a board, before quantization: the form of every attention, rows a tile,
+ * and whether embedded tokens are kept.
  *
- * Every combination is scheduled, so plans are compared by the bytes that are really placed and by the
- * measured cost of the kernels that are really called. The front holds the plans of which none is
- * better in both.
+ * Every candidate is scheduled, so plans are compared by the bytes that are really placed and by the
+ * measured cost of the kernels that are really called. First all layers have the same form; then
+ * each layer gets the fastest form that needs no more than the whole. The front holds the plans of
+ * which none is better in both.
  */
 import { type Lm2mcuError, userError } from '../errors.ts';
-import type { Graph, Tensor } from '../ir/graph.ts';
+import { type Graph, type Tensor, tensorOf } from '../ir/graph.ts';
+import {
+  type AttentionForm,
+  type AttentionNode,
+  attentionForms,
+  canAbsorb,
+} from '../passes/attention-forms.ts';
 import { fuseTable } from '../passes/fuse-table.ts';
-import { splitHeads } from '../passes/split-heads.ts';
 import { integerDtype } from '../quantize/quantize.ts';
-import type { Program } from './program.ts';
+import { liveBytes, type Program } from './program.ts';
 import { type ScratchBytes, schedule } from './schedule.ts';
 
 export interface Plan {
-  /** Attention heads are cut into this many groups, one after the other. */
-  readonly headGroups: number;
   readonly tileRows: number;
   /** Embedded tokens are made again wherever they are read, and not kept. */
   readonly recomputeInputs: boolean;
+  /** By attention, in the order in which they run. */
+  readonly layers: readonly LayerForm[];
+}
+
+export interface LayerForm extends AttentionForm {
+  /** The attention's name. */
+  readonly layer: string;
 }
 
 /**
@@ -53,17 +64,21 @@ export interface Planned extends PricedPlan {
 }
 
 export function choosePlan(request: PlanRequest): Planned {
-  const priced = candidates(request.graph).map((plan) => {
-    const program = sketch(request, plan);
-    return { plan, arenaBytes: program.arenaBytes, instructions: request.instructions(program) };
-  });
-  const front = paretoFront(priced);
+  const pricer = new Pricer(request);
+  const uniform = paretoFront(uniformPlans(request.graph).map((plan) => pricer.price(plan)));
+  const front = paretoFront([...uniform, ...uniform.flatMap((one) => mixedPlans(one, pricer))]);
   const chosen = chooseFrom(front, request);
-  if (chosen.arenaBytes > request.availableBytes) {
-    throw doesNotFit(request, chosen, sketch(request, chosen.plan));
-  }
+  if (chosen.arenaBytes > request.availableBytes) throw doesNotFit(request, chosen, front, pricer);
   return { ...chosen, front };
 }
+
+/** The graph with each attention in the form that the plan gives it. */
+export function realizeForms(graph: Graph<'float'>, { layers }: Plan): Graph<'float'> {
+  const forms = new Map(layers.map((form) => [form.layer, form]));
+  return attentionForms(graph, ({ name }) => forms.get(name) ?? plainForm);
+}
+
+const plainForm: AttentionForm = { storedGroups: 1, absorbedHeads: 0 };
 
 function chooseFrom(
   front: readonly PricedPlan[],
@@ -96,47 +111,131 @@ function paretoFront(plans: readonly PricedPlan[]): readonly PricedPlan[] {
   return front;
 }
 
-const tileRowChoices = [32, 24, 16, 12, 8, 6, 4, 3, 2, 1] as const;
+const tileRowChoices = [64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1] as const;
 
-function candidates(graph: Graph<'float'>): readonly Plan[] {
-  const heads = graph.nodes.flatMap((node) => (node.op === 'attention' ? [node.attrs.heads] : []));
-  const largest = Math.max(1, ...heads);
-  const groupings = Array.from({ length: largest }, (_, index) => index + 1).filter((groups) =>
-    heads.every((count) => count % groups === 0),
-  );
-  return groupings.flatMap((headGroups) =>
+/** Plans that give all layers with many query rows the same form. */
+function uniformPlans(graph: Graph<'float'>): readonly Plan[] {
+  const choices = attentionsOf(graph).map((node) => ({ node, forms: formsOf(graph, node) }));
+  const most = Math.max(1, ...choices.map(({ forms }) => forms.length));
+  return Array.from({ length: most }, (_, index) =>
+    choices.map(({ node, forms }) => ({
+      layer: node.name,
+      ...forms[Math.min(index, forms.length - 1)]!,
+    })),
+  ).flatMap((layers) =>
     tileRowChoices.flatMap((tileRows) =>
-      [false, true].map((recomputeInputs) => ({ headGroups, tileRows, recomputeInputs })),
+      [false, true].map((recomputeInputs) => ({ tileRows, recomputeInputs, layers })),
     ),
   );
 }
 
-/** The program a plan would give: the same shapes and types, without any numbers. */
-function sketch({ graph, maxTokens, scratchBytes }: PlanRequest, plan: Plan): Program {
-  const split = splitHeads(graph, () => plan.headGroups);
-  const tensors: Record<string, Tensor> = {};
-  for (const [name, tensor] of Object.entries(split.tensors)) {
-    tensors[name] = { ...tensor, dtype: integerDtype(split, tensor) };
+/** Plans in which each layer has the fastest form within the same memory as the `uniform` plan. */
+function mixedPlans({ plan, arenaBytes }: PricedPlan, pricer: Pricer): readonly PricedPlan[] {
+  const nodes = attentionsOf(pricer.graph);
+  if (nodes.filter((node) => isOverTokens(pricer.graph, node)).length < 2) return [];
+  let best = pricer.price(plan);
+  for (const [index, node] of nodes.entries()) {
+    for (const form of formsOf(pricer.graph, node)) {
+      const layers = best.plan.layers.with(index, { layer: node.name, ...form });
+      const priced = pricer.price({ ...plan, layers });
+      if (priced.arenaBytes <= arenaBytes && priced.instructions < best.instructions) {
+        best = priced;
+      }
+    }
   }
-  const fused = fuseTable({ ...split, tensors });
-  const { tileRows, recomputeInputs } = plan;
-  return schedule(fused, { maxTokens, tileRows, recomputeInputs, scratchBytes });
+  return [best];
+}
+
+function attentionsOf(graph: Graph<'float'>): readonly AttentionNode[] {
+  return graph.nodes.filter((node): node is AttentionNode => node.op === 'attention');
+}
+
+function isOverTokens(graph: Graph<'float'>, node: AttentionNode): boolean {
+  return tensorOf(graph, node.output).shape[0] === 'tokens';
+}
+
+/** A single query row is absorbed wherever it can be: that costs least of all. */
+function formsOf(graph: Graph<'float'>, node: AttentionNode): readonly AttentionForm[] {
+  const { heads } = node.attrs;
+  const absorbs = canAbsorb(graph, node);
+  if (!isOverTokens(graph, node)) {
+    return absorbs ? [{ storedGroups: 0, absorbedHeads: heads }] : [plainForm];
+  }
+  const counts = Array.from({ length: (absorbs ? heads : 0) + 1 }, (_, index) => index);
+  return counts.flatMap((absorbedHeads) => {
+    const stored = heads - absorbedHeads;
+    if (stored === 0) return [{ storedGroups: 0, absorbedHeads }];
+    const groups = Array.from({ length: stored }, (_, index) => index + 1);
+    return groups
+      .filter((storedGroups) => stored % storedGroups === 0)
+      .map((storedGroups) => ({ storedGroups, absorbedHeads }));
+  });
+}
+
+/** Schedules plans; what several plans share is made once. */
+class Pricer {
+  readonly graph: Graph<'float'>;
+  private readonly request: PlanRequest;
+  private readonly graphs = new Map<string, Graph<'float'>>();
+  private readonly prices = new Map<string, PricedPlan>();
+
+  constructor(request: PlanRequest) {
+    this.request = request;
+    this.graph = request.graph;
+  }
+
+  price(plan: Plan): PricedPlan {
+    const key = JSON.stringify(plan);
+    const known = this.prices.get(key);
+    if (known !== undefined) return known;
+    const program = this.program(plan);
+    const instructions = this.request.instructions(program);
+    const priced = { plan, arenaBytes: program.arenaBytes, instructions };
+    this.prices.set(key, priced);
+    return priced;
+  }
+
+  /** The program a plan would give: the same shapes and types, without any numbers. */
+  program(plan: Plan, maxTokens = this.request.maxTokens): Program {
+    const { tileRows, recomputeInputs } = plan;
+    const { scratchBytes } = this.request;
+    return schedule(this.shaped(plan), { maxTokens, tileRows, recomputeInputs, scratchBytes });
+  }
+
+  /** The graph in the plan's forms, with the integer types it will have. */
+  private shaped(plan: Plan): Graph<'float'> {
+    const key = JSON.stringify(plan.layers);
+    const known = this.graphs.get(key);
+    if (known !== undefined) return known;
+    const realized = realizeForms(this.graph, plan);
+    const tensors: Record<string, Tensor> = {};
+    for (const [name, tensor] of Object.entries(realized.tensors)) {
+      tensors[name] = { ...tensor, dtype: integerDtype(realized, tensor) };
+    }
+    const shaped = fuseTable({ ...realized, tensors });
+    this.graphs.set(key, shaped);
+    return shaped;
+  }
 }
 
 function doesNotFit(
-  request: PlanRequest,
-  { arenaBytes, plan }: PricedPlan,
-  program: Program,
+  { availableBytes, maxTokens, regionName, goal }: PlanRequest,
+  { arenaBytes, plan, instructions }: PricedPlan,
+  front: readonly PricedPlan[],
+  pricer: Pricer,
 ): Lm2mcuError {
-  const { availableBytes, maxTokens, regionName, goal } = request;
-  const which = goal === 'fastest' ? 'fastest' : 'smallest';
-  const fewer = goal === 'fastest' ? null : mostTokens(request, plan);
-  const flag = goal === 'fastest' ? '--plan fits' : `--max-tokens ${fewer}`;
-  const tryFlag = goal !== 'fastest' && fewer === null ? 'Use' : `Try ${flag}, or`;
+  const isFastest = goal === 'fastest';
+  const fastest = front.at(-1)!.instructions;
+  const which = isFastest
+    ? 'the fastest plan'
+    : `the smallest plan, which takes ${(instructions / fastest).toFixed(1)} times the instructions of the fastest`;
+  const fewer = isFastest ? null : mostTokens(pricer, plan, maxTokens, availableBytes);
+  const flag = isFastest ? '--plan fits' : `--max-tokens ${fewer}`;
+  const tryFlag = !isFastest && fewer === null ? 'Use' : `Try ${flag}, or`;
   return userError({
     code: 'does-not-fit',
-    message: `${maxTokens} tokens need ${arenaBytes.toLocaleString('en-US')} bytes of activation memory, with the ${which} plan`,
-    where: `region ${regionName}; the peak is in ${peakOf(program)}`,
+    message: `${maxTokens} tokens need ${arenaBytes.toLocaleString('en-US')} bytes of activation memory, with ${which}`,
+    where: `region ${regionName}; the peak is in ${peakOf(pricer.program(plan))}`,
     neededBytes: arenaBytes,
     availableBytes: Math.max(0, availableBytes),
     hint: `${tryFlag} a --target with more SRAM.`,
@@ -145,30 +244,22 @@ function doesNotFit(
 
 /** The layer during which most bytes are in use. */
 export function peakOf(program: Program): string {
-  const blocks = Object.values(program.buffers).filter(({ sharesWith }) => sharesWith === null);
-  let call = 0;
-  let worst = { bytes: -1, name: '' };
-  for (const segment of program.segments) {
-    for (const { node } of segment.calls) {
-      const bytes = blocks
-        .filter(({ firstCall, lastCall }) => firstCall <= call && call <= lastCall)
-        .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-      if (bytes > worst.bytes) worst = { bytes, name: node?.name ?? segment.name };
-      call += 1;
-    }
-  }
-  return worst.name;
+  const calls = program.segments.flatMap(({ calls: list, name }) =>
+    list.map(({ node }) => node?.name ?? name),
+  );
+  const bytes = calls.map((_, call) => liveBytes(program, call));
+  return calls[bytes.indexOf(Math.max(...bytes))] ?? '';
 }
 
 /** The most tokens, in steps of 8, for which the plan fits; null if it never does. */
-function mostTokens(request: PlanRequest, plan: Plan): number | null {
-  for (
-    let maxTokens = Math.floor((request.maxTokens - 1) / 8) * 8;
-    maxTokens >= 8;
-    maxTokens -= 8
-  ) {
-    const { arenaBytes } = sketch({ ...request, maxTokens }, plan);
-    if (arenaBytes <= request.availableBytes) return maxTokens;
+function mostTokens(
+  pricer: Pricer,
+  plan: Plan,
+  maxTokens: number,
+  availableBytes: number,
+): number | null {
+  for (let fewer = Math.floor((maxTokens - 1) / 8) * 8; fewer >= 8; fewer -= 8) {
+    if (pricer.program(plan, fewer).arenaBytes <= availableBytes) return fewer;
   }
   return null;
 }

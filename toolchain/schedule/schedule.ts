@@ -21,9 +21,25 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
-import { type Block, planArena } from './arena.ts';
-import type { Buffer, BufferKind, Call, Program, ProgramSegment, Slot } from './program.ts';
-import { canRecompute, cutSegments, type Segment } from './segments.ts';
+import { type Block, type BlockPart, planArena } from './arena.ts';
+import type {
+  Buffer,
+  BufferKind,
+  Call,
+  InnerLoop,
+  Program,
+  ProgramSegment,
+  Slot,
+  SlotRows,
+} from './program.ts';
+import {
+  canRecompute,
+  cutSegments,
+  isConsumed,
+  nodesOf,
+  type Segment,
+  type Step,
+} from './segments.ts';
 
 export type ScratchBytes = (graph: Graph<Stage>, node: Node) => number;
 
@@ -66,6 +82,16 @@ interface OpenBuffer {
   overwrittenBy: { readonly name: string; readonly offsetBytes: number } | null;
 }
 
+/** Where a call stands. */
+interface Place {
+  readonly segment: number;
+  /** Of the segment's tile. */
+  readonly tileRows: number;
+  readonly inner: InnerLoop | null;
+  /** What the calls of the inner loop make, a block at a time. */
+  readonly madeInside: readonly string[];
+}
+
 /** The state of one `schedule` call. */
 class Layout {
   private readonly graph: Graph<Stage>;
@@ -82,7 +108,7 @@ class Layout {
     this.segments = segments;
     this.producers = producersOf(graph);
     for (const [index, segment] of segments.entries()) {
-      for (const node of segment.nodes) this.segmentOf.set(node.output, index);
+      for (const node of nodesOf(segment)) this.segmentOf.set(node.output, index);
     }
     for (const name of graph.inputs) {
       const tensor = tensorOf(graph, name);
@@ -92,113 +118,203 @@ class Layout {
     }
   }
 
-  segment(segment: Segment, index: number): ProgramSegment {
-    const tileRows = Math.min(rowsOf(segment.rows, this.options.maxTokens), this.options.tileRows);
+  segment({ rows, steps }: Segment, index: number): ProgramSegment {
+    const allRows = rowsOf(rows, this.options.maxTokens);
+    const tileRows = Math.min(allRows, this.options.tileRows);
     const firstCall = this.nextCall;
-    const calls: Call[] = [];
-    for (const node of segment.nodes) calls.push(...this.callsFor(node, index, tileRows));
-    const lastCall = this.nextCall - 1;
+    const place: Place = { segment: index, tileRows, inner: null, madeInside: [] };
+    const calls = steps.flatMap((step, number) =>
+      step.kind === 'node' ? this.callsFor(step.node, place) : this.stream(step, place, number),
+    );
     // A loop comes back to its first call: what holds more than a tile is in use all through it.
-    if (tileRows < rowsOf(segment.rows, this.options.maxTokens)) {
-      for (const name of new Set(calls.flatMap(slotBuffers))) {
-        const buffer = this.root(name);
-        if (buffer.kind === 'tile' || buffer.kind === 'scratch') continue;
-        buffer.firstCall = Math.min(buffer.firstCall, firstCall);
-        buffer.lastCall = Math.max(buffer.lastCall, lastCall);
-      }
+    if (tileRows < allRows) {
+      const isOfTile = (kind: BufferKind): boolean => kind === 'tile' || kind === 'scratch';
+      const names = calls.flatMap(slotBuffers);
+      this.useThroughout(
+        names.filter((name) => !isOfTile(this.buffers.get(name)!.kind)),
+        firstCall,
+      );
     }
-    return { name: segment.nodes.at(-1)!.name, rows: segment.rows, tileRows, calls };
+    return { name: calls.findLast(({ node }) => node !== null)!.node!.name, rows, tileRows, calls };
   }
 
-  private callsFor(node: Node, segment: number, tileRows: number): Call[] {
-    if (node.op === 'concat') return this.joinColumns(node, segment);
-    const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index, segment));
-    const output = this.outputSlot(node, segment, tileRows);
-    const scratchBytes = this.options.scratchBytes(this.graph, node);
-    const scratch = scratchBytes > 0 ? `scratch:${node.output}` : null;
-    if (scratch !== null) {
-      this.buffers.set(scratch, {
-        kind: 'scratch',
-        dtype: 'uint8',
-        rows: 1,
-        columns: scratchBytes,
-        sizeBytes: scratchBytes,
-        firstCall: this.nextCall,
-        lastCall: this.nextCall,
-        tensors: [],
-        overwrittenBy: null,
-      });
-    }
-    const call = { node: node as Node<'legal'>, inputs, output, scratch };
-    this.touch(call);
-    return [call];
-  }
-
-  /** Parts made in this segment write into the joined tile themselves; earlier ones are copied. */
-  private joinColumns(node: Node, segment: number): Call[] {
-    const calls: Call[] = [];
-    let firstColumn = 0;
-    for (const name of node.inputs) {
-      const { columns } = this.columnsOf(name);
-      if (!this.writesIntoJoin(name, segment)) {
-        const call: Call = {
-          node: null,
-          inputs: [this.slotOf(name, 'tile', segment)],
-          output: { buffer: node.output, rows: 'tile', firstColumn, columns },
-          scratch: null,
-        };
-        this.touch(call);
-        calls.push(call);
-      }
-      firstColumn += columns;
-    }
+  /** The loop that makes blocks of what `node` reads whole; they and scratch are its own. */
+  private stream(
+    { makers, node }: Step & { readonly kind: 'stream' },
+    place: Place,
+    index: number,
+  ): Call[] {
+    const inner = { index, tileRows: opOf(node.op).streaming!.blockRows };
+    const madeInside = makers.map(({ output }) => output);
+    const inside: Place = { ...place, inner, madeInside };
+    const firstCall = this.nextCall;
+    const calls = [...makers, node].flatMap((each) => this.callsFor(each, inside));
+    const own = madeInside.map((name) => this.placeOf(name, inside).buffer);
+    this.useThroughout(
+      calls
+        .flatMap(slotBuffers)
+        .filter((name) => !own.includes(name) && this.buffers.get(name)!.kind !== 'scratch'),
+      firstCall,
+    );
     return calls;
   }
 
-  private writesIntoJoin(name: string, segment: number): boolean {
-    return this.segmentOf.get(name) === segment && this.joinOf(name) !== null;
+  /** The buffers are in use from `firstCall` to the last call so far. */
+  private useThroughout(names: readonly string[], firstCall: number): void {
+    for (const name of names) {
+      const buffer = this.buffers.get(name)!;
+      buffer.firstCall = Math.min(buffer.firstCall, firstCall);
+      buffer.lastCall = Math.max(buffer.lastCall, this.nextCall - 1);
+    }
   }
 
-  private joinOf(name: string): Node | null {
+  private callsFor(node: Node, place: Place): Call[] {
+    if (node.op === 'concat') return []; // its parts write into it themselves
+    const onlyFirst = this.runsOnce(node, place);
+    if (node.op === 'selectRow') return [this.keepRow(node, place, onlyFirst)];
+    const copies = this.beginJoin(node, place);
+    const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index, place));
+    const carry = this.openCarry(node, place);
+    const output = this.outputSlot(node, place);
+    const scratch = this.openScratch(node);
+    const { inner } = place;
+    const call = {
+      node: node as Node<'legal'>,
+      ...{ inputs, output, scratch, carry, inner, onlyFirst },
+    };
+    this.touch(call);
+    return [...copies, call];
+  }
+
+  /** In a loop over tokens, all that makes one row but what takes every tile. */
+  private runsOnce(node: Node, { segment }: Place): boolean {
+    const isOneRow = tensorOf(this.graph, node.output).shape[0] === 1;
+    const takesTiles = opOf(node.op).streaming !== undefined;
+    return isOneRow && this.segments[segment]!.rows === 'tokens' && !takesTiles;
+  }
+
+  /** Copies the first row of a tensor of which only tiles exist. */
+  private keepRow(node: Node, place: Place, onlyFirst: boolean): Call {
+    const source = node.inputs[0]!;
+    const from: Slot = {
+      ...this.placeOf(source, place),
+      rows: 'first',
+      ...this.columnsOf(source),
+    };
+    const output = this.outputSlot(node, place);
+    const call: Call = { ...copy(from, output), onlyFirst };
+    this.touch(call);
+    return call;
+  }
+
+  private openScratch(node: Node): string | null {
+    const bytes = this.options.scratchBytes(this.graph, node);
+    if (bytes === 0) return null;
+    const name = `scratch:${node.output}`;
+    this.open(name, 'scratch', { dtype: 'uint8', shape: [1, bytes] }, 1, this.nextCall);
+    return name;
+  }
+
+  /** Begun anew in every tile, unless the tiles of the segment are the stream. */
+  private openCarry(node: Node, { tileRows }: Place): string | null {
+    const { streaming } = opOf(node.op);
+    if (streaming === undefined) return null;
+    const shapes = node.inputs.map((input) => tensorOf(this.graph, input).shape);
+    const columns = streaming.carryColumns(shapes, node.attrs);
+    const isOneRow = tensorOf(this.graph, node.output).shape[0] === 1;
+    const name = `carry:${node.output}`;
+    const [kind, rows] = isOneRow ? (['whole', 1] as const) : (['tile', tileRows] as const);
+    this.open(name, kind, { dtype: 'int32', shape: [rows, columns] }, rows, this.nextCall);
+    return name;
+  }
+
+  /** Before the first part is written into its join, those of earlier segments are copied there. */
+  private beginJoin(node: Node, place: Place): Call[] {
+    const { buffer } = this.placeOf(node.output, place);
+    if (this.joinOf(node.output, place.segment) === null || this.buffers.has(buffer)) return [];
+    this.openFor(node, buffer, place);
+    return nodesOf(this.segments[place.segment]!)
+      .filter(({ op, output }) => op === 'concat' && this.placeOf(output, place).buffer === buffer)
+      .flatMap((join) => this.copiesInto(join, place));
+  }
+
+  private copiesInto(join: Node, place: Place): Call[] {
+    const rows = this.rowsOfSlot(join.output, 'row', place);
+    const whole = this.placeOf(join.output, place);
+    let firstColumn = whole.firstColumn;
+    const calls: Call[] = [];
+    for (const name of join.inputs) {
+      const { columns } = this.columnsOf(name);
+      if (this.segmentOf.get(name) !== place.segment) {
+        const from = this.slotOf(name, 'row', place);
+        calls.push(copy(from, { buffer: whole.buffer, rows, firstColumn, columns }));
+      }
+      firstColumn += columns;
+    }
+    for (const call of calls) this.touch(call);
+    return calls;
+  }
+
+  /** The join that a tensor is a part of, if both are made in the segment. */
+  private joinOf(name: string, segment: number): Node | null {
     const indexes = readersOf(this.graph).get(name) ?? [];
-    if (indexes.length !== 1) return null;
+    if (indexes.length !== 1 || this.segmentOf.get(name) !== segment) return null;
     const reader = this.graph.nodes[indexes[0]!]!;
-    return reader.op === 'concat' ? reader : null;
+    return reader.op === 'concat' && this.segmentOf.get(reader.output) === segment ? reader : null;
+  }
+
+  /** A tensor and the joins that it lies in, inside out. */
+  private withJoins(name: string, segment: number): readonly string[] {
+    const join = this.joinOf(name, segment);
+    return join === null ? [name] : [name, ...this.withJoins(join.output, segment)];
   }
 
   private columnsOf(name: string): { readonly columns: number } {
     return { columns: tensorOf(this.graph, name).shape[1] };
   }
 
-  private inputSlot(node: Node, name: string, index: number, segment: number): Slot | null {
+  private inputSlot(node: Node, name: string, index: number, place: Place): Slot | null {
     const { reads } = operandOf(node.op, index);
-    if (reads === 'constant' || reads === 'scalar') return null;
-    return this.slotOf(name, reads === 'all' ? 'all' : 'tile', segment);
+    return reads === 'row' || reads === 'all' ? this.slotOf(name, reads, place) : null;
   }
 
-  private slotOf(name: string, rows: 'tile' | 'all', segment: number): Slot {
+  private slotOf(name: string, reads: 'row' | 'all', place: Place): Slot {
     const source = this.producers.get(name);
-    if (source?.op === 'selectRow') {
-      return { ...this.slotOf(source.inputs[0]!, 'all', segment), rows: source.attrs.which };
+    if (source?.op === 'selectRow' && !this.isConsumed(source.inputs[0]!)) {
+      return { ...this.slotOf(source.inputs[0]!, 'all', place), rows: source.attrs.which };
     }
-    return { ...this.placeOf(name, segment), rows, ...this.columnsOf(name) };
+    const rows = this.rowsOfSlot(name, reads, place);
+    return { ...this.placeOf(name, place), rows, ...this.columnsOf(name) };
   }
 
-  /** Which columns of which buffer hold a tensor, as a segment sees it. */
-  private placeOf(name: string, segment: number): { buffer: string; firstColumn: number } {
-    if (this.isRecomputed(name)) return { buffer: `${name}~${segment}`, firstColumn: 0 };
-    const join = this.joinOf(name);
-    if (join === null) return { buffer: name, firstColumn: 0 };
-    const joinSegment = this.segmentOf.get(join.output);
-    const isEarly = (part: string): boolean => this.segmentOf.get(part) !== joinSegment;
-    const parts = join.inputs.filter((part) => isEarly(part) === isEarly(name));
-    const before = isEarly(name) ? parts : join.inputs;
-    let firstColumn = 0;
-    for (const part of before) {
-      if (part === name) break;
-      firstColumn += this.columnsOf(part).columns;
+  private rowsOfSlot(name: string, reads: 'row' | 'all', { inner, madeInside }: Place): SlotRows {
+    if (tensorOf(this.graph, name).shape[0] === 1) return 'first';
+    if (madeInside.includes(name)) return 'tile';
+    if (reads === 'all') return this.isConsumed(name) ? 'tile' : 'all';
+    const isInput = tensorOf(this.graph, name).role === 'input';
+    return inner === null || isInput ? 'tile' : 'outer';
+  }
+
+  private isConsumed(name: string): boolean {
+    return isConsumed(this.graph, name, this.options.tileRows);
+  }
+
+  /** Which columns of which buffer hold a tensor, as a call sees it. */
+  private placeOf(
+    name: string,
+    place: Pick<Place, 'segment' | 'inner' | 'madeInside'>,
+  ): Pick<Slot, 'buffer' | 'firstColumn'> {
+    const { segment, inner, madeInside } = place;
+    if (madeInside.includes(name)) {
+      return { buffer: `${name}~${segment}.${inner!.index}`, firstColumn: 0 };
     }
-    return { buffer: isEarly(name) ? earlyParts(join) : join.output, firstColumn };
+    if (this.isRecomputed(name)) return { buffer: `${name}~${segment}`, firstColumn: 0 };
+    const join = this.joinOf(name, this.segmentOf.get(name) ?? segment);
+    if (join === null) return { buffer: name, firstColumn: 0 };
+    const whole = this.placeOf(join.output, place);
+    const before = join.inputs.slice(0, join.inputs.indexOf(name));
+    const columns = before.reduce((sum, part) => sum + this.columnsOf(part).columns, 0);
+    return { ...whole, firstColumn: whole.firstColumn + columns };
   }
 
   private isRecomputed(name: string): boolean {
@@ -206,47 +322,69 @@ class Layout {
     return this.options.recomputeInputs && source !== undefined && canRecompute(this.graph, source);
   }
 
-  private outputSlot(node: Node, segment: number, tileRows: number): Slot {
-    const place = this.placeOf(node.output, segment);
-    if (!this.buffers.has(place.buffer)) this.openFor(node, place.buffer, segment, tileRows);
-    const buffer = this.buffers.get(place.buffer)!;
-    const join = this.joinOf(node.output);
-    const held = join === null ? [node.output] : [node.output, join.output];
-    for (const name of held) if (!buffer.tensors.includes(name)) buffer.tensors.push(name);
-    return { ...place, rows: 'tile', ...this.columnsOf(node.output) };
+  private outputSlot(node: Node, place: Place): Slot {
+    const { buffer: name, firstColumn } = this.placeOf(node.output, place);
+    if (!this.buffers.has(name)) this.openFor(node, name, place);
+    const buffer = this.buffers.get(name)!;
+    for (const one of this.withJoins(node.output, place.segment))
+      if (!buffer.tensors.includes(one)) buffer.tensors.push(one);
+    const rows = this.rowsOfSlot(node.output, 'row', place);
+    return { buffer: name, firstColumn, rows, ...this.columnsOf(node.output) };
   }
 
   /** Opens the buffer that a node made in this segment writes into. */
-  private openFor(node: Node, buffer: string, segment: number, tileRows: number): void {
-    const join = this.joinOf(node.output);
-    const isEarlyPart = join !== null && buffer === earlyParts(join);
-    const tensor = tensorOf(this.graph, join !== null && !isEarlyPart ? join.output : node.output);
+  private openFor(node: Node, buffer: string, place: Place): void {
+    const { segment, tileRows, inner, madeInside } = place;
+    const joins = this.withJoins(node.output, segment);
+    const tensor = tensorOf(this.graph, joins.at(-1)!);
     const isOutput = this.graph.outputs.includes(tensor.name);
+    if (madeInside.includes(node.output)) {
+      this.open(buffer, 'tile', tensor, inner!.tileRows, this.nextCall);
+      return;
+    }
     const staysInside =
       !isOutput && this.readingSegments(tensor.name).every((one) => one === segment);
-    if (staysInside || this.isRecomputed(node.output)) {
+    const isOfTile = staysInside && tensor.shape[0] === this.segments[segment]!.rows;
+    if (isOfTile || this.isConsumed(tensor.name) || this.isRecomputed(node.output)) {
+      const overwritten = joins.length === 1 ? this.overwrittenTile(node, segment) : null;
       this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
+      if (overwritten !== null) this.overwrite(overwritten, buffer);
       return;
     }
     const rows = rowsOf(tensor.shape[0], this.options.maxTokens);
     const kind = isOutput ? 'output' : 'whole';
-    if (isEarlyPart) {
-      const columns = join.inputs
-        .filter((part) => this.segmentOf.get(part) !== this.segmentOf.get(join.output))
-        .reduce((sum, part) => sum + this.columnsOf(part).columns, 0);
-      const shape = [tensor.shape[0], columns] as const;
-      this.open(buffer, kind, { ...tensor, shape }, rows, this.nextCall);
-      return;
-    }
     const overwritten = this.overwrittenBy(tensor, segment, node);
     this.open(buffer, kind, tensor, rows, this.nextCall);
-    if (overwritten === null) return;
-    const result = this.buffers.get(buffer)!;
-    overwritten.overwrittenBy = {
-      name: buffer,
-      offsetBytes: result.sizeBytes - overwritten.sizeBytes,
-    };
-    result.firstCall = Math.min(result.firstCall, overwritten.firstCall);
+    if (overwritten !== null) this.overwrite(overwritten, buffer);
+  }
+
+  /** Puts a dying buffer at the end of the result's bytes. */
+  private overwrite(dying: OpenBuffer, name: string): void {
+    const result = this.buffers.get(name)!;
+    dying.overwrittenBy = { name, offsetBytes: result.sizeBytes - dying.sizeBytes };
+  }
+
+  /** The tile of an operand that nothing reads after `node`, which may write its rows over it. */
+  private overwrittenTile(node: Node, segment: number): OpenBuffer | null {
+    if (opOf(node.op).overwritesRows !== true) return null;
+    const { dtype, shape } = tensorOf(this.graph, node.output);
+    const nodes = nodesOf(this.segments[segment]!);
+    const position = nodes.indexOf(node);
+    for (const [index, name] of node.inputs.entries()) {
+      if (operandOf(node.op, index).reads !== 'row') continue;
+      const buffer = [...this.buffers.values()].findLast(
+        ({ kind, tensors, overwrittenBy }) =>
+          kind === 'tile' && overwrittenBy === null && tensors.length === 1 && tensors[0] === name,
+      );
+      if (buffer?.dtype !== dtype || buffer.columns !== shape[1]) continue;
+      const diesHere = this.realReaders(name).every(
+        ({ reader, reads }) =>
+          this.segmentOf.get(reader.output) !== segment ||
+          (reads === 'row' && nodes.indexOf(reader) <= position),
+      );
+      if (diesHere) return buffer;
+    }
+    return null;
   }
 
   /**
@@ -255,8 +393,9 @@ class Layout {
    */
   private overwrittenBy(tensor: Tensor, segment: number, node: Node): OpenBuffer | null {
     if (tensor.shape[0] !== 'tokens') return null;
-    const { nodes } = this.segments[segment]!;
+    const nodes = nodesOf(this.segments[segment]!);
     const position = nodes.indexOf(node);
+    const joins = new Set(this.withJoins(node.output, segment).slice(1));
     let widest: OpenBuffer | null = null;
     for (const buffer of this.buffers.values()) {
       if (buffer.kind !== 'whole' || buffer.overwrittenBy !== null) continue;
@@ -271,6 +410,7 @@ class Layout {
           reads === 'row' &&
           this.segmentOf.get(reader.output) === segment &&
           (nodes.indexOf(reader) < position ||
+            joins.has(reader.output) || // copied into the join before any part is written
             (reader === node && isSameWidth && opOf(node.op).overwritesRows === true)),
       );
       if (readers.length > 0 && readBeforeItsRowsAreWritten) widest = buffer;
@@ -282,7 +422,7 @@ class Layout {
   private realReaders(name: string): { reader: Node; reads: string }[] {
     return (readersOf(this.graph).get(name) ?? []).flatMap((index) => {
       const reader = this.graph.nodes[index]!;
-      if (reader.op === 'selectRow') {
+      if (reader.op === 'selectRow' && !this.isConsumed(name)) {
         return this.realReaders(reader.output).map((one) => ({ ...one, reads: 'all' }));
       }
       const operand = reader.inputs.indexOf(name);
@@ -297,7 +437,7 @@ class Layout {
   private open(
     name: string,
     kind: BufferKind,
-    tensor: Tensor,
+    tensor: Pick<Tensor, 'dtype' | 'shape'>,
     rows: number,
     firstCall: number,
   ): void {
@@ -318,86 +458,88 @@ class Layout {
 
   private touch(call: Call): void {
     for (const name of slotBuffers(call)) {
-      const buffer = this.root(name);
+      const buffer = this.buffers.get(name)!;
       buffer.firstCall = Math.min(buffer.firstCall, this.nextCall);
       buffer.lastCall = Math.max(buffer.lastCall, this.nextCall);
     }
     this.nextCall += 1;
   }
 
-  /** The buffer whose bytes `name` uses. */
-  private root(name: string): OpenBuffer {
-    const buffer = this.buffers.get(name)!;
-    return buffer.overwrittenBy === null ? buffer : this.root(buffer.overwrittenBy.name);
-  }
-
   place(): Pick<Program, 'buffers' | 'arenaBytes' | 'textOffset' | 'lowerBoundBytes'> {
     const last = this.nextCall - 1;
+    for (const buffer of this.buffers.values()) {
+      if (buffer.kind === 'input') buffer.firstCall = 0;
+      if (buffer.kind === 'output') buffer.lastCall = last;
+    }
     const roots = [...this.buffers].filter(([, { overwrittenBy }]) => overwrittenBy === null);
-    const blocks = roots.map(
-      ([name, buffer]): Block => ({
-        sizeBytes: buffer.sizeBytes,
-        first: buffer.kind === 'input' ? 0 : buffer.firstCall,
-        last: this.holdsOutput(name) ? last : buffer.lastCall,
-      }),
-    );
+    const blocks = roots.map(([name]) => this.blockOf(name));
     const { offsets, arenaBytes, textOffset, lowerBoundBytes } = this.bestPlaces(roots, blocks);
-    const places = new Map(
-      roots.map(([name], index) => [name, { block: blocks[index]!, offset: offsets[index]! }]),
-    );
+    const offsetOf = new Map(roots.map(([name], index) => [name, offsets[index]!]));
     const buffers: Record<string, Buffer> = {};
     for (const [name, buffer] of this.buffers) {
-      let root = name;
-      let offsetBytes = 0;
-      for (let next = buffer.overwrittenBy; next !== null; ) {
-        root = next.name;
-        offsetBytes += next.offsetBytes;
-        next = this.buffers.get(root)!.overwrittenBy;
-      }
-      const { block, offset } = places.get(root)!;
-      const { kind, dtype, rows, columns, sizeBytes } = buffer;
+      const { root, offsetBytes } = this.rootOf(name);
+      const { kind, dtype, rows, columns, sizeBytes, firstCall, lastCall } = buffer;
       buffers[name] = {
-        name,
-        kind,
-        dtype,
-        rows,
-        columns,
-        sizeBytes,
-        offset: offset + offsetBytes,
-        firstCall: block.first,
-        lastCall: block.last,
+        ...{ name, kind, dtype, rows, columns, sizeBytes },
+        offset: offsetOf.get(root)! + offsetBytes,
+        ...{ firstCall, lastCall },
         sharesWith: root === name ? null : root,
       };
     }
     return { buffers, arenaBytes, textOffset, lowerBoundBytes };
   }
 
+  /** The buffer at the end of whose bytes `name` lies in the end, and how far behind its begin. */
+  private rootOf(name: string): { readonly root: string; readonly offsetBytes: number } {
+    const { overwrittenBy } = this.buffers.get(name)!;
+    if (overwrittenBy === null) return { root: name, offsetBytes: 0 };
+    const { root, offsetBytes } = this.rootOf(overwrittenBy.name);
+    return { root, offsetBytes: offsetBytes + overwrittenBy.offsetBytes };
+  }
+
+  /** The bytes of a buffer and of those that it overwrites, of which the first were last in use. */
+  private blockOf(root: string): Block {
+    const members = [...this.buffers.keys()]
+      .map((name) => ({ ...this.rootOf(name), buffer: this.buffers.get(name)! }))
+      .filter((member) => member.root === root)
+      .sort((a, b) => a.offsetBytes - b.offsetBytes || b.buffer.firstCall - a.buffer.firstCall);
+    const { sizeBytes } = this.buffers.get(root)!;
+    const parts: BlockPart[] = members.map(({ offsetBytes, buffer }, index) => ({
+      sizeBytes: (members[index + 1]?.offsetBytes ?? sizeBytes) - offsetBytes,
+      first: buffer.firstCall,
+    }));
+    const calls = members.map(({ buffer }) => buffer);
+    return {
+      sizeBytes,
+      first: Math.min(...calls.map(({ firstCall }) => firstCall)),
+      last: Math.max(...calls.map(({ lastCall }) => lastCall)),
+      parts: parts.filter((part) => part.sizeBytes > 0),
+    };
+  }
+
   /** Text lies behind the inputs; putting those lowest makes room for it, or costs a little. */
   private bestPlaces(roots: readonly [string, OpenBuffer][], blocks: readonly Block[]) {
     const inputs = [...roots.keys()].filter((index) => roots[index]![1].kind === 'input');
-    const [plan, inputsLowest] = [[], inputs].map((lowest) => {
+    const place = (lowest: readonly number[]) => {
       const { offsets, sizeBytes, lowerBoundBytes } = planArena(blocks, lowest);
       const inputEnds = inputs.map((index) => offsets[index]! + blocks[index]!.sizeBytes);
       const textOffset = Math.ceil(Math.max(0, ...inputEnds) / 4) * 4;
       const withText = textOffset + textBytesPerToken * this.options.maxTokens;
       return { offsets, arenaBytes: Math.max(sizeBytes, withText), textOffset, lowerBoundBytes };
-    });
-    return inputsLowest!.arenaBytes < plan!.arenaBytes ? inputsLowest! : plan!;
-  }
-
-  private holdsOutput(name: string): boolean {
-    return [...this.buffers].some(
-      ([other, { kind }]) => kind === 'output' && this.root(other) === this.buffers.get(name),
-    );
+    };
+    const inputsLowest = place(inputs);
+    if (inputsLowest.arenaBytes <= inputsLowest.lowerBoundBytes) return inputsLowest;
+    const anywhere = place([]);
+    return inputsLowest.arenaBytes < anywhere.arenaBytes ? inputsLowest : anywhere;
   }
 }
 
-/** The buffer of the parts of a join that earlier segments make, side by side. */
-function earlyParts(join: Node): string {
-  return `${join.output}~parts`;
+function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {
+  const slots = [...inputs, output].map((slot) => slot?.buffer ?? null);
+  return [...slots, scratch, carry].filter((name) => name !== null);
 }
 
-function slotBuffers(call: Call): string[] {
-  const slots = [...call.inputs, call.output].filter((slot) => slot !== null);
-  return [...slots.map((slot) => slot.buffer), ...(call.scratch === null ? [] : [call.scratch])];
+function copy(from: Slot, output: Slot): Call {
+  const nothing = { node: null, scratch: null, carry: null, inner: null, onlyFirst: false };
+  return { ...nothing, inputs: [from], output };
 }

@@ -21,11 +21,6 @@ enum { LM_MOST_KEYS_IN_ROWS = 512 };
   "smmlar " a ", " a ", " multiplier ", r12\n\t"       \
   "asr " a ", " a ", " shift "\n\t"
 
-/* The assembly knows the offsets in the blocks. It saves registers there, for no compiler counts what
- * assembly pushes. */
-#define LM_SAVE_REGISTERS(offset) "add r12, r0, #" offset "\n\tstm r12, {r4-r11, lr}\n\t"
-#define LM_RETURN(offset) "add r0, lr, #" offset "\n\tldm r0, {r4-r11, pc}"
-
 typedef struct {
   int32_t multiplier;          /* 0 */
   int32_t shift;               /* 4: right, less one */

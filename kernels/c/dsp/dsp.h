@@ -63,6 +63,11 @@ static inline int32_t lm_saturate8(int32_t x) {
   return result;
 }
 
+/* Functions in assembly get all they need in a block of memory and know its offsets. They save registers there, for
+ * no compiler counts what assembly pushes. */
+#define LM_SAVE_REGISTERS(offset) "add r12, r0, #" offset "\n\tstm r12, {r4-r11, lr}\n\t"
+#define LM_RETURN(offset) "add r0, lr, #" offset "\n\tldm r0, {r4-r11, pc}"
+
 /* A quantized multiplier with its shift split in two; multiplier >= 0. */
 typedef struct {
   int32_t multiplier;
@@ -93,6 +98,20 @@ static inline int32_t lm_requantize_split(int32_t accumulator, lm_split_requant 
         : "r"(accumulator), "r"(requant.multiplier), "r"(requant.left), "r"(requant.right)
         : "cc");
   return high;
+}
+
+/* lm_requantize of x, clamped to int16, from 2x: `shift` to the right, less one, and half = 1 << shift,
+ * from which the sign takes 1. */
+static inline int32_t lm_scale_s16(int32_t doubled, int32_t multiplier, int32_t shift,
+                                   int32_t half) {
+  int32_t result;
+  __asm("add %0, %4, %1, asr #31\n\t"
+        "smmlar %0, %1, %2, %0\n\t"
+        "asr %0, %0, %3\n\t"
+        "ssat %0, #16, %0, asr #1"
+        : "=&r"(result)
+        : "r"(doubled), "r"(multiplier), "r"(shift), "r"(half));
+  return result;
 }
 
 /* x + y, clamped to int8 and to int16. */

@@ -7,11 +7,12 @@
 #include "../kernels.h"
 #include "mve.h"
 #include "products.h"
+#include "turned.h"
 
 enum {
   ROWS = 3,
   KEYS = 64,    /* between two requantizations: a multiple of 16 */
-  COLUMNS = 16, /* of values that are turned at a time */
+  COLUMNS = LM_TURNED_COLUMNS,
 };
 
 /* Three query rows of one head, a key or value matrix of it, and the weights of the rows. */
@@ -153,44 +154,6 @@ static void clear(uint8_t *bytes, int32_t count) {
       : "q0", "lr", "memory");
 }
 
-/* turned (quads, 16, 4) = v: quads of tokens, at most 16 columns; 14 instructions for 64 values. Rows
- * of a quad lie `next` apart. */
-static void turn_quads(lm_rows v, int32_t next, int32_t columns, int32_t quads, void *turned) {
-  const int8_t *a = v.data, *b = a + v.stride, *c = b + next, *d = c + next;
-  __asm volatile(
-      "vctp.8 %[columns]\n\t"
-      "wls lr, %[n], 1f\n"
-      "2:\n\t"
-      "vpstttt\n\t"
-      "vldrbt.u8 q0, [%[a]]\n\t"
-      "vldrbt.u8 q1, [%[b]]\n\t"
-      "vldrbt.u8 q2, [%[c]]\n\t"
-      "vldrbt.u8 q3, [%[d]]\n\t"
-      "vst40.8 {q0, q1, q2, q3}, [%[to]]\n\t"
-      "add %[a], %[step]\n\t"
-      "vst41.8 {q0, q1, q2, q3}, [%[to]]\n\t"
-      "add %[b], %[step]\n\t"
-      "vst42.8 {q0, q1, q2, q3}, [%[to]]\n\t"
-      "add %[c], %[step]\n\t"
-      "vst43.8 {q0, q1, q2, q3}, [%[to]]!\n\t"
-      "add %[d], %[step]\n\t"
-      "le lr, 2b\n"
-      "1:"
-      : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [to] "+r"(turned)
-      : [columns] "r"(columns), [n] "r"(quads), [step] "r"(4 * v.stride)
-      : "q0", "q1", "q2", "q3", "lr", "memory");
-}
-
-/* The same of fewer than 32 tokens. What stands for those behind the last weighs nothing. */
-LM_NOINLINE static void turn_rest(lm_rows v, int32_t tokens, int32_t columns, int32_t *turned) {
-  const int32_t whole = tokens & ~3;
-  turn_quads(v, v.stride, columns, whole >> 2, turned);
-  if (whole == tokens) return;
-  const bool two = tokens - whole >= 2;
-  const lm_rows rest = {v.data + whole * v.stride, two ? v.stride : 0};
-  turn_quads(rest, tokens - whole == 3 ? v.stride : 0, columns, 1, turned + whole * 4);
-}
-
 /* Byte offsets of 16 tokens of a column of `turned`, less a pair of columns. */
 static const int32_t tokens_before[4] = {-8, 56, 120, 184};
 
@@ -236,9 +199,9 @@ static void mix_columns(const row_block *block, lm_rows v, int32_t columns, cons
     const lm_rows weights = {(const int8_t *)block->scores + key, block->stride};
     const int32_t tokens = block->keys - key;
     if (tokens >= LM_GROUP) {
-      turn_quads(values, v.stride, columns, LM_GROUP / 4, turned);
+      lm_turn_quads(values, v.stride, columns, LM_GROUP / 4, LM_TURNED_STEP, turned);
     } else {
-      turn_rest(values, tokens, columns, turned);
+      lm_turn_rest(values, tokens, columns, LM_TURNED_STEP, turned);
     }
     if (key == 0) {
       set_values(weights, block->rows, turned, pairs, sums);

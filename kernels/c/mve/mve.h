@@ -83,7 +83,7 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
         [zero_point] "r"(zero_point)                                                          \
       : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "lr", "memory")
 
-/* y[i] = clamp(requantize(sums[i]) + zero_point), one multiplier for all: 12 instructions for four. */
+/* y[i] = clamp(requantize(start + sums[i])), one multiplier for all: 12 instructions for four. */
 #define LM_FINISH_UNIFORM(STORE)                                                              \
   __asm volatile(                                                                             \
       "vdup.32 q1, %[right]\n\t"                                                              \
@@ -92,9 +92,9 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
       "wlstp.32 lr, %[n], 1f\n"                                                               \
       "2:\n\t"                                                                                \
       "vldrw.32 q0, [%[sums]], #16\n\t"                                                       \
+      "vadd.i32 q0, q0, %[start]\n\t"                                                         \
       "vshl.s32 q0, %[left]\n\t"                                                              \
       "vqrdmulh.s32 q0, q0, %[multiplier]\n\t" LM_ROUNDING_SHIFT_Q0_BY_Q1                     \
-      "vqadd.s32 q0, q0, %[zero_point]\n\t"                                                   \
       "vmax.s32 q0, q0, q5\n\t"                                                               \
       "vmin.s32 q0, q0, q6\n\t" STORE                                                         \
       "letp lr, 2b\n"                                                                         \
@@ -102,13 +102,19 @@ static inline void lm_dot_2x3(const int8_t *a, const int8_t *b, const int8_t *u,
       : [sums] "+r"(sums), [y] "+l"(y)                                                        \
       : [n] "r"(count), [left] "r"(lm_max(requant.shift, 0)),                                 \
         [right] "r"(lm_min(requant.shift, 0)), [multiplier] "r"(requant.multiplier),          \
-        [zero_point] "r"(zero_point), [min] "r"(min), [max] "r"(max)                          \
+        [start] "r"(start), [min] "r"(min), [max] "r"(max)                                    \
       : "q0", "q1", "q2", "q5", "q6", "lr", "memory")
 
-/* y: int8 or uint8 */
-static inline void lm_finish_uniform(const int32_t *sums, int32_t count, lm_requant requant,
-                                     int32_t zero_point, int32_t min, int32_t max, void *y) {
+static inline void lm_finish_uniform_s8(const int32_t *sums, int32_t start, int32_t count,
+                                        lm_requant requant, int8_t *y) {
+  const int32_t min = INT8_MIN, max = INT8_MAX;
   LM_FINISH_UNIFORM("vstrb.32 q0, [%[y]], #4\n\t");
+}
+
+static inline void lm_finish_uniform_s16(const int32_t *sums, int32_t start, int32_t count,
+                                         lm_requant requant, int16_t *y) {
+  const int32_t min = INT16_MIN, max = INT16_MAX;
+  LM_FINISH_UNIFORM("vstrh.32 q0, [%[y]], #8\n\t");
 }
 
 /* Turns scores + 128 into weights, weights[key] = exp_table[largest score - score], and returns their

@@ -79,18 +79,34 @@ static lm_norm norm_at(const int32_t *a) {
     name(&p, &tile, (type *)at(a[20]), a[21]);                                       \
   }
 
+/* Block `index` of a streamed x; a: data, stride, tokens, carry, rows of even and of odd blocks. */
+static lm_block block_at(const int32_t *a, int32_t first, int32_t index) {
+  lm_block block = {rows_at(a), first, lm_min(a[4 + (index & 1)], a[2] - first), a[2], at(a[3])};
+  block.x.data += first * block.x.stride;
+  return block;
+}
+
+#define FOR_BLOCKS(a) for (int32_t first = 0, index = 0; first < (a)[2]; index++)
+
 #define RUN_mean_rows(name, input, type)                           \
   static void run_##name(const int32_t *a) {                       \
     const lm_mean_rows p = {a[0], a[1], {a[2], a[3]}, a[4], a[5]}; \
-    name(&p, rows_at(a + 6), a[8], (type *)at(a[9]));              \
+    FOR_BLOCKS(a + 6) {                                            \
+      const lm_block block = block_at(a + 6, first, index);        \
+      name(&p, &block, (type *)at(a[12]));                         \
+      first += block.rows;                                         \
+    }                                                              \
   }
 
-#define RUN_attend_inputs(name, input, type)                                             \
-  static void run_##name(const int32_t *a) {                                             \
-    const lm_attend_inputs p = {a[0],     a[1], at(a[2]),    at(a[3]),                   \
-                                at(a[4]), a[5], {a[6], a[7]}};                           \
-    name(&p, INPUT_##input(a + 8), a[10], rows_at(a + 11), a[13], at(a[14]),             \
-         (type *)at(a[15]), a[16]);                                                      \
+#define RUN_attend_inputs(name, input, type)                                              \
+  static void run_##name(const int32_t *a) {                                              \
+    const lm_attend_inputs p = {a[0],     a[1],     at(a[2]), at(a[3]),                   \
+                                at(a[4]), at(a[5]), a[6],     {a[7], a[8]}};              \
+    FOR_BLOCKS(a + 12) {                                                                  \
+      const lm_block block = block_at(a + 12, first, index);                              \
+      name(&p, INPUT_##input(a + 9), a[11], &block, at(a[18]), (type *)at(a[19]), a[20]); \
+      first += block.rows;                                                                \
+    }                                                                                     \
   }
 
 #define ROW(family, name, input, type) RUN_##family(name, input, type)

@@ -1,0 +1,242 @@
+/**
+ * Gives every attention the form that the plan has chosen (exact algebra).
+ *
+ * Stored: keys and values of a group of heads exist for all tokens, group after group; the outputs of
+ * finished groups stand side by side. A middle layer's live set is S·d·(2 + 1/groups).
+ *
+ * Absorbed: neither keys nor values exist, but one head's queries are multiplied by the keys' weights,
+ * and what they attend to is the layer's input itself. The constant q·bk is the same for every token
+ * and leaves the softmax as it is; the weights P sum to one, so bv stays a bias. For a single query row
+ * that costs next to nothing, for many it needs more multiplications and less memory.
+ */
+import { internalError } from '../errors.ts';
+import { allocate } from '../ir/dtypes.ts';
+import { type Graph, isConstant, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
+import { dropDead, producersOf } from '../ir/rewrite.ts';
+import { widestInput } from '../ops/attend-inputs.ts';
+
+export interface AttentionForm {
+  /** The heads that are not absorbed come first, in so many groups of equal size. */
+  readonly storedGroups: number;
+  /** The last heads, one after the other. */
+  readonly absorbedHeads: number;
+}
+
+export type AttentionNode = Node<'float'> & { readonly op: 'attention' };
+type LinearNode = Node<'float'> & { readonly op: 'linear' };
+
+/**
+ * attention(q, k, v) = concat of
+ *   attention(q_g, k_g, v_g) of each group g, q_g = x·Wq_gᵀ + b_g
+ *   attendInputs(q_h·Wk_h, x)·Wv_hᵀ + bv_h of each absorbed head h
+ */
+export function attentionForms(
+  graph: Graph<'float'>,
+  formOf: (node: AttentionNode) => AttentionForm,
+): Graph<'float'> {
+  const makers = producersOf(graph);
+  const growing: Growing = { graph, tensors: { ...graph.tensors }, nodes: [] };
+  for (const node of graph.nodes) {
+    const sources = linearsOf(node, makers);
+    const form = node.op === 'attention' ? formOf(node) : null;
+    if (node.op !== 'attention' || form === null || sources === null || isPlain(form)) {
+      growing.nodes.push(node);
+      continue;
+    }
+    const { storedGroups, absorbedHeads } = form;
+    const stored = (node.attrs.heads - absorbedHeads) / Math.max(1, storedGroups);
+    const parts: string[] = [];
+    for (let group = 0; group < storedGroups; group++) {
+      const heads = { index: parts.length, first: group * stored, count: stored };
+      parts.push(storedGroup(growing, node, sources, heads));
+    }
+    for (let head = node.attrs.heads - absorbedHeads; head < node.attrs.heads; head++) {
+      const heads = { index: parts.length, first: head, count: 1 };
+      parts.push(absorbedHead(growing, node, sources, heads));
+    }
+    joinParts(growing, node, parts);
+  }
+  return dropDead({ ...graph, nodes: growing.nodes, tensors: growing.tensors });
+}
+
+/** Side by side: the first two parts, those and the third, and so on, for they are made in that order. */
+function joinParts(growing: Growing, node: AttentionNode, parts: readonly string[]): void {
+  const { name } = node;
+  const whole = tensorOf(growing, node.output);
+  let inputs: readonly string[] = parts.slice(0, 2);
+  for (let count = inputs.length; count <= parts.length; count++) {
+    const columns = inputs.reduce((sum, part) => sum + tensorOf(growing, part).shape[1], 0);
+    const output =
+      count === parts.length
+        ? node.output
+        : addActivation(growing, `${node.output}#0-${count - 1}`, whole.shape[0], columns);
+    growing.nodes.push({ op: 'concat', name, inputs, output, attrs: {}, integer: null });
+    inputs = [output, parts[count]!];
+  }
+}
+
+function isPlain({ storedGroups, absorbedHeads }: AttentionForm): boolean {
+  return storedGroups === 1 && absorbedHeads === 0;
+}
+
+/** Keys and values must come from the same input, and their sums must fit int32. */
+export function canAbsorb(graph: Graph<'float'>, node: AttentionNode): boolean {
+  const sources = linearsOf(node, producersOf(graph));
+  if (sources === null || node.attrs.causal) return false;
+  const [, k, v] = sources;
+  return k.inputs[0] === v.inputs[0] && tensorOf(graph, k.inputs[0]!).shape[1] <= widestInput;
+}
+
+type Sources = readonly [q: LinearNode, k: LinearNode, v: LinearNode];
+
+function linearsOf(
+  node: Node<'float'>,
+  makers: ReadonlyMap<string, Node<'float'>>,
+): Sources | null {
+  const sources = node.inputs.map((name) => makers.get(name));
+  const isSources = node.op === 'attention' && sources.every((source) => source?.op === 'linear');
+  return isSources ? (sources as unknown as Sources) : null;
+}
+
+/** A graph and what is being added to it. */
+interface Growing {
+  readonly graph: Graph<'float'>;
+  readonly tensors: Record<string, Tensor>;
+  readonly nodes: Node<'float'>[];
+}
+
+/** Heads `first` … `first + count − 1`, the part number `index` of the attention. */
+interface HeadRange {
+  readonly index: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+function storedGroup(
+  growing: Growing,
+  node: AttentionNode,
+  sources: Sources,
+  heads: HeadRange,
+): string {
+  const inputs = sources.map((source) => linearOfHeads(growing, node, source, heads));
+  const whole = tensorOf(growing.graph, node.output);
+  const columns = (whole.shape[1] / node.attrs.heads) * heads.count;
+  const output = addActivation(growing, `${node.output}#${heads.index}`, whole.shape[0], columns);
+  const attrs = { ...node.attrs, heads: heads.count };
+  growing.nodes.push({ ...node, attrs, inputs, output, name: `${node.name}#${heads.index}` });
+  return output;
+}
+
+function absorbedHead(
+  growing: Growing,
+  node: AttentionNode,
+  [q, k, v]: Sources,
+  heads: HeadRange,
+): string {
+  const query = linearOfHeads(growing, node, q, heads);
+  const unit = absorbKeys(growing, node, k, query, heads);
+  const [rows, width] = tensorOf(growing, unit).shape;
+  const mixed = addActivation(growing, `${node.output}#${heads.index}.mixed`, rows, width);
+  growing.nodes.push({
+    op: 'attendInputs',
+    name: `${node.name}#${heads.index}`,
+    inputs: [unit, k.inputs[0]!],
+    output: mixed,
+    attrs: { heads: 1, scale: node.attrs.scale },
+    integer: null,
+  });
+  return linearOfHeads(growing, node, { ...v, inputs: v.inputs.with(0, mixed) }, heads);
+}
+
+/** Adds the linear that makes only the columns of these heads; returns its output. */
+function linearOfHeads(
+  growing: Growing,
+  node: AttentionNode,
+  source: LinearNode,
+  heads: HeadRange,
+): string {
+  const [x, weight, bias] = source.inputs as readonly [string, string, string];
+  const columns =
+    (tensorOf(growing.graph, source.output).shape[1] / node.attrs.heads) * heads.count;
+  const rows = tensorOf(growing, x).shape[0];
+  const output = addActivation(growing, `${source.output}#${heads.index}`, rows, columns);
+  const inputs = [
+    x,
+    sliceOfHeads(growing, weight, 'rows', node, heads),
+    sliceOfHeads(growing, bias, 'columns', node, heads),
+  ];
+  growing.nodes.push({ ...source, name: `${source.name}#${heads.index}`, inputs, output });
+  return output;
+}
+
+/** u = q·Wk of one head: (rows of q, width of x) */
+function absorbKeys(
+  growing: Growing,
+  node: AttentionNode,
+  keys: LinearNode,
+  query: string,
+  heads: HeadRange,
+): string {
+  const sliced = sliceOfHeads(growing, keys.inputs[1]!, 'rows', node, heads);
+  const weight = transposed(growing, sliced);
+  const width = tensorOf(growing, weight).shape[0] as number;
+  const name = `${keys.output}#${heads.index}`;
+  const bias = `${name}.no-bias`;
+  growing.tensors[bias] = {
+    ...{ name: bias, role: 'constant', dtype: 'float32', shape: [1, width] },
+    data: new Float32Array(width),
+  };
+  const output = addActivation(growing, name, tensorOf(growing, query).shape[0], width);
+  const inputs = [query, weight, bias];
+  growing.nodes.push({ ...keys, name: `${keys.name}#${heads.index}`, inputs, output });
+  return output;
+}
+
+function addActivation(
+  { tensors }: Growing,
+  name: string,
+  rows: Tensor['shape'][0],
+  columns: number,
+): string {
+  tensors[name] = { name, role: 'activation', dtype: 'float32', shape: [rows, columns] };
+  return name;
+}
+
+/** Adds the part of a constant that belongs to these heads; returns its name. */
+function sliceOfHeads(
+  { graph, tensors }: Growing,
+  name: string,
+  axis: 'rows' | 'columns',
+  node: AttentionNode,
+  { index, first, count }: HeadRange,
+): string {
+  const tensor = constantOf({ tensors: graph.tensors }, name);
+  const sliced = `${name}#${index}`;
+  const length = tensor.data.length / node.attrs.heads; // bias: one row, so columns are contiguous too
+  const data = tensor.data.slice(first * length, (first + count) * length);
+  const [rows, columns] = tensor.shape as readonly [number, number];
+  const part = (size: number): number => (size / node.attrs.heads) * count;
+  const shape = axis === 'rows' ? ([part(rows), columns] as const) : ([1, part(columns)] as const);
+  tensors[sliced] = { ...tensor, name: sliced, shape, data };
+  return sliced;
+}
+
+function transposed(growing: Growing, name: string): string {
+  const tensor = constantOf(growing, name);
+  const [rows, columns] = tensor.shape as readonly [number, number];
+  const data = allocate(tensor.dtype, rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      data[column * rows + row] = tensor.data[row * columns + column]!;
+    }
+  }
+  const output = `${name}.transposed`;
+  growing.tensors[output] = { ...tensor, name: output, shape: [columns, rows], data };
+  return output;
+}
+
+function constantOf(graph: Pick<Graph<'float'>, 'tensors'>, name: string) {
+  const tensor = tensorOf(graph, name);
+  if (!isConstant(tensor)) throw internalError(`'${name}' is not constant`, name);
+  return tensor;
+}

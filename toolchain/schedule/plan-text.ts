@@ -1,0 +1,29 @@
+/** A plan in words. */
+import type { AttentionForm } from '../passes/attention-forms.ts';
+import type { Plan } from './plan.ts';
+
+export function planText({ tileRows, recomputeInputs, layers }: Plan): string {
+  const tile = `tiles of ${tileRows} ${tileRows === 1 ? 'row' : 'rows'}`;
+  const inputs = recomputeInputs ? ', embedded tokens made again where they are read' : '';
+  return `${tile}${inputs}; ${formsText(layers)}`;
+}
+
+/** Layers with many query rows that have the same form are counted. */
+function formsText(layers: Plan['layers']): string {
+  const texts = layers.map(formText);
+  return [...new Set(texts)]
+    .map((text) => {
+      const count = texts.filter((other) => other === text).length;
+      return layers.length === 1 ? text : `${count} of ${layers.length} layers ${text}`;
+    })
+    .join(', ');
+}
+
+function formText({ storedGroups, absorbedHeads }: AttentionForm): string {
+  if (storedGroups === 0) return 'without keys and values';
+  const groups = storedGroups === 1 ? 'all heads at once' : `heads in ${storedGroups} groups`;
+  const heads = absorbedHeads === 1 ? 'head' : 'heads';
+  return absorbedHeads === 0
+    ? groups
+    : `${groups} but ${absorbedHeads} ${heads} without keys and values`;
+}
