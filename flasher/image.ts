@@ -36,6 +36,7 @@ function segmentsOf(
   if (/\.(hex|ihex|ihx)$/i.test(name)) {
     return parseIntelHex(new TextDecoder().decode(bytes), (reason) => badImage(name, reason));
   }
+  if (!/\.(bin|img)$/i.test(name)) throw badImage(name, 'its name does not say what it is');
   if (binaryAddress !== undefined) return [{ address: binaryAddress, bytes }];
   throw userError({
     code: 'no-address',

@@ -106,12 +106,12 @@ function targetOf(path: string, name: string | undefined): Target {
 
 /** Of a build, the file that has every memory of the board in it. */
 function readImage(path: string, target: Target, address: number | undefined): Image {
-  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-  const file = isFile ? path : join(path, 'firmware.hex');
+  const stats = statSync(path, { throwIfNoEntry: false });
+  const file = stats?.isDirectory() === true ? join(path, 'firmware.hex') : path;
   if (!existsSync(file)) {
     throw userError({
       code: 'no-firmware',
-      message: `there is no ${isFile ? 'such file' : 'firmware in this build'}`,
+      message: stats === undefined ? 'there is no such file' : 'there is no firmware in this build',
       where: file,
       hint: 'Build it: lm2mcu build <model> --target <board> --out <dir>',
     });
