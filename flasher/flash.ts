@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { intelHex } from '../toolchain/build/image-files.ts';
-import { assertExhaustive, userError } from '../toolchain/errors.ts';
+import { assertExhaustive, Lm2mcuError, userError } from '../toolchain/errors.ts';
 import type { Loader, Target } from '../toolchain/targets.ts';
 import { portLost } from './advice.ts';
 import { flashDrive } from './drive.ts';
@@ -87,10 +87,18 @@ export async function flash(
         ),
       );
     }
-    case 'sam-ba':
-      return withPort(request, open, { baud: loader.baud, parity: 'none' }, (port) =>
-        flashSamBa(port, plan!, { ...loader, rewriteAll }, report),
-      );
+    case 'sam-ba': {
+      const attempt = () =>
+        withPort(request, open, { baud: loader.baud, parity: 'none' }, (port) =>
+          flashSamBa(port, plan!, { ...loader, rewriteAll }, report),
+        );
+      return attempt().catch(async (error: unknown) => {
+        const isSilent = error instanceof Lm2mcuError && error.details.code === 'bootloader-silent';
+        if (!isSilent || path === undefined) throw error;
+        await touch(open(path));
+        return attempt();
+      });
+    }
     case 'mcuboot-smp':
       return withPort(request, open, { baud: loader.baud, parity: 'none' }, (port) =>
         flashMcubootSmp(port, wholeBinary(image), { ...loader, rewriteAll }, report),
@@ -127,6 +135,18 @@ export async function flash(
 }
 
 const DRIVE_WAIT_MS = 15_000;
+
+/** Arduino's applications leave for the bootloader when their port is opened at this speed. */
+const TOUCH_BAUD = 1200;
+const COME_BACK_MS = 3000;
+
+async function touch(open: OpenPort): Promise<void> {
+  const port = await open({ baud: TOUCH_BAUD, parity: 'none' });
+  await port.setSignals({ dtr: false, rts: false });
+  await port.close();
+  // The board leaves the USB and comes back as another device.
+  await port.wait(COME_BACK_MS);
+}
 
 async function withPort(
   { port: path, loader, baud }: FlashRequest,

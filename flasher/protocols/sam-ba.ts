@@ -12,7 +12,7 @@ import { concatenate, hex, type Segment } from '../image.ts';
 import { type Flashed, flashPages, type PagedMemory, type Report } from '../job.ts';
 import { type Link, openLink } from '../link.ts';
 import type { FlashPlan } from '../plan.ts';
-import type { Port } from '../port.ts';
+import { type Port, PortLost } from '../port.ts';
 
 export interface SamBaOptions {
   /** RAM that the monitor does not use. */
@@ -47,6 +47,10 @@ export async function flashSamBa(
   const result = await flashPages(plan, memory, options, report);
   report('start');
   await link.write(ascii(`W${digits(AIRCR)},${digits(SYSRESETREQ)}#`));
+  // A board that resets leaves the USB.
+  await link.drain(SILENCE_MS).catch((error: unknown) => {
+    if (!(error instanceof PortLost)) throw error;
+  });
   return { ...result, verifiedBy: 'read-back', started: true };
 }
 
