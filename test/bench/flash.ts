@@ -42,8 +42,14 @@ async function bench(kind: BoardKind, firstSeed: number, runs: number): Promise<
   return wrong;
 }
 
+const wouldStart: Readonly<Record<FaultRun['content'], string>> = {
+  none: 'nothing would start',
+  old: 'the old image is whole',
+  new: 'the new image is whole',
+  mixed: 'a mixture would start',
+};
+
 function describeOutcome({ outcome, content, neededReset }: FaultRun): string {
-  const starts = content === 'none' ? 'nothing would start' : `the ${content} image is whole`;
-  const again = neededReset && outcome !== 'verified' ? ', reset by hand' : '';
-  return outcome === 'verified' ? 'verified' : `${outcome}, ${starts}${again}`;
+  if (outcome === 'verified') return outcome;
+  return `${outcome}, ${wouldStart[content]}${neededReset ? ', reset by hand' : ''}`;
 }

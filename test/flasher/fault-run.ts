@@ -74,13 +74,30 @@ export function faultsOf(kind: BoardKind, seed: number): Faults {
   const random = seededRandom(seed);
   const rate = 10 ** (-5 + 2.3 * random());
   const share = () => rate * 2 * random();
-  // SAM-BA has no checksums: it relies on those of USB, which leaves losses, delays and the cut.
-  const isChecked = kind !== 'sam-ba';
+  const [drop, flip, duplicate, delay] = [share(), share(), share(), share()];
   return {
     ...noFaults,
     seed,
-    ...{ drop: share(), delay: share(), delayMs: 1500 },
-    ...(isChecked ? { flip: share(), duplicate: share() } : {}),
+    ...reaching(kind, { drop, flip, duplicate }),
+    ...{ delay, delayMs: 1500 },
     cutAfter: random() < 0.25 ? Math.floor(random() * 5000) : Number.POSITIVE_INFINITY,
   };
+}
+
+type Damage = Pick<Faults, 'drop' | 'flip' | 'duplicate'>;
+
+/** What of it the line below lets through. */
+function reaching(kind: BoardKind, damage: Damage): Damage {
+  switch (kind) {
+    case 'stm32-uart-rom':
+      // Even parity: a byte with a flipped bit is known to be wrong, and lost.
+      return { ...damage, drop: damage.drop + damage.flip, flip: 0 };
+    case 'sam-ba':
+      // It has no checksums and relies on those of USB.
+      return { ...damage, flip: 0, duplicate: 0 };
+    case 'stm32-uart':
+    case 'mcuboot-smp':
+    case 'ymodem':
+      return damage;
+  }
 }
