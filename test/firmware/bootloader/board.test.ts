@@ -82,6 +82,9 @@ function flashByOurs(
   });
 }
 
+/** fake_model.c: a model that never answers. */
+const HANG = 1_000_002;
+
 const inNor = { '.lm2mcu.encoder': 'nor', '.lm2mcu.embedding': 'nor' };
 
 describe.skipIf(!hasTools)('fake model', () => {
@@ -127,14 +130,28 @@ describe.skipIf(!hasTools)('fake model', () => {
     expect(read(before, 'flash').equals(read(after, 'flash'))).toBe(false);
   });
 
-  const clients: readonly (readonly [string, typeof flash])[] = [
-    ['stm32flash', flash],
-    ['lm2mcu flash', flashByOurs],
+  test('an application that does not listen cannot keep a host out', async () => {
+    const target = loadTarget('mps2-an386-boot');
+    const good = await buildFake(target, {}, inNor);
+    const running = await start(target, good, newStorage('deaf'));
+    const { board, serial } = running;
+    await serial.enterBootloader();
+    await flash(target, running, good);
+    await serial.line();
+    serial.write(`#ids ${HANG}\n`);
+    await serial.knockWhile(() => board.reset());
+    await flash(target, running, good);
+    expect(await serial.line()).toBe('{"ready":"fake"}');
+  });
+
+  const clients: readonly (readonly [string, typeof flash, cuts: number])[] = [
+    ['stm32flash', flash, 6],
+    ['lm2mcu flash', flashByOurs, 3],
   ];
   test.each(clients)(
     'power cuts under %s: never garbage, always flashable again',
-    async (client, flash) => {
-      const cuts = Number(process.env['LM2MCU_POWER_CUTS'] ?? 6);
+    async (client, flash, quickCuts) => {
+      const cuts = Number(process.env['LM2MCU_POWER_CUTS'] ?? quickCuts);
       const target = loadTarget('ast1030-evb');
       const images = [
         { firmware: await buildFake(target, {}, inNor), last: 106 },
