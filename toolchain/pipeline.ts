@@ -15,8 +15,10 @@ import { runPasses } from './ir/rewrite.ts';
 import { serializeGraph } from './ir/serialize.ts';
 import { verify } from './ir/verify.ts';
 import { opOf } from './ops/index.ts';
-import { fuseLayerNorm } from './passes/fuse-layer-norm.ts';
+import { mostScores } from './ops/softmax.ts';
+import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
+import { normalizeAttention } from './passes/normalize-attention.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
 import { rowDemand } from './passes/row-demand.ts';
 import { trimPositions } from './passes/trim-positions.ts';
@@ -40,7 +42,7 @@ import {
 import type { Program } from './schedule/program.ts';
 import { schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
-import type { Target } from './targets.ts';
+import { type KernelSet, kernelSetOf, type Target, withKernels } from './targets.ts';
 import { compileTokenizer } from './tokenizer/compile.ts';
 import { encode } from './tokenizer/encode.ts';
 import type { Tokenizer } from './tokenizer/parse.ts';
@@ -63,6 +65,8 @@ export interface CompileRequest {
   readonly maxTokens: number;
   /** Without it `firmware`. */
   readonly emit?: EmitKind | undefined;
+  /** Without it `native`. */
+  readonly kernels?: KernelSet | undefined;
   /** Without it `fits`. */
   readonly goal?: PlanGoal | undefined;
   /** Texts like those the model will see; null calibrates on random tokens. */
@@ -89,19 +93,22 @@ export interface Compiled {
 }
 
 export function compile(request: CompileRequest): Compiled {
-  const { target, maxTokens } = request;
+  const { maxTokens } = request;
+  const kernelSet = request.kernels ?? 'native';
+  const target = withKernels(request.target, kernelSet);
   const kernels = loadKernels();
   // A library is built for a core that is not known here: it has room for the kernels of every one.
   const scratchBytes =
     request.emit === 'library'
-      ? libraryScratch(kernels, maxTokens)
+      ? libraryScratch(kernels, kernelSet, maxTokens)
       : kernelScratch(kernels, target.core.features, maxTokens);
   const { pooling } = request;
   const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
+  if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
   checkMaxTokens(maxTokens, imported.card.maxPositions);
   const tokenizer = compileTokenizer(imported.tokenizer);
 
-  const floatGraph = simplify(imported.graph, tokenizer.idOrder);
+  const floatGraph = simplify(imported.graph, tokenizer.idOrder, kernelSet);
 
   const goal = request.goal ?? 'fits';
   // The plan comes before calibration, so that every plan is calibrated as it will run.
@@ -169,22 +176,34 @@ export function compile(request: CompileRequest): Compiled {
 }
 
 /** The exact passes; `idOrder`: the vocabulary id of each compact id. */
-export function simplify(imported: Graph<'float'>, idOrder: Int32Array): Graph<'float'> {
+export function simplify(
+  imported: Graph<'float'>,
+  idOrder: Int32Array,
+  kernels: KernelSet,
+): Graph<'float'> {
   return runPasses(imported, [
     // Tokens that no text can reach lose their rows before anything is sized or quantized.
     { name: 'reorder-vocabulary', run: (graph) => reorderVocabulary(graph, idOrder) },
-    fuseLayerNorm,
-    // After the fusion: it then moves through one op per residual join, not three.
-    rowDemand,
+    ...(kernels === 'cmsis-nn' ? forCmsisNn : forOurKernels),
   ]);
 }
+
+const forOurKernels = [
+  fuseLayerNorm,
+  // After the fusion: it then moves through one op per residual join, not three.
+  rowDemand,
+];
+
+/** Sums and softmax stay what the library computes; it has no product with int16 and int8 operands. */
+const forCmsisNn = [fuseEmbedding, rowDemand, normalizeAttention];
 
 /** The float graph that a stored model was quantized from. */
 export function floatGraphOf(
   imported: Graph<'float'>,
-  { idOrder, plan, maxTokens }: Pick<StoredModel, 'idOrder' | 'plan' | 'maxTokens'>,
+  { idOrder, plan, maxTokens, target }: Omit<StoredModel, 'card' | 'tokenizer'>,
 ): Graph<'float'> {
-  return trimPositions(realizeForms(simplify(imported, idOrder), plan), maxTokens);
+  const simple = simplify(imported, idOrder, kernelSetOf(target));
+  return trimPositions(realizeForms(simple, plan), maxTokens);
 }
 
 /** Only ops with a kernel are left, element-wise tables joined with the linear before them. */
@@ -266,5 +285,15 @@ function checkMaxTokens(maxTokens: number, maxPositions: number): void {
       : `--max-tokens ${maxTokens} is outside what the model can take`,
     where: `the model has ${maxPositions} positions`,
     hint: `Use a whole number from 2 to ${maxPositions}.`,
+  });
+}
+
+function checkSoftmaxLength(maxTokens: number): void {
+  if (!(maxTokens > mostScores)) return;
+  throw userError({
+    code: 'too-many-tokens-for-cmsis-nn',
+    message: `--max-tokens ${maxTokens} is more than the softmax of CMSIS-NN can add up`,
+    where: `it is defined for ${mostScores} tokens and fewer`,
+    hint: `Use --max-tokens ${mostScores}, or --kernels native.`,
   });
 }

@@ -23,15 +23,22 @@ const template = (folder: string) =>
   });
 
 /**
- * Instructions: `call + column·columns of the output` a call, and for each row
- * `row + element·elements + mac·MACs + score·scores + table·elements looked up`, by how many rows its
- * pass over the weights takes.
+ * Instructions: `call` a call; `shared` for each item that is prepared for all rows of a chunk (a
+ * column of the output; of absorbed attention, an element of its input); and for each row, by how
+ * many rows its pass takes, `row + element·elements + mac·MACs + score·scores + table·lookups`. A row
+ * of absorbed attention is a row of one head.
  */
 const costSchema = z.strictObject({
   /** The widest input that it holds for; null: any. */
   mostInputs: positive.nullable(),
   call: z.number().nonnegative(),
-  column: z.number().nonnegative(),
+  shared: z.number().nonnegative(),
+  /** Of an element of the weights, or of keys and values, for each chunk. */
+  whole: z.number().nonnegative().default(0),
+  /** Rows of a chunk; null: all rows of a call. */
+  chunk: positive.nullable(),
+  /** Of absorbed attention: the share of the MACs that is done for whole blocks of 16 tokens. */
+  padded: z.number().min(0).max(1),
   /** Of a row in a pass of one row, of two rows, and so on. */
   passes: z
     .array(
@@ -281,9 +288,26 @@ export interface Emulation {
 
 /** A board with its core, and its emulated twin where it has one (an emulated board is its own). */
 export type Target = Omit<Board, 'core' | 'twin' | 'machine'> & {
-  readonly core: Core;
+  readonly core: Omit<Core, 'features'> & {
+    /** What kernels can count on: of the core, and `cmsis-nn` where the user gives that library. */
+    readonly features: readonly (Core['features'][number] | 'cmsis-nn')[];
+  };
   readonly emulation: Emulation | undefined;
 };
+
+/** Whose kernels a model calls: ours, or Arm's as far as there are any. */
+export const kernelSets = ['native', 'cmsis-nn'] as const;
+export type KernelSet = (typeof kernelSets)[number];
+
+export function withKernels(target: Target, kernels: KernelSet): Target {
+  if (kernels === 'native') return target;
+  const { core } = target;
+  return { ...target, core: { ...core, features: [...core.features, 'cmsis-nn'] } };
+}
+
+export function kernelSetOf({ core }: Pick<Target, 'core'>): KernelSet {
+  return core.features.includes('cmsis-nn') ? 'cmsis-nn' : 'native';
+}
 
 /** A shipped board by name, or a user's own board by the path of its JSON file. */
 export function loadTarget(nameOrPath: string): Target {

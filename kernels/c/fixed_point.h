@@ -67,6 +67,13 @@ static inline int32_t lm_rounding_shift_right(int32_t x, int32_t shift) {
   return shift == 0 ? x : (x >> shift) + ((x >> (shift - 1)) & 1);
 }
 
+/* x * 2^exponent, saturated; exponent in 0 ... 31: SaturatingRoundingMultiplyByPOT. */
+static inline int32_t lm_saturating_shift_left(int32_t x, int32_t exponent) {
+  const int64_t shifted = (int64_t)x * ((int64_t)1 << exponent);
+  if (shifted > INT32_MAX) return INT32_MAX;
+  return shifted < INT32_MIN ? INT32_MIN : (int32_t)shifted;
+}
+
 /* factor / divisor, 1 <= divisor < 2^31. */
 static inline lm_requant lm_divide_requant(lm_requant factor, int32_t divisor) {
   const int32_t leading_zeros = lm_leading_zeros((uint32_t)divisor);

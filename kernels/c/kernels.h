@@ -79,6 +79,10 @@ void lm_linear_rows_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_
 void lm_linear_rows_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
                                int32_t y_stride, void *scratch);
 
+/* Of models for CMSIS-NN: no requantized sum is within 256 of the ends of int32. */
+void lm_linear_s8_s8_cmsis(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
+                           int32_t y_stride, void *scratch);
+
 /* int16 inputs: at most 256 of them */
 void lm_linear_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                       void *scratch);
@@ -120,6 +124,27 @@ void lm_attention_s8_s8_dsp(const lm_attention *p, const lm_attention_tile *tile
 void lm_attention_s8_s8_mve(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
                             int32_t y_stride);
 
+/* Attention with a softmax in int8, zero point -128, worth 1/256: TFLite's (softmax.h). */
+typedef struct {
+  int32_t heads;
+  int32_t head_width;                  /* columns of q and k a head has */
+  int32_t value_width;                 /* columns of v and y a head has */
+  const int32_t *score_multipliers;    /* (heads) */
+  const int8_t *score_shifts;          /* (heads) */
+  const int32_t *softmax_multipliers;  /* (heads) */
+  const int8_t *softmax_shifts;        /* (heads), 0 ... 30 */
+  const int32_t *smallest_differences; /* (heads) */
+  lm_requant mix;                      /* scale(v) / 256 / scale(y) */
+  int32_t zero_point;
+} lm_normalized_attention;
+
+/* At most 511 tokens. y: (rows, heads * value_width); may not be q. */
+void lm_normalized_attention_s8_s8(const lm_normalized_attention *p, const lm_attention_tile *tile,
+                                   int8_t *y, int32_t y_stride);
+void lm_normalized_attention_s8_s8_cmsis(const lm_normalized_attention *p,
+                                         const lm_attention_tile *tile, int8_t *y,
+                                         int32_t y_stride);
+
 /* Attention that has its input x as keys and as values, for all heads. */
 typedef struct {
   int32_t heads;
@@ -158,6 +183,10 @@ typedef struct {
   const int32_t *beta;  /* (width), |beta| <= 2^30; holds the rounding half and the zero point */
 } lm_norm;
 
+/* y = LayerNorm(x), x an int8 sum. x, y: (rows, width); an int8 y may be x. */
+void lm_layernorm_s8_s8(const lm_norm *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride);
+void lm_layernorm_s8_s16(const lm_norm *p, lm_rows x, int32_t rows, int16_t *y, int32_t y_stride);
+
 /* y = LayerNorm((a - zero_point_a) * multiplier_a + (b - zero_point_b) * multiplier_b);
  * the sum is at most 2^min(20, 29 - ceil(log2 width)) in magnitude. */
 typedef struct {
@@ -181,6 +210,28 @@ void lm_add_layernorm_s8_s8_mve(const lm_add_layernorm *p, lm_rows a, lm_rows b,
                                 int8_t *y, int32_t y_stride);
 void lm_add_layernorm_s8_s16_mve(const lm_add_layernorm *p, lm_rows a, lm_rows b, int32_t rows,
                                  int16_t *y, int32_t y_stride);
+
+/* y = clamp(requantize(a' + b', sum) + zero_point), a' = requantize((a - zero_point_a) * 2^20, a)
+ * and b' likewise: TFLite's ADD. */
+typedef struct {
+  int32_t width;
+  int32_t zero_point_a;
+  int32_t zero_point_b;
+  lm_requant a;
+  lm_requant b;
+  lm_requant sum;
+  int32_t zero_point;
+  int32_t min;
+  int32_t max;
+} lm_add;
+
+#define LM_ADD_LEFT_SHIFT 20
+
+/* a, b, y: (rows, width) */
+void lm_add_s8_s8(const lm_add *p, lm_rows a, lm_rows b, int32_t rows, int8_t *y,
+                  int32_t y_stride);
+void lm_add_s8_s8_cmsis(const lm_add *p, lm_rows a, lm_rows b, int32_t rows, int8_t *y,
+                        int32_t y_stride);
 
 /* y = LayerNorm(word[id] + position[token] + segment[token >= segment_start]), bounded likewise. */
 typedef struct {

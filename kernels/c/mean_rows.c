@@ -12,18 +12,20 @@ static bool add_rows(const lm_mean_rows *p, const lm_block *x) {
   return x->first + x->rows == x->tokens;
 }
 
-static inline int32_t mean_of(const lm_mean_rows *p, const lm_block *x, int32_t column) {
-  const lm_requant mean = lm_divide_requant(p->mean, x->tokens);
+static inline int32_t mean_of(const lm_mean_rows *p, const lm_block *x, lm_requant mean,
+                              int32_t column) {
   const int32_t sum = x->carry[column] - x->tokens * p->zero_point;
   return lm_clamp(lm_requantize(sum, mean.multiplier, mean.shift), p->min, p->max);
 }
 
 void lm_mean_rows_s8_s8(const lm_mean_rows *p, const lm_block *x, int8_t *y) {
   if (!add_rows(p, x)) return;
-  for (int32_t i = 0; i < p->width; i++) y[i] = (int8_t)mean_of(p, x, i);
+  const lm_requant mean = lm_divide_requant(p->mean, x->tokens);
+  for (int32_t i = 0; i < p->width; i++) y[i] = (int8_t)mean_of(p, x, mean, i);
 }
 
 void lm_mean_rows_s8_s16(const lm_mean_rows *p, const lm_block *x, int16_t *y) {
   if (!add_rows(p, x)) return;
-  for (int32_t i = 0; i < p->width; i++) y[i] = (int16_t)mean_of(p, x, i);
+  const lm_requant mean = lm_divide_requant(p->mean, x->tokens);
+  for (int32_t i = 0; i < p->width; i++) y[i] = (int16_t)mean_of(p, x, mean, i);
 }

@@ -33,7 +33,7 @@ export const heading = line([
 export const explanation =
   'Minstr: million instructions of one inference, tokenizer not included, exact under QEMU; no cycles.\n' +
   'Ratios of a peer: to the first plan of lm2mcu above it. RAM: arena, static data and the bound of the\n' +
-  'stack, of the linked image. Factor: the MACs by those of the same graph, nothing computed twice.';
+  'stack, of the linked image. Factor: MACs by those with keys and values kept, nothing computed twice.';
 
 export function choiceName({ goal, arenaBytes }: PlanChoice): string {
   return arenaBytes === null ? goal : `${goal}:${arenaBytes}`;
@@ -95,7 +95,9 @@ function goalLine(goal: Goal, results: readonly Result[]): string {
   );
   const by = reached.map(({ choice }) => choiceName(choice)).join(', ');
   const on = goal.plan === undefined ? '' : `${goal.plan} `;
-  return `  goal ${on}≤ ${wanted}: ${by === '' ? 'not reached by these plans' : `reached by ${by}`}`;
+  const isTried = results.some(({ choice }) => (goal.plan ?? choice.goal) === choice.goal);
+  const missed = isTried ? 'not reached by these plans' : 'not tried';
+  return `  goal ${on}≤ ${wanted}: ${by === '' ? missed : `reached by ${by}`}`;
 }
 
 export function reaches(goal: Goal, { goal: plan }: PlanChoice, measured: Measured): boolean {

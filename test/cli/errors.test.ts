@@ -13,9 +13,23 @@ beforeAll(() => {
   cpSync(packagePath('test', 'fixtures', 'hf', 'seqcls-gelu'), join(folder.path, 'model'), {
     recursive: true,
   });
-  for (const name of ['empty', 'theirs', 'damaged', 'no-report', 'bad-manifest']) {
-    mkdirSync(join(folder.path, name));
+  for (const name of [
+    'empty',
+    'theirs',
+    'damaged',
+    'no-report',
+    'bad-manifest',
+    'old-arm/Source',
+  ]) {
+    mkdirSync(join(folder.path, name), { recursive: true });
   }
+  const contract = packagePath('test', 'cmsis-nn', 'contract');
+  cpSync(join(contract, 'Include'), join(folder.path, 'headers', 'Include'), { recursive: true });
+  cpSync(join(contract, 'Include'), join(folder.path, 'old-arm', 'Include'), { recursive: true });
+  cpSync(
+    join(contract, 'Source', 'arm_softmax_s8.c'),
+    join(folder.path, 'old-arm', 'Source', 'arm_softmax_s8.c'),
+  );
   write('theirs/thesis.txt', 'years of work');
   write('damaged/graph.bin', 'lm2mcu');
   write('damaged/report.json', '{"version": 1');
@@ -34,6 +48,7 @@ beforeAll(() => {
 afterAll(folder.remove);
 
 const build = ['build', 'model', '--target', 'mps2-an386'];
+const arm = ['--kernels', 'cmsis-nn'];
 const cases: Readonly<Record<string, readonly string[]>> = {
   'no command': [],
   'no such command': ['bild', 'model'],
@@ -59,6 +74,16 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'a text that is a number': [...build, '--calibrate', 'a-number.jsonl'],
   'a line that is a list': [...build, '--calibrate', 'a-list.jsonl'],
   'data that are not UTF-8': [...build, '--calibrate', 'latin1.jsonl'],
+  'a library of kernels that is not there': [...build, '--kernels', 'cmsis-nn'],
+  'a library of kernels that is not asked for': [...build, '--cmsis-nn', 'headers'],
+  'a library in no folder': [...build, ...arm, '--cmsis-nn', 'nowhere'],
+  'a library without its interface': [...build, ...arm, '--cmsis-nn', 'empty'],
+  'a library without sources': [...build, ...arm, '--cmsis-nn', 'headers'],
+  'a library that is too old': [...build, ...arm, '--cmsis-nn', 'old-arm'],
+  'more tokens than its softmax takes': [
+    ...[...build, ...arm, '--emit', 'library'],
+    ...['--max-tokens', '512'],
+  ],
   'out is a file': [...build, '--out', 'a-file'],
   'out holds files of the user': [...build, '--out', 'theirs'],
   'out is the current folder': [...build, '--out', '.'],

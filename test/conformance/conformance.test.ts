@@ -14,24 +14,33 @@ import {
 } from '../../toolchain/emulate/executor.ts';
 import type { Tokens } from '../../toolchain/emulate/interpreter.ts';
 import { type Compiled, compile, type Example } from '../../toolchain/pipeline.ts';
-import { loadTarget } from '../../toolchain/targets.ts';
+import { type KernelSet, loadTarget } from '../../toolchain/targets.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
+import { contract } from '../kernels/run.ts';
 import { makeRandom } from '../tokenizer/samples.ts';
 import { type ConformanceModel, exampleModel, fixtureModels } from './models.ts';
 
 interface Machine {
   readonly on: ExecutorKind;
   readonly target: string;
+  readonly kernels: KernelSet;
 }
 
 const onHost: readonly Machine[] = [
-  { on: 'program', target: 'mps2-an386' },
-  { on: 'host', target: 'mps2-an386' },
+  { on: 'program', target: 'mps2-an386', kernels: 'native' },
+  { on: 'host', target: 'mps2-an386', kernels: 'native' },
+  { on: 'program', target: 'mps2-an386', kernels: 'cmsis-nn' },
+  { on: 'host', target: 'mps2-an386', kernels: 'cmsis-nn' },
 ];
 /** Cortex-M4, M7, M33 and M55. */
-const emulated: readonly Machine[] = ['mps2-an386', 'mps2-an500', 'mps2-an505', 'mps3-an547'].map(
-  (target) => ({ on: 'emulator', target }),
-);
+const emulated: readonly Machine[] = [
+  { on: 'emulator', target: 'mps2-an386', kernels: 'native' },
+  { on: 'emulator', target: 'mps2-an500', kernels: 'native' },
+  { on: 'emulator', target: 'mps2-an505', kernels: 'native' },
+  { on: 'emulator', target: 'mps3-an547', kernels: 'native' },
+  { on: 'emulator', target: 'mps2-an386', kernels: 'cmsis-nn' },
+  { on: 'emulator', target: 'mps3-an547', kernels: 'cmsis-nn' },
+];
 if (!hasEmulator) console.warn('SKIPPED: no arm-none-eabi-gcc or no qemu-system-arm');
 const machines = [...onHost, ...(hasEmulator ? emulated : [])];
 
@@ -41,13 +50,17 @@ const example = exampleModel();
 const models = [...fixtureModels(), ...(example === undefined ? [] : [example])];
 
 describe.each(models)('$name', (model) => {
-  describe.each(machines)('$on, $target', (machine) => {
+  describe.each(machines)('$on, $target, $kernels', (machine) => {
     let reference: Executor;
     let executor: Executor;
     let textBytes: number;
 
     beforeAll(async () => {
-      const compiled = compile({ ...model.request, target: loadTarget(machine.target) });
+      const compiled = compile({
+        ...model.request,
+        target: loadTarget(machine.target),
+        kernels: machine.kernels,
+      });
       textBytes = compiled.program.arenaBytes - compiled.program.textOffset;
       reference = await openExecutor('interpreter', compiled);
       executor = await openMachine(machine, model, compiled);
@@ -77,7 +90,7 @@ describe.each(models)('$name', (model) => {
 });
 
 async function openMachine(
-  { on, target }: Machine,
+  { on, target, kernels }: Machine,
   { name }: ConformanceModel,
   compiled: Compiled,
 ): Promise<Executor> {
@@ -87,7 +100,11 @@ async function openMachine(
     sources: compiled.sources,
     placement: compiled.placement,
     optimisation: 'O2',
-    outDir: join(temporaryFolder('conformance'), `${target}-${name}`.replaceAll(/[^\w-]/g, '_')),
+    cmsisNn: kernels === 'cmsis-nn' ? contract : undefined,
+    outDir: join(
+      temporaryFolder('conformance'),
+      `${target}-${name}-${kernels}`.replaceAll(/[^\w-]/g, '_'),
+    ),
   });
   expect(warnings).toEqual([]);
   return openExecutor(on, { graphBin: compiled.graphBin, emulatorElfPath });

@@ -10,10 +10,11 @@ import type { StoredModel } from '../../toolchain/pipeline.ts';
 import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
-import { loadTarget } from '../../toolchain/targets.ts';
+import { loadTarget, withKernels } from '../../toolchain/targets.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
 import { fixturePath } from '../ir/graphs.ts';
+import { contract } from '../kernels/run.ts';
 import {
   type EncoderShape,
   encoderShapes,
@@ -29,7 +30,7 @@ const { idOrder } = compiledTokenizer;
 const kernels = loadKernels();
 
 const hostRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 10);
-const emulatedRuns = 3;
+const emulatedRuns = 4;
 
 /** The graph as if it had come from a model with the fixture's tokenizer. */
 function storedModel(shape: EncoderShape, plan: PlanShape, target: string): StoredModel {
@@ -38,7 +39,7 @@ function storedModel(shape: EncoderShape, plan: PlanShape, target: string): Stor
     card: { ...card, kind: 'embedding', labels: null, scores: 'none' },
     tokenizer,
     idOrder,
-    target: loadTarget(target),
+    target: withKernels(loadTarget(target), plan.kernels),
     maxTokens: shape.maxTokens,
     plan: { tileRows, recomputeInputs, layers: [] },
   };
@@ -112,7 +113,8 @@ async function buildRandom(
     kernels,
     sha256: sha256Of(graphBin),
   });
-  const request = { target, sources, placement: {}, optimisation: 'O2' } as const;
+  const cmsisNn = plan.kernels === 'cmsis-nn' ? contract : undefined;
+  const request = { target, sources, placement: {}, optimisation: 'O2', cmsisNn } as const;
   const { emulatorElfPath, warnings } = await buildFirmware({
     ...request,
     outDir: folder,

@@ -40,6 +40,7 @@ const plan: PlanShape = {
   grouping: 1,
   features: [],
   absorbs: false,
+  kernels: 'native',
   recomputeInputs: false,
 };
 

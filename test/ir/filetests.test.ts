@@ -11,8 +11,9 @@ import { parseGraphText, printGraph } from '../../toolchain/ir/text.ts';
 import { type AnyGraph, verify, violationsOf } from '../../toolchain/ir/verify.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { attentionForms } from '../../toolchain/passes/attention-forms.ts';
-import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
+import { fuseEmbedding, fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { normalizeAttention } from '../../toolchain/passes/normalize-attention.ts';
 import { reorderVocabulary } from '../../toolchain/passes/reorder-vocabulary.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { trimPositions } from '../../toolchain/passes/trim-positions.ts';
@@ -22,6 +23,8 @@ type Run = (graph: AnyGraph, argument: string) => AnyGraph;
 const runs: Readonly<Record<string, Run>> = {
   print: (graph) => graph,
   [fuseLayerNorm.name]: (graph) => fuseLayerNorm.run(asFloat(graph)),
+  [fuseEmbedding.name]: (graph) => fuseEmbedding.run(asFloat(graph)),
+  [normalizeAttention.name]: (graph) => normalizeAttention.run(asFloat(graph)),
   [rowDemand.name]: (graph) => rowDemand.run(asFloat(graph)),
   /** Argument: stored groups and absorbed heads. */
   'attention-forms': (graph, form) => {

@@ -1,6 +1,7 @@
 /**
  * Instructions of every kernel at BERT-tiny's shapes, on each emulated core:
- * `node test/kernels/benchmark.ts [part of a kernel's name]`. Instructions, not cycles.
+ * `node test/kernels/benchmark.ts [part of a kernel's name]`. Instructions, not cycles; kernels that
+ * call CMSIS-NN are counted with its slow stand-in.
  */
 
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
@@ -8,14 +9,17 @@ import { type Kernel, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import {
   type AttendInputsShape,
   type AttentionShape,
+  addCase,
   addLayerNormCaseOf,
   attendInputsCase,
   attentionCase,
   type Case,
   embedLayerNormCaseOf,
   type LinearShape,
+  layerNormCaseOf,
   linearCase,
   meanRowsCaseOf,
+  normalizedAttentionCase,
 } from './cases.ts';
 import { seedRandom } from './random.ts';
 import { emulated, kernelsOf, runCases } from './run.ts';
@@ -50,6 +54,28 @@ const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark
     attendInputsBenchmark(kernel, 16, 128, 16),
     attendInputsBenchmark(kernel, 32, 128, 16),
     attendInputsBenchmark(kernel, 16, 128, 128),
+  ],
+  normalized_attention: (kernel) => [
+    normalizedAttentionBenchmark(kernel, 16, 64),
+    normalizedAttentionBenchmark(kernel, 16, 128),
+    normalizedAttentionBenchmark(kernel, 1, 128),
+  ],
+  add: (kernel) => [
+    {
+      shape: '16 x 128',
+      one: addCase(kernel, { width: 128, rows: 16, data: 'random', gap: 0 }),
+      work: 16 * 128,
+    },
+  ],
+  layer_norm: (kernel) => [
+    {
+      shape: '16 x 128',
+      one: layerNormCaseOf(kernel, {
+        ...{ width: 128, rows: 16, data: 'random', gap: 0, inPlace: false },
+        range: dtypes[kernel.output],
+      }),
+      work: 16 * 128,
+    },
   ],
   add_layernorm: (kernel) => [
     {
@@ -118,6 +144,15 @@ function attendInputsBenchmark(
     shape: `${rows} x 128, ${tokens} tokens by ${blockRows}`,
     one: attendInputsCase(kernel, shape),
     work: 2 * rows * tokens * 128,
+  };
+}
+
+function normalizedAttentionBenchmark(kernel: Kernel, rows: number, tokens: number): Benchmark {
+  const shape = { heads: 1, headWidth: 64, valueWidth: 64, tokens, rows, scoreScale: 0.05 };
+  return {
+    shape: `${rows} of ${tokens} tokens, a head of 64`,
+    one: normalizedAttentionCase(kernel, { ...shape, data: 'random', gap: 0 }),
+    work: 2 * rows * tokens * 64,
   };
 }
 

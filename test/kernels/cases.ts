@@ -3,8 +3,14 @@ import fc from 'fast-check';
 import { allocate, dtypes, type TypedArray, type TypedArrayOf } from '../../toolchain/ir/dtypes.ts';
 import { ops } from '../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../toolchain/ops/layer-norm.ts';
+import { softmaxScale } from '../../toolchain/ops/softmax.ts';
 import type { Requant } from '../../toolchain/quantize/fixed-point.ts';
-import { type Kernel, packWeights, scratchBytes } from '../../toolchain/schedule/kernels.ts';
+import {
+  type Kernel,
+  packWeights,
+  type ScratchShape,
+  scratchBytes,
+} from '../../toolchain/schedule/kernels.ts';
 import {
   type Arena,
   createArena,
@@ -48,13 +54,19 @@ const widths = [
   ...[127, 128, 130],
 ];
 
+/** Of layer norms, which may take a wide row in parts. */
+const normWidths = [...widths, 140, 270];
+
 const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   linear: (kernel) => linearCase(kernel, randomLinear(kernel)),
   attention: (kernel) => attentionCase(kernel, randomAttention()),
+  normalized_attention: (kernel) => normalizedAttentionCase(kernel, randomNormalizedAttention()),
   attend_inputs: (kernel) => attendInputsCase(kernel, randomAttendInputs()),
+  add: (kernel) => addCase(kernel, randomAdd()),
+  layer_norm: (kernel) => layerNormCaseOf(kernel, randomLayerNorm(kernel)),
   add_layernorm: addLayerNormCase,
   embed_layernorm: (kernel) =>
-    embedLayerNormCaseOf(kernel, pick(widths), randomInt(1, 5), randomRange(kernel)),
+    embedLayerNormCaseOf(kernel, pick(normWidths), randomInt(1, 5), randomRange(kernel)),
   mean_rows: (kernel) => {
     const tokens = pick([1, 2, 3, 16, 17, 100, 300]);
     const blockRows = pick([
@@ -100,7 +112,8 @@ function randomLinear(kernel: Kernel): LinearShape {
     yStride: outputs + pick([0, 0, 1, 5]),
     table: kernel.output === 'int8' && pick([false, true]),
     range: randomRange(kernel),
-    anyShift: pick([false, false, true]),
+    // The library adds the zero point in int32: sums must not saturate.
+    anyShift: kernel.variant !== 'cmsis-nn' && pick([false, false, true]),
   };
 }
 
@@ -128,7 +141,7 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const source = allocate(kernel.input, (rows - 1) * xStride + inputs);
   const x = place(arena, fill(source, lowest, highest, shape.data));
   const y = reserveMatrix(arena, kernel.output, rows, outputs, yStride);
-  const scratch = reserveScratch(arena, kernel, inputs, 0);
+  const scratch = reserveScratch(arena, kernel, { inputs, outputs, columns: 0, tokens: 0 });
   const args = [
     ...[inputs, outputs, placeWords(arena, packWeights(kernel, weights, outputs, inputs))],
     ...[place(arena, bias), place(arena, multipliers), place(arena, shifts), zeroPoint, min, max],
@@ -210,7 +223,7 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
   const k = placeMatrix(arena, tokens, width, width + gap, shape.data, largest);
   const v = placeMatrix(arena, tokens, outputs, outputs + gap, shape.data);
   const y = inPlace ? q : reserveMatrix(arena, 'int8', rows, outputs, outputs + gap);
-  const scratch = reserveScratch(arena, kernel, width, tokens);
+  const scratch = reserveScratch(arena, kernel, { inputs: width, outputs, columns: width, tokens });
   const args = [
     ...[heads, headWidth, valueWidth, causal ? 1 : 0],
     ...[place(arena, scoreMultipliers), place(arena, scoreShifts), place(arena, expTables)],
@@ -294,7 +307,13 @@ export function attendInputsCase(kernel: Kernel, shape: AttendInputsShape): Case
   const y = inPlace ? u : reserveMatrix(arena, kernel.output, rows, heads * width, stride);
   const carryColumns = heads * (width + 2);
   const carry = reserveMatrix(arena, 'int32', rows, carryColumns, carryColumns);
-  const scratch = reserveScratch(arena, kernel, heads * width, tokens);
+  const inputs = heads * width;
+  const scratch = reserveScratch(arena, kernel, {
+    inputs,
+    outputs: inputs,
+    columns: width,
+    tokens,
+  });
   const args = [
     ...[heads, width, place(arena, scoreMultipliers), place(arena, scoreShifts)],
     ...[place(arena, expTables), place(arena, rescaleTables)],
@@ -334,9 +353,173 @@ function forBlocks(
 function addLayerNormCase(kernel: Kernel): Case {
   const inPlace = kernel.output === 'int8' ? pick(['no', 'a', 'b'] as const) : 'no';
   return addLayerNormCaseOf(kernel, {
-    ...{ width: pick(widths), rows: randomInt(1, 5), data: randomFill(), inPlace },
+    ...{ width: pick(normWidths), rows: randomInt(1, 5), data: randomFill(), inPlace },
     range: randomRange(kernel),
   });
+}
+
+export interface NormalizedAttentionShape {
+  readonly heads: number;
+  readonly headWidth: number;
+  readonly valueWidth: number;
+  readonly tokens: number;
+  readonly rows: number;
+  readonly data: Fill;
+  readonly gap: number;
+  /** What a step of the scores is worth. */
+  readonly scoreScale: number;
+}
+
+/** Around the blocks of 16 rows, keys and columns, and to the most tokens. */
+function randomNormalizedAttention(): NormalizedAttentionShape {
+  const tokens = pick([1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 50, 64, 65, 128, 510, 511]);
+  const widths = [1, 2, 3, 4, 5, 8, 12, 15, 16, 17, 32, 33, 36, 64];
+  return {
+    heads: pick([1, 1, 2, 3]),
+    headWidth: pick(widths),
+    valueWidth: pick(widths),
+    tokens,
+    rows: Math.min(pick([1, 2, 5, 15, 16, 17, 33]), tokens),
+    data: randomFill(),
+    gap: pick([0, 0, 1, 7, 16]),
+    scoreScale: pick([1e-9, 0.001, 0.02, 0.05, 0.3, 10, 1000]),
+  };
+}
+
+export function normalizedAttentionCase(kernel: Kernel, shape: NormalizedAttentionShape): Case {
+  const { heads, headWidth, valueWidth, tokens, rows, gap } = shape;
+  const arena = createArena(ARENA_BYTES);
+  const width = heads * headWidth;
+  const outputs = heads * valueWidth;
+  const scores = Array.from({ length: heads }, () => usefulRequant(headWidth, kernel));
+  const softmaxes = scores.map((_, head) => softmaxScale(shape.scoreScale / (head + 1)));
+  const integer = {
+    scoreMultipliers: Int32Array.from(scores, ({ multiplier }) => multiplier),
+    scoreShifts: Int8Array.from(scores, ({ shift }) => shift),
+    softmaxMultipliers: Int32Array.from(softmaxes, ({ multiplier }) => multiplier),
+    softmaxShifts: Int8Array.from(softmaxes, ({ shift }) => shift),
+    smallestDifferences: Int32Array.from(softmaxes, (one) => one.smallestDifference),
+    mix: { multiplier: 1_500_000_000, shift: pick([-31, -9, -8, -7, -6]) },
+    zeroPoint: pick([-128, -1, 0, 5, 127]),
+  };
+  const q = placeMatrix(arena, rows, width, width + gap, shape.data);
+  const k = placeMatrix(arena, tokens, width, width + gap, shape.data);
+  const v = placeMatrix(arena, tokens, outputs, outputs + gap, shape.data);
+  const y = reserveMatrix(arena, 'int8', rows, outputs, outputs + gap);
+  const scratch = reserveScratch(arena, kernel, { inputs: width, outputs, columns: width, tokens });
+  const args = [
+    ...[heads, headWidth, valueWidth],
+    ...[place(arena, integer.scoreMultipliers), place(arena, integer.scoreShifts)],
+    ...[place(arena, integer.softmaxMultipliers), place(arena, integer.softmaxShifts)],
+    ...[place(arena, integer.smallestDifferences), integer.mix.multiplier, integer.mix.shift],
+    ...[integer.zeroPoint, rows, 0, tokens],
+    ...[q, width + gap, k, width + gap, v, outputs + gap, scratch.offset, y, outputs + gap],
+  ];
+  return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) =>
+    ops.normalizedAttention.evalInteger(
+      [
+        matrixAt(before, 'int8', q, rows, width, width + gap),
+        matrixAt(before, 'int8', k, tokens, width, width + gap),
+        matrixAt(before, 'int8', v, tokens, outputs, outputs + gap),
+      ],
+      { heads, scale: 1 },
+      integer,
+      matrixAt(after, 'int8', y, rows, outputs, outputs + gap),
+      { tokens, rowStart: 0 },
+    ),
+  );
+}
+
+export interface PlainAddShape {
+  readonly width: number;
+  readonly rows: number;
+  readonly data: Fill;
+  readonly gap: number;
+}
+
+function randomAdd(): PlainAddShape {
+  return {
+    width: pick(widths),
+    rows: randomInt(1, 5),
+    data: randomFill(),
+    gap: pick([0, 0, 1, 9]),
+  };
+}
+
+export function addCase(kernel: Kernel, { width, rows, data, gap }: PlainAddShape): Case {
+  const arena = createArena(ARENA_BYTES);
+  const stride = width + gap;
+  const quant = () => ({
+    kind: 'affine' as const,
+    scale: pick([1e-6, 0.01, 0.02, 0.5]),
+    zeroPoint: pick([-128, -1, 0, 5, 127]),
+  });
+  const range = randomRange(kernel);
+  const { integer } = ops.add.quantize!({
+    attrs: {},
+    inputs: [],
+    quants: [quant(), quant()],
+    inputDtype: 'int8',
+    output: {
+      dtype: 'int8',
+      quant: { ...quant(), scale: pick([0.01, 0.03]) },
+      shape: [rows, width],
+    },
+    observed: null,
+  });
+  const own = { ...integer, ...range };
+  const a = placeMatrix(arena, rows, width, stride, data);
+  const b = placeMatrix(arena, rows, width, stride, pick([data, 'random']));
+  const y = reserveMatrix(arena, 'int8', rows, width, stride);
+  const args = [
+    ...[width, own.zeroPointA, own.zeroPointB],
+    ...[own.a.multiplier, own.a.shift, own.b.multiplier, own.b.shift],
+    ...[own.sum.multiplier, own.sum.shift, own.zeroPoint, own.min, own.max],
+    ...[a, stride, b, stride, rows, y, stride],
+  ];
+  const title = JSON.stringify({ width, rows, data, gap, ...own });
+  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+    ops.add.evalInteger(
+      [
+        matrixAt(before, 'int8', a, rows, width, stride),
+        matrixAt(before, 'int8', b, rows, width, stride),
+      ],
+      {},
+      own,
+      matrixAt(after, 'int8', y, rows, width, stride),
+      { tokens: rows, rowStart: 0 },
+    ),
+  );
+}
+
+export interface LayerNormShape extends PlainAddShape {
+  readonly inPlace: boolean;
+  readonly range: Range;
+}
+
+function randomLayerNorm(kernel: Kernel): LayerNormShape {
+  const inPlace = kernel.output === 'int8' && pick([false, true]);
+  return { ...randomAdd(), inPlace, range: randomRange(kernel) };
+}
+
+export function layerNormCaseOf(kernel: Kernel, shape: LayerNormShape): Case {
+  const { width, rows, data, gap, inPlace, range } = shape;
+  const arena = createArena(ARENA_BYTES);
+  const norm = randomNorm(width, range);
+  const stride = width + gap;
+  const x = placeMatrix(arena, rows, width, stride, data);
+  const y = inPlace ? x : reserveMatrix(arena, kernel.output, rows, width, stride);
+  const args = [...placeNorm(arena, norm), x, stride, rows, y, stride];
+  const title = JSON.stringify({ ...shape, ...norm.integer });
+  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+    ops.layerNorm.evalInteger(
+      [matrixAt(before, 'int8', x, rows, width, stride), rowOf(norm.gamma), rowOf(norm.beta)],
+      { epsilon: 0 },
+      norm.integer,
+      matrixAt(after, kernel.output, y, rows, width, stride),
+      { tokens: rows, rowStart: 0 },
+    ),
+  );
 }
 
 export interface AddShape {
@@ -495,8 +678,8 @@ function finish(
   return { title, kernel, args, regions: arena.regions, before, after, scratch };
 }
 
-function reserveScratch(arena: Arena, kernel: Kernel, inputs: number, tokens: number): Region {
-  const size = scratchBytes(kernel, { inputs, tokens });
+function reserveScratch(arena: Arena, kernel: Kernel, shape: ScratchShape): Region {
+  const size = scratchBytes(kernel, shape);
   return { offset: reserve(arena, size, 4), size };
 }
 

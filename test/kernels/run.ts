@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { type CmsisNn, openCmsisNn } from '../../toolchain/build/cmsis-nn.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import type { Kernel, KernelTable } from '../../toolchain/schedule/kernels.ts';
 import type { Case } from './cases.ts';
@@ -12,6 +13,8 @@ export interface Machine {
   readonly compiler: string;
   readonly flags: readonly string[];
   readonly features: readonly string[];
+  /** The CMSIS-NN that kernels call. */
+  readonly cmsisNn: CmsisNn;
   /** Null: the host. */
   readonly emulator: {
     readonly machine: string;
@@ -21,11 +24,15 @@ export interface Machine {
   } | null;
 }
 
+/** Stands in for Arm's library, and does what its documentation says. */
+export const contract = openCmsisNn(packagePath('test', 'cmsis-nn', 'contract'));
+
 export const host: Machine = {
   name: 'host',
   compiler: 'gcc',
   flags: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
-  features: [],
+  features: ['cmsis-nn'],
+  cmsisNn: contract,
   emulator: null,
 };
 
@@ -39,7 +46,8 @@ function cortexM(
     name: cpu,
     compiler: 'arm-none-eabi-gcc',
     flags: [`-mcpu=${cpu}`, '-mthumb', '-mfloat-abi=hard', '-O2'],
-    features,
+    features: [...features, 'cmsis-nn'],
+    cmsisNn: contract,
     emulator,
   };
 }
@@ -127,8 +135,13 @@ function build(table: KernelTable, machine: Machine, folder: string): void {
     link.push('-nostartfiles', '--specs=nosys.specs', '-T', 'harness.ld');
   }
   const includes = [`-I${packagePath('kernels', 'c')}`, `-I${harness('.')}`, '-I.'];
-  const flags = ['-std=c99', ...machine.flags, ...warnings, ...includes];
-  run(machine.compiler, [...flags, ...sources, ...link, '-o', 'harness'], folder);
+  const { cmsisNn } = machine;
+  const library = ['-std=gnu11', ...machine.flags, '-w', `-I${cmsisNn.includeFolder}`, '-c'];
+  run(machine.compiler, [...library, ...cmsisNn.sources], folder);
+  const objects = cmsisNn.sources.map((path) => `${basename(path, '.c')}.o`);
+  const system = ['-isystem', cmsisNn.includeFolder];
+  const flags = ['-std=c99', ...machine.flags, ...warnings, ...includes, ...system];
+  run(machine.compiler, [...flags, ...sources, ...objects, ...link, '-o', 'harness'], folder);
 }
 
 function linkerScript({

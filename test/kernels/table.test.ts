@@ -40,10 +40,14 @@ test('every family of the table belongs to an op', () => {
 });
 
 test('scratch follows the shape', () => {
-  const scratch = (family: string, features: readonly string[]) =>
-    scratchBytes(selectKernel(table, family, 'int8', features), { inputs: 128, tokens: 100 });
+  const scratch = (family: string, features: readonly string[], input: 'int8' | 'int16' = 'int8') =>
+    scratchBytes(
+      selectKernel(table, family, family === 'attend_inputs' ? 'int16' : 'int8', features, input),
+      { inputs: 128, outputs: 64, columns: 64, tokens: 100 },
+    );
   expect(scratch('linear', [])).toBe(0);
   expect(scratch('linear', ['dsp'])).toBe(256 + 4 * 128);
+  expect(scratch('attend_inputs', ['dsp'], 'int16')).toBe(512 + 8 * 64);
   expect(scratch('attention', [])).toBe(100);
   expect(scratch('attention', ['dsp'])).toBe(4 + 8 * 128 + 4 * 100);
   expect(scratch('attention', ['mve'])).toBe(93 + 3 * 100);

@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { interpret, type Tokens } from '../../toolchain/emulate/interpreter.ts';
 import type { Graph, Stage } from '../../toolchain/ir/graph.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
-import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
+import { fuseEmbedding, fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { normalizeAttention } from '../../toolchain/passes/normalize-attention.ts';
 import { reorderVocabulary } from '../../toolchain/passes/reorder-vocabulary.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { macsOf } from '../../toolchain/pipeline.ts';
@@ -26,6 +27,8 @@ const runs = { numRuns: Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 40), seed:
 const tolerance = 4e-6;
 /** Sums in another order, of products rounded to float32 in between. */
 const reassociated = 1e-4;
+
+const ourPlans = planShapes.map((plan) => ({ ...plan, kernels: 'native' as const }));
 
 function outputOf(graph: Graph<Stage>, tokens: Tokens): readonly number[] {
   return Array.from(interpret(graph, tokens)[0]!.data);
@@ -62,6 +65,21 @@ describe('exact on float graphs', () => {
     );
   });
 
+  test('fuse-embedding and normalize-attention', () => {
+    fc.assert(
+      fc.property(encoderShapes, (shape) => {
+        const before = importedEncoder(shape);
+        const after = normalizeAttention.run(fuseEmbedding.run(before));
+        expectSame(before, after, shape);
+        const left = after.nodes.map(({ op }) => op);
+        expect(left).not.toContain('embed');
+        expect(left).not.toContain('attention');
+        expect(left.filter((op) => op === 'add')).toHaveLength(2 * shape.layers);
+      }),
+      runs,
+    );
+  });
+
   test.each(['fused', 'as imported'])('row-demand, layer normalization %s', (form) => {
     fc.assert(
       fc.property(encoderShapes, (shape) => {
@@ -79,8 +97,8 @@ describe('exact on float graphs', () => {
 
   test('attention-forms', () => {
     fc.assert(
-      fc.property(encoderShapes, planShapes, (shape, plan) => {
-        const before = floatEncoder(shape);
+      fc.property(encoderShapes, ourPlans, (shape, plan) => {
+        const before = floatEncoder(shape, 'native');
         const after = plannedEncoder(shape, plan);
         expectSame(before, after, shape, reassociated);
         const { storedGroups, absorbedHeads } = formOf(shape, plan);
@@ -100,9 +118,10 @@ describe('exact on float graphs', () => {
     fc.assert(
       fc.property(encoderShapes, planShapes, (shape, plan) => {
         const stored = plannedEncoder(shape, { ...plan, absorbed: 0, absorbs: false });
-        expectSame(floatEncoder(shape), stored, shape);
+        const before = floatEncoder(shape, plan.kernels);
+        expectSame(before, stored, shape);
         const work = (graph: Graph<'float'>) => macsOf(graph, shape.maxTokens);
-        expect(work(stored)).toBe(work(floatEncoder(shape)));
+        expect(work(stored)).toBe(work(before));
       }),
       runs,
     );

@@ -15,6 +15,7 @@ import {
   roundingDivideByPowerOfTwo,
   roundingHighMul,
   roundingShiftRight,
+  saturatingShiftLeft,
   toRequant,
 } from '../../toolchain/quantize/fixed-point.ts';
 
@@ -89,6 +90,11 @@ const functions: readonly Row[] = [
       const { factor, left, right } = normalizerOf(variance, fraction);
       return [factor, left, right];
     },
+  },
+  {
+    name: 'saturatingShiftLeft',
+    kinds: ['any', 'shift', 'none'],
+    apply: (a, b) => [saturatingShiftLeft(a, b), 0, 0],
   },
 ];
 

@@ -30,6 +30,7 @@ static void apply(const int32_t in[4], int32_t out[3]) {
       out[2] = normalizer.right;
       break;
     }
+    case 8: out[0] = lm_saturating_shift_left(a, b); break;
     default: break;
   }
 }

@@ -4,10 +4,12 @@
  *
  *   node test/report/measure-cost.ts            prints the models and how far off they are
  *   node test/report/measure-cost.ts --write    writes them into targets/cores
+ *   … --cmsis-nn <folder>                       also those that call CMSIS-NN, of which it is a checkout
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import * as z from 'zod';
+import { parseArgs } from 'node:util';
+import { openCmsisNn } from '../../toolchain/build/cmsis-nn.ts';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import {
@@ -18,20 +20,23 @@ import {
 } from '../../toolchain/schedule/kernels.ts';
 import type { Target } from '../../toolchain/targets.ts';
 import {
+  addCase,
   addLayerNormCaseOf,
+  attendInputsCase,
   attentionCase,
   type Case,
   embedLayerNormCaseOf,
+  layerNormCaseOf,
   linearCase,
   meanRowsCaseOf,
-  sampleCases,
+  normalizedAttentionCase,
 } from '../kernels/cases.ts';
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
 
 const formatter = packagePath('node_modules/@biomejs/biome/bin/biome');
 
-const terms = ['call', 'column', 'row', 'element', 'mac', 'score', 'table'] as const;
+const terms = ['call', 'shared', 'whole', 'row', 'element', 'mac', 'score', 'table'] as const;
 type Term = (typeof terms)[number];
 type Terms = Readonly<Record<Term, number>>;
 type Cost = Target['core']['cost']['kernels'][string][number];
@@ -39,7 +44,7 @@ type Cost = Target['core']['cost']['kernels'][string][number];
 interface Sample {
   readonly one: Case;
   /** What the call does, by term. */
-  readonly work: Readonly<Record<Term, number>>;
+  readonly work: Readonly<Record<Exclude<Term, 'whole'>, number>> & { readonly whole?: number };
 }
 
 /**
@@ -49,26 +54,43 @@ interface Sample {
 interface Way {
   readonly mostInputs: number | null;
   readonly taken: readonly number[];
+  /** Rows for which something is prepared together; null: all rows of a call. */
+  readonly chunk: number | null;
+  /** The share of the MACs that absorbed attention does for whole blocks of 16 tokens; else none. */
+  readonly padded?: number;
 }
 
-const singleRows: readonly Way[] = [{ mostInputs: null, taken: [1] }];
-const ways: Readonly<Record<string, Readonly<Record<Kernel['variant'], readonly Way[]>>>> = {
-  linear: {
-    portable: singleRows,
-    // kernels/c/dsp/linear.c: rows_at_once, and rows that are not packed.
-    dsp: [
-      { mostInputs: 128, taken: [1, 2, 3, 2] },
-      { mostInputs: 512, taken: [1, 2] },
-      { mostInputs: null, taken: [1, 2] },
-    ],
-    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
-  },
-  attention: {
-    portable: singleRows,
-    dsp: [{ mostInputs: null, taken: [1, 2, 3, 4] }],
-    mve: [{ mostInputs: null, taken: [1, 2, 3] }],
-  },
-};
+const singleRows: readonly Way[] = [{ mostInputs: null, taken: [1], chunk: null }];
+const ways: Readonly<Record<string, Readonly<Partial<Record<Kernel['variant'], readonly Way[]>>>>> =
+  {
+    // Our calls of CMSIS-NN take 16 rows at once.
+    normalized_attention: { 'cmsis-nn': [{ mostInputs: null, taken: [1], chunk: 16 }] },
+    linear: {
+      portable: singleRows,
+      // kernels/c/dsp/linear.c: rows_at_once, and rows that are not packed.
+      dsp: [
+        { mostInputs: 128, taken: [1, 2, 3, 2], chunk: null },
+        { mostInputs: 512, taken: [1, 2], chunk: null },
+        { mostInputs: null, taken: [1, 2], chunk: null },
+      ],
+      mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
+    },
+    linear_wide: {
+      portable: singleRows,
+      dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
+      mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
+    },
+    attend_inputs: {
+      portable: singleRows,
+      dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 16, padded: 1 }],
+      mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: 12, padded: 0.5 }],
+    },
+    attention: {
+      portable: singleRows,
+      dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
+      mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
+    },
+  };
 
 /** Calls over the given numbers of rows, of inputs in a range. */
 const samples: Readonly<
@@ -89,8 +111,8 @@ const samples: Readonly<
                 linearCase(kernel, { ...shape, range, data: 'random', anyShift: false }),
               ),
               work: {
-                ...{ call: 1, column: outputs, row: rows, element: elements },
-                mac: elements * inputs,
+                ...{ call: 1, shared: outputs, row: rows, element: elements },
+                ...{ whole: isArms(kernel) ? inputs * outputs : 0, mac: elements * inputs },
                 ...{ score: 0, table: table ? elements : 0 },
               },
             };
@@ -111,7 +133,7 @@ const samples: Readonly<
           return {
             one: attentionCase(kernel, { ...shape, ...rest, data: 'random' }),
             work: {
-              ...{ call: 1, column: 0, row: rows, element: rows * heads * width },
+              ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
               ...{ mac: 2 * rows * tokens * heads * width, score: rows * heads * tokens },
               table: 0,
             },
@@ -119,18 +141,54 @@ const samples: Readonly<
         }),
       ),
     ),
-  attend_inputs: (kernel) =>
-    sampleCases(kernel, 60, 1).map((one) => {
-      const { heads, width, tokens, rows } = attendShape.parse(JSON.parse(one.title));
-      const scores = rows * heads * tokens;
-      return {
-        one,
-        work: {
-          ...{ call: 1, column: 0, row: rows, element: rows * heads * width },
-          ...{ mac: 2 * scores * width, score: scores, table: 0 },
-        },
-      };
-    }),
+  /** A row is a row of one head. */
+  attend_inputs: (kernel, rowCounts) =>
+    rowCounts.flatMap((count) =>
+      [32, 64, 128, 512].flatMap((tokens) =>
+        [64, 128, 256].map((width) => {
+          const heads = count % 2 === 0 ? 2 : 1;
+          const shape = { heads, width, tokens, rows: count / heads, inPlace: false, gap: 0 };
+          const rest = { blockRows: [tokens, tokens], anyShift: false } as const;
+          return {
+            one: attendInputsCase(kernel, { ...shape, ...rest, data: 'random' }),
+            work: {
+              ...{ call: 1, shared: tokens * width, row: count, element: count * width },
+              ...{ mac: 2 * count * tokens * width, score: count * tokens, table: 0 },
+            },
+          };
+        }),
+      ),
+    ),
+  normalized_attention: (kernel) =>
+    [1, 4, 8, 16].flatMap((rows) =>
+      [32, 64, 128].flatMap((tokens) =>
+        [
+          [1, 64],
+          [2, 64],
+          [1, 32],
+        ].map(([heads = 0, width = 0]) => {
+          const shape = { heads, headWidth: width, valueWidth: width, tokens, rows, scoreScale };
+          const scores = rows * heads * tokens;
+          return {
+            one: normalizedAttentionCase(kernel, { ...shape, data: 'random', gap: 0 }),
+            work: {
+              ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
+              ...{ mac: 2 * scores * width, score: scores, table: 0 },
+              whole: isArms(kernel) ? 2 * tokens * heads * width : 0,
+            },
+          };
+        }),
+      ),
+    ),
+  add: (kernel) =>
+    byRows((width, rows) => addCase(kernel, { width, rows, data: 'random', gap: 0 })),
+  layer_norm: (kernel) =>
+    byRows((width, rows) =>
+      layerNormCaseOf(kernel, {
+        ...{ width, rows, data: 'random', gap: 0, inPlace: false },
+        range: dtypes[kernel.output],
+      }),
+    ),
   add_layernorm: (kernel) =>
     byRows((width, rows) =>
       addLayerNormCaseOf(kernel, {
@@ -146,11 +204,17 @@ const samples: Readonly<
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
       one: meanRowsCaseOf(kernel, 128, rows, [rows, rows]),
-      work: { call: 1, column: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
+      work: { call: 1, shared: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
     })),
 };
 
-const attendShape = z.object({ heads: z.int(), width: z.int(), tokens: z.int(), rows: z.int() });
+/** CMSIS-NN adds up the weights, and our calls transpose the values, again for every chunk. */
+function isArms({ variant }: Kernel): boolean {
+  return variant === 'cmsis-nn';
+}
+
+/** No difference of scores is so large that its exponential is left out. */
+const scoreScale = 0.05;
 
 /** Inputs and outputs of the linears of BERT-tiny, -mini and TinyBERT's widths. */
 const linearWidths = [
@@ -177,7 +241,7 @@ function byRows(make: (width: number, rows: number) => Case): Sample[] {
   return [1, 4, 16].flatMap((rows) =>
     [64, 128, 312].map((width) => ({
       one: make(width, rows),
-      work: { call: 1, column: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
+      work: { call: 1, shared: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
     })),
   );
 }
@@ -192,8 +256,10 @@ interface Measurement {
 function measure(machine: Machine): Record<string, Cost[]> {
   const table = loadKernels();
   seedRandom(1);
-  const measurements = bestKernels(table, machine).flatMap((kernel) => {
-    const own = ways[kernel.family]?.[kernel.variant] ?? singleRows;
+  const measurements = kernelsToMeasure(table, machine).flatMap((kernel) => {
+    const family =
+      kernel.input === 'int16' && kernel.family === 'linear' ? 'linear_wide' : kernel.family;
+    const own = ways[family]?.[kernel.variant] ?? singleRows;
     return own.map((way, index): Measurement => {
       const range = {
         above: own[index - 1]?.mostInputs ?? 0,
@@ -201,11 +267,7 @@ function measure(machine: Machine): Record<string, Cost[]> {
       };
       const most = Math.max(...way.taken);
       const lists = Array.from({ length: most }, (_, rows) =>
-        samples[kernel.family]!(
-          kernel,
-          rows + 1 < most ? [rows + 1] : [most, 2 * most, 6 * most],
-          range,
-        ),
+        samples[kernel.family]!(kernel, rowCountsOf(kernel, rows + 1, way), range),
       );
       return { kernel, way, lists };
     });
@@ -225,13 +287,24 @@ function measure(machine: Machine): Record<string, Cost[]> {
     costs[kernel.name] = [
       ...(costs[kernel.name] ?? []),
       {
-        ...{ mostInputs: way.mostInputs, call: largest.call, column: largest.column },
-        passes: passes.map(({ call: _call, column: _column, ...rows }) => rows) as Cost['passes'],
+        ...{ mostInputs: way.mostInputs, call: largest.call, shared: largest.shared },
+        whole: largest.whole,
+        ...{ chunk: way.chunk, padded: way.padded ?? 0 },
+        passes: passes.map(
+          ({ call: _, shared: __, whole: ___, ...rows }) => rows,
+        ) as Cost['passes'],
         taken: [...way.taken] as Cost['taken'],
       },
     ];
   }
   return costs;
+}
+
+/** Rows of calls in which passes of `rows` are measured. */
+function rowCountsOf(kernel: Kernel, rows: number, { taken, chunk }: Way): readonly number[] {
+  const most = Math.max(...taken);
+  if (isArms(kernel)) return [1, 4, 16, 32];
+  return rows < most ? [rows] : [most, 2 * most, (chunk === null ? 6 : 3) * most];
 }
 
 /** Shifts as trained models have them: to the right, within what the fast paths take. */
@@ -252,16 +325,19 @@ function worstError(cost: Terms, { list, counts }: Counted): string {
   return `${(100 * Math.max(...errors)).toFixed(1)} %`;
 }
 
-/** Every kernel that some model would run on the machine. */
-function bestKernels(table: KernelTable, { features }: Machine): readonly Kernel[] {
-  const best = table.kernels.map(({ family, output, input }) =>
-    selectKernel(table, family, output, features, input),
+/** Every kernel that some model would run on the machine; those of Arm's only from Arm's own library. */
+function kernelsToMeasure(table: KernelTable, { features }: Machine): readonly Kernel[] {
+  const own = features.filter((feature) => feature !== 'cmsis-nn');
+  const best = [own, ...(cmsisNn === undefined ? [] : [features])].flatMap((some) =>
+    table.kernels.map(({ family, output, input }) =>
+      selectKernel(table, family, output, some, input),
+    ),
   );
   return [...new Set(best)];
 }
 
 function predict(cost: Terms, work: Sample['work']): number {
-  return terms.reduce((sum, term) => sum + cost[term] * work[term], 0);
+  return terms.reduce((sum, term) => sum + cost[term] * (work[term] ?? 0), 0);
 }
 
 /**
@@ -269,15 +345,15 @@ function predict(cost: Terms, work: Sample['work']): number {
  * `known`: where the terms of a call itself are taken from.
  */
 function fitCost({ list, counts }: Counted, known: Terms | null): Terms {
-  const isKnown = (term: Term): boolean => known !== null && (term === 'call' || term === 'column');
+  const isKnown = (term: Term): boolean => known !== null && (term === 'call' || term === 'shared');
   const knownPart = ({ work }: Sample): number =>
-    known === null ? 0 : known.call * work.call + known.column * work.column;
+    known === null ? 0 : known.call * work.call + known.shared * work.shared;
   let used: Term[] = terms.filter(
-    (term) => !isKnown(term) && list.some(({ work }) => work[term] > 0),
+    (term) => !isKnown(term) && list.some(({ work }) => (work[term] ?? 0) > 0),
   );
   for (;;) {
     const equations = list.map((sample, index) => ({
-      factors: used.map((term) => sample.work[term] / counts[index]!),
+      factors: used.map((term) => (sample.work[term] ?? 0) / counts[index]!),
       value: 1 - knownPart(sample) / counts[index]!,
     }));
     const solution = leastSquares(equations);
@@ -324,17 +400,22 @@ function leastSquares(equations: readonly Equation[]): number[] {
 }
 
 const command = 'node test/report/measure-cost.ts --write';
+const { values: flags } = parseArgs({
+  options: { write: { type: 'boolean' }, 'cmsis-nn': { type: 'string' } },
+});
+const cmsisNn = flags['cmsis-nn'] === undefined ? undefined : openCmsisNn(flags['cmsis-nn']);
 for (const machine of emulated) {
-  const kernels = measure(machine);
-  if (!process.argv.includes('--write')) continue;
+  const measured = measure(cmsisNn === undefined ? machine : { ...machine, cmsisNn });
+  if (flags.write !== true) continue;
   const name = machine.name === 'cortex-m4' ? 'cortex-m4f' : machine.name;
   const path = packagePath('targets', 'cores', `${name}.json`);
   const core = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
-  const old = core['cost'] as { readonly cyclesPerInstruction?: number } | undefined;
+  const old = core['cost'] as Target['core']['cost'];
+  const ofLibrary = Object.entries(old.kernels).filter(([name]) => name.endsWith('_cmsis'));
   core['cost'] = {
     measuredBy: command,
-    cyclesPerInstruction: old?.cyclesPerInstruction ?? 1,
-    kernels,
+    cyclesPerInstruction: old.cyclesPerInstruction,
+    kernels: { ...measured, ...(cmsisNn === undefined ? Object.fromEntries(ofLibrary) : {}) },
   };
   writeFileSync(path, `${JSON.stringify(core, null, 2)}\n`);
   execFileSync(process.execPath, [formatter, 'format', '--write', path]);

@@ -9,11 +9,13 @@ import {
   type AttentionNode,
   attentionForms,
 } from '../../toolchain/passes/attention-forms.ts';
-import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
+import { fuseEmbedding, fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { normalizeAttention } from '../../toolchain/passes/normalize-attention.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
+import type { KernelSet } from '../../toolchain/targets.ts';
 
 export interface EncoderShape {
   readonly layers: number;
@@ -52,6 +54,8 @@ export interface PlanShape {
   readonly features: readonly string[];
   /** Attention of one row without keys and values, as the planner has it. */
   readonly absorbs: boolean;
+  /** With `cmsis-nn` nothing is absorbed. */
+  readonly kernels: KernelSet;
   readonly recomputeInputs: boolean;
 }
 
@@ -61,6 +65,7 @@ export const planShapes: fc.Arbitrary<PlanShape> = fc.record({
   grouping: fc.nat(3),
   features: fc.constantFrom([], ['dsp'], ['dsp', 'mve']),
   absorbs: fc.boolean(),
+  kernels: fc.constantFrom('native', 'native', 'cmsis-nn'),
   recomputeInputs: fc.boolean(),
 });
 
@@ -154,14 +159,19 @@ export function importedEncoder(shape: EncoderShape): Graph<'float'> {
 }
 
 /** Through the passes up to the plan. */
-export function floatEncoder(shape: EncoderShape): Graph<'float'> {
-  return runPasses(importedEncoder(shape), [fuseLayerNorm, rowDemand]);
+export function floatEncoder(shape: EncoderShape, kernels: KernelSet): Graph<'float'> {
+  const passes =
+    kernels === 'cmsis-nn'
+      ? [fuseEmbedding, rowDemand, normalizeAttention]
+      : [fuseLayerNorm, rowDemand];
+  return runPasses(importedEncoder(shape), passes);
 }
 
 /** In the forms of the plan. */
 export function plannedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'float'> {
-  const graph = floatEncoder(shape);
+  const graph = floatEncoder(shape, plan.kernels);
   return attentionForms(graph, (node: AttentionNode) => {
+    if (plan.kernels === 'cmsis-nn') return formOf(shape, { ...plan, absorbed: 0 });
     if (tensorOf(graph, node.output).shape[0] === 'tokens') return formOf(shape, plan);
     return plan.absorbs
       ? { storedGroups: 0, absorbedHeads: shape.heads }

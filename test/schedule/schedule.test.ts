@@ -22,11 +22,12 @@ const runs = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 100);
 
 function programOf(shape: EncoderShape, plan: PlanShape): Program {
   const { maxTokens } = shape;
+  const features = [...plan.features, ...(plan.kernels === 'native' ? [] : [plan.kernels])];
   return schedule(legalEncoder(shape, plan), {
     maxTokens,
     tileRows: plan.tileRows,
     recomputeInputs: plan.recomputeInputs,
-    scratchBytes: kernelScratch(kernels, plan.features, maxTokens),
+    scratchBytes: kernelScratch(kernels, features, maxTokens),
   });
 }
 
@@ -134,6 +135,7 @@ const plan: PlanShape = {
   grouping: 1,
   features: [],
   absorbs: false,
+  kernels: 'native',
   recomputeInputs: false,
 };
 const sound = programOf(shape, plan);

@@ -12,6 +12,7 @@ import type { Compiled, EmitKind } from '../pipeline.ts';
 import { buildReport } from '../report/build.ts';
 import { renderReport } from '../report/render.ts';
 import type { Report } from '../report/schema.ts';
+import type { CmsisNn } from './cmsis-nn.ts';
 import { buildFirmware, type Firmware } from './firmware.ts';
 import { formatManifest, type Manifest, manifestFile } from './manifest.ts';
 import { digestOf, filesBelow } from './out-folder.ts';
@@ -21,6 +22,8 @@ export interface ArtifactsRequest {
   /** An empty folder. */
   readonly folder: string;
   readonly emit: EmitKind;
+  /** Where the model was compiled for it and for firmware. */
+  readonly cmsisNn?: CmsisNn | undefined;
   readonly options: Manifest['options'];
   readonly inputs: Manifest['inputs'];
 }
@@ -34,9 +37,9 @@ export interface Artifacts {
 }
 
 export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifacts> {
-  const { compiled, folder, emit, options, inputs } = request;
+  const { compiled, folder, emit, cmsisNn, options, inputs } = request;
   writeFileSync(join(folder, 'graph.bin'), compiled.graphBin);
-  const firmware = await writeCode(compiled, folder, emit);
+  const firmware = await writeCode(request);
   const report = buildReport(compiled, firmware);
   writeFileSync(join(folder, 'report.json'), renderReport(report, 'json'));
   writeFileSync(join(folder, 'report.html'), renderReport(report, 'html'));
@@ -46,7 +49,7 @@ export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifac
     tool: { name: 'lm2mcu', version: packageVersion() },
     options: { ...options, emit },
     compiler: firmware === null ? null : compilerVersion(),
-    inputs,
+    inputs: cmsisNn === undefined ? inputs : { ...inputs, cmsisNn: cmsisNn.digest },
     outputs: Object.fromEntries(
       files.map((name) => [name, digestOf(readFileSync(join(folder, name)))]),
     ),
@@ -55,15 +58,17 @@ export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifac
   return { report, files: [...files, manifestFile], warnings: firmware?.warnings ?? [] };
 }
 
-async function writeCode(
-  compiled: Compiled,
-  folder: string,
-  emit: EmitKind,
-): Promise<Firmware | null> {
+async function writeCode({
+  compiled,
+  folder,
+  emit,
+  cmsisNn,
+}: ArtifactsRequest): Promise<Firmware | null> {
   switch (emit) {
     case 'firmware': {
       const { target, sources, placement } = compiled;
-      return buildFirmware({ target, sources, placement, optimisation: 'O2', outDir: folder });
+      const request = { target, sources, placement, optimisation: 'O2', cmsisNn } as const;
+      return buildFirmware({ ...request, outDir: folder });
     }
     case 'library': {
       for (const { path, content } of emitLibrary(compiled)) {

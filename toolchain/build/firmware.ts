@@ -8,13 +8,14 @@
  * only UART, clock, memory set-up and counter are the machine's own.
  */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { internalError, userError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
 import type { MemoryRegion, Target } from '../targets.ts';
 import { boardHeader, bootloaderDefinitions } from './board-header.ts';
 import { storedImages } from './boot-image.ts';
 import { bootloaderHeaders, buildBootloader } from './bootloader.ts';
+import type { CmsisNn } from './cmsis-nn.ts';
 import { commonFlags, cpuFlags, stackCanaryBytes } from './compile-flags.ts';
 import { type ElfImage, type ImageMeasure, measureImage, readElfFile } from './elf.ts';
 import { runCompiler } from './gcc.ts';
@@ -39,6 +40,8 @@ export interface FirmwareRequest {
   /** Sections not named here stay with the code; `.lm2mcu.arena` goes to the data region. */
   readonly placement: Placement;
   readonly optimisation: Optimisation;
+  /** The library that `sources` call, where they do. */
+  readonly cmsisNn?: CmsisNn | undefined;
   /** Absolute; its `sources` and `objects` are replaced. */
   readonly outDir: string;
 }
@@ -211,6 +214,7 @@ function sharedJobs(request: FirmwareRequest): readonly CompileJob[] {
     job(`sources/firmware/${name}.c`, flags, undefined);
   return [
     ...generated,
+    ...libraryJobs(request),
     template('console', '-Os'),
     // Runs before the floating-point unit is on.
     template('startup', '-Os', '-mgeneral-regs-only', '-fno-tree-loop-distribute-patterns'),
@@ -218,6 +222,16 @@ function sharedJobs(request: FirmwareRequest): readonly CompileJob[] {
     template('memory_functions', '-O2', '-fno-builtin', '-fno-tree-loop-distribute-patterns'),
     template(`core/${request.target.core.setup}`, '-Os', '-mgeneral-regs-only'),
   ];
+}
+
+/** As Arm's own build makes it, and without our warnings. */
+function libraryJobs({ cmsisNn }: FirmwareRequest): readonly CompileJob[] {
+  return (cmsisNn?.sources ?? []).map((source) => ({
+    source,
+    flags: ['-O3', '-w'],
+    machine: undefined,
+    object: `objects/cmsis-nn-${basename(source, '.c')}.o`,
+  }));
 }
 
 function boardJobs(machine: Machine): readonly CompileJob[] {
@@ -235,12 +249,15 @@ function job(source: string, flags: readonly string[], machine: string | undefin
   return { source, flags, machine, object: `objects/${machine ?? 'shared'}-${flat}` };
 }
 
-function compileFlags({ target, outDir, sources }: FirmwareRequest): readonly string[] {
+function compileFlags({ target, outDir, sources, cmsisNn }: FirmwareRequest): readonly string[] {
   const headers = sources.filter(({ path }) => path.endsWith('.h'));
   const folders = new Set(['sources', ...headers.map(({ path }) => dirname(`sources/${path}`))]);
   return [
     ...commonFlags(target, outDir),
     '-DLM2MCU_SECTIONS', // lm2mcu_model.h
+    ...(cmsisNn === undefined
+      ? []
+      : [`-ffile-prefix-map=${cmsisNn.folder}=cmsis-nn`, '-isystem', cmsisNn.includeFolder]),
     ...[...folders, 'sources/firmware'].map((folder) => `-I${folder}`),
   ];
 }

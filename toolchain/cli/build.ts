@@ -1,15 +1,16 @@
 /** `lm2mcu build`: a model to firmware, or to a C library, in a folder. */
 import { basename, resolve } from 'node:path';
 import { writeArtifacts } from '../build/artifacts.ts';
+import { type CmsisNn, openCmsisNn } from '../build/cmsis-nn.ts';
 import { checkCompiler } from '../build/gcc.ts';
 import type { Manifest } from '../build/manifest.ts';
 import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
-import { type Compiled, compile, emitKinds } from '../pipeline.ts';
+import { type Compiled, compile, type EmitKind, emitKinds } from '../pipeline.ts';
 import { renderReport } from '../report/render.ts';
 import { planGoals } from '../schedule/plan.ts';
-import { listTargets, loadTarget, type Target } from '../targets.ts';
+import { type KernelSet, kernelSets, listTargets, loadTarget, type Target } from '../targets.ts';
 import { defineCommand } from './command.ts';
 import { readExamples } from './examples.ts';
 import { didYouMean } from './suggest.ts';
@@ -59,6 +60,17 @@ export const buildCommand = defineCommand({
       requiresArg: true,
       describe: 'Firmware to load, or a C library for a project of your own',
     },
+    kernels: {
+      choices: kernelSets,
+      default: 'native',
+      requiresArg: true,
+      describe: 'Our kernels, or calls to Arm’s CMSIS-NN wherever it has one',
+    },
+    'cmsis-nn': {
+      type: 'string',
+      requiresArg: true,
+      describe: 'For --kernels cmsis-nn: a checkout of CMSIS-NN, compiled into the firmware',
+    },
     out: {
       type: 'string',
       requiresArg: true,
@@ -76,7 +88,7 @@ export const buildCommand = defineCommand({
     ],
   ],
   async run(
-    { model, target: targetName, maxTokens, calibrate, pooling, plan, emit, out },
+    { model, target: targetName, maxTokens, calibrate, pooling, plan, emit, out, ...flags },
     context,
   ) {
     const { progress, color } = context;
@@ -84,6 +96,8 @@ export const buildCommand = defineCommand({
     const calibration = calibrate === undefined ? null : readExamples(calibrate);
     const outDir = out ?? `${basename(resolve(model))}-${target.name}`;
     checkOutFolder(outDir);
+    const { kernels } = flags;
+    const cmsisNn = findCmsisNn(kernels, emit, flags.cmsisNn);
     if (emit === 'firmware') checkCompiler();
     progress.report('read the model');
     const compiled = compile({
@@ -94,6 +108,7 @@ export const buildCommand = defineCommand({
       pooling,
       goal: plan,
       emit,
+      kernels,
       progress: progress.report,
     });
     const folder = openOutFolder(outDir);
@@ -107,7 +122,8 @@ export const buildCommand = defineCommand({
         compiled,
         folder: folder.path,
         emit,
-        options: { target: target.name, maxTokens, pooling: pooling ?? null, plan },
+        cmsisNn,
+        options: { target: target.name, maxTokens, pooling: pooling ?? null, plan, kernels },
         inputs: inputsOf(compiled, target, calibration?.digest),
       });
       folder.commit();
@@ -123,6 +139,30 @@ export const buildCommand = defineCommand({
     }
   },
 });
+
+/** The user's CMSIS-NN, where a firmware calls it; a library's user links it later. */
+function findCmsisNn(
+  kernels: KernelSet,
+  emit: EmitKind,
+  folder: string | undefined,
+): CmsisNn | undefined {
+  if (folder === undefined) {
+    if (kernels === 'native' || emit === 'library') return undefined;
+    throw userError({
+      code: 'needs-cmsis-nn',
+      message: '--kernels cmsis-nn makes firmware that calls CMSIS-NN, which lm2mcu does not bring',
+      hint: 'Give a checkout of https://github.com/ARM-software/CMSIS-NN: --cmsis-nn <folder>; or make a library: --emit library.',
+    });
+  }
+  if (kernels === 'native') {
+    throw userError({
+      code: 'unused-cmsis-nn',
+      message: '--cmsis-nn gives a library that --kernels native does not call',
+      hint: 'Add --kernels cmsis-nn, or leave --cmsis-nn away.',
+    });
+  }
+  return emit === 'library' ? undefined : openCmsisNn(folder);
+}
 
 /** Says which name was meant. */
 export function findTarget(name: string): Target {

@@ -35,7 +35,7 @@ const tokenCounts = [64, 128, 512] as const;
 type Inspection = ReturnType<typeof inspect>;
 
 function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
-  const compiled = simplify(graph, tokenizer.idOrder);
+  const compiled = simplify(graph, tokenizer.idOrder, 'native');
   return {
     name: card.name,
     kind: card.kind,

@@ -123,6 +123,33 @@ export function nodeConstants(
         }),
       };
     }
+    case 'normalizedAttention': {
+      const { integer, attrs } = node;
+      const [q, , v] = node.inputs.map((input) => tensorOf(graph, input).shape[1]);
+      return {
+        name: `${name}_params`,
+        type: 'lm_normalized_attention',
+        arrays: [
+          array('score_multipliers', integer.scoreMultipliers, 'int32', 'score scale a head'),
+          array('score_shifts', integer.scoreShifts, 'int8', 'score scale a head'),
+          array('softmax_multipliers', integer.softmaxMultipliers, 'int32', 'softmax a head'),
+          array('softmax_shifts', integer.softmaxShifts, 'int8', 'softmax a head'),
+          array('smallest_differences', integer.smallestDifferences, 'int32', 'softmax a head'),
+        ],
+        initializer: initializer({
+          heads: attrs.heads,
+          head_width: q! / attrs.heads,
+          value_width: v! / attrs.heads,
+          score_multipliers: `${name}_score_multipliers`,
+          score_shifts: `${name}_score_shifts`,
+          softmax_multipliers: `${name}_softmax_multipliers`,
+          softmax_shifts: `${name}_softmax_shifts`,
+          smallest_differences: `${name}_smallest_differences`,
+          mix: requant(integer.mix),
+          zero_point: integer.zeroPoint,
+        }),
+      };
+    }
     case 'attendInputs': {
       const { scoreMultipliers, scoreShifts, expTables, rescaleTables, mix, inputZeroPoint } =
         node.integer;
@@ -148,6 +175,32 @@ export function nodeConstants(
         }),
       };
     }
+    case 'add': {
+      const { a, b, sum, zeroPointA, zeroPointB, zeroPoint, min, max } = node.integer;
+      return {
+        name: `${name}_params`,
+        type: 'lm_add',
+        arrays: [],
+        initializer: initializer({
+          width: tensorOf(graph, node.output).shape[1],
+          zero_point_a: zeroPointA,
+          zero_point_b: zeroPointB,
+          a: requant(a),
+          b: requant(b),
+          sum: requant(sum),
+          zero_point: zeroPoint,
+          min,
+          max,
+        }),
+      };
+    }
+    case 'layerNorm':
+      return {
+        name: `${name}_params`,
+        type: 'lm_norm',
+        arrays: normArrays(constant(1).data, constant(2).data, array),
+        initializer: initializer(normFields(name, constant(1).columns, node.integer)),
+      };
     case 'addLayerNorm': {
       const { integer } = node;
       return {
@@ -212,9 +265,7 @@ export function nodeConstants(
     case 'concat':
       return null;
     case 'activation':
-    case 'add':
     case 'embed':
-    case 'layerNorm':
       throw internalError(`op '${node.op}' has no kernel`, node.name);
     default:
       return assertExhaustive(node);
@@ -240,7 +291,15 @@ function normArrays(
 }
 
 function normInitializer(name: string, width: number, norm: NormInteger): string {
-  const fields = {
+  return initializer(normFields(name, width, norm), '  ');
+}
+
+function normFields(
+  name: string,
+  width: number,
+  norm: NormInteger,
+): Record<string, number | string> {
+  return {
     width,
     epsilon: `INT64_C(${norm.epsilon})`,
     fraction: norm.fraction,
@@ -250,7 +309,6 @@ function normInitializer(name: string, width: number, norm: NormInteger): string
     gamma: `${name}_gamma`,
     beta: `${name}_beta`,
   };
-  return initializer(fields, '  ');
 }
 
 function addFields(integer: AddNormInteger): Record<string, number> {

@@ -15,7 +15,7 @@ import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from '
 import { type CNames, chooseNames } from './c-names.ts';
 import { runBody } from './c-run.ts';
 import { commentText, constantArray, hex, stringLiteral } from './c-text.ts';
-import { kernelSource, selectedKernels, selectMacro } from './kernel-select.ts';
+import { type AnyCore, kernelSource, selectedKernels, selectMacro } from './kernel-select.ts';
 import type { SourceFile } from './source-file.ts';
 
 export type { SourceFile } from './source-file.ts';
@@ -26,7 +26,7 @@ export interface EmitRequest {
   readonly tokenizer: CompiledTokenizer;
   readonly targetName: string;
   /** Of the core: which kernels may be called; or the compiler of the C chooses (kernel-select.ts). */
-  readonly features: readonly string[] | 'any-core';
+  readonly features: readonly string[] | AnyCore;
   readonly kernels: KernelTable;
   /** sha256 of graph.bin. */
   readonly sha256: string;
@@ -122,7 +122,7 @@ function modelSource(request: EmitRequest, names: CNames): string {
   return `${banner(`${card.name}, planned for ${targetName}: at most ${maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena.`)}#include "lm2mcu_model.h"
 
 #include "kernels/kernels.h"
-${request.features === 'any-core' ? '#include "kernels/select.h"\n' : ''}#include "kernels/tokenizer.h"
+${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "kernels/tokenizer.h"
 #include "model_constants.h"
 
 /* What lm2mcu_tokenize leaves in the arena for lm2mcu_run, which takes it. */
@@ -240,12 +240,21 @@ int32_t lm2mcu_best(const int16_t *values, int32_t columns) {
 
 /** The kernel that is called; where the compiler chooses, the portable one stands for all. */
 function kernelOf({ program, features, kernels }: EmitRequest, node: Node): Kernel {
-  return kernelOfNode(kernels, program.graph, node, features === 'any-core' ? [] : features);
+  return kernelOfNode(
+    kernels,
+    program.graph,
+    node,
+    isAnyCore(features) ? features.extraFeatures : features,
+  );
+}
+
+function isAnyCore(features: EmitRequest['features']): features is AnyCore {
+  return 'extraFeatures' in features;
 }
 
 function kernelName(request: EmitRequest, node: Node): string {
   const { name } = kernelOf(request, node);
-  return request.features === 'any-core' ? selectMacro(name) : name;
+  return isAnyCore(request.features) ? selectMacro(name) : name;
 }
 
 function constantsOf(request: EmitRequest, names: CNames): readonly NodeConstants[] {
@@ -313,7 +322,9 @@ function kernelSources(request: EmitRequest): readonly SourceFile[] {
   const { program, kernels, features } = request;
   const nodes = program.graph.nodes.filter(({ op }) => !opOf(op).isView);
   const common = [...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c'];
-  if (features === 'any-core') return selectedKernels(kernels, program.graph, nodes, common);
+  if (isAnyCore(features)) {
+    return selectedKernels(kernels, program.graph, nodes, common, features);
+  }
   const called = nodes.map((node) => kernelOf(request, node).file);
   return [...new Set([...common, ...called])].sort().map(kernelSource);
 }

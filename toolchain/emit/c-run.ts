@@ -158,6 +158,7 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
         `${scratchPointer});`,
       ];
     case 'attention':
+    case 'normalizedAttention':
       return [
         start,
         `&(lm_attention_tile){.rows = ${count},`,
@@ -178,6 +179,9 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
         `${scratchPointer},`,
         ...end(y),
       ];
+    case 'layerNorm':
+      return [start, matrix(inputs[0]), `${count},`, ...end(y)];
+    case 'add':
     case 'addLayerNorm':
       return [start, matrix(inputs[0]), matrix(inputs[1]), `${count},`, ...end(y)];
     case 'embedLayerNorm':
@@ -194,9 +198,7 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     case 'selectRow':
     case 'concat':
     case 'activation':
-    case 'add':
     case 'embed':
-    case 'layerNorm':
       throw internalError(`op '${node.op}' has no kernel call`, node.name);
     default:
       return assertExhaustive(node);

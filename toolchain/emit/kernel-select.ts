@@ -19,10 +19,16 @@ const cores = [
   { features: [], condition: null },
 ] as const;
 
-/** Feature sets of the cores that a library must be ready for. */
-export const anyCoreFeatures: readonly (readonly string[])[] = cores.map(
-  ({ features }) => features,
-);
+/** A core that is not known. */
+export interface AnyCore {
+  /** What kernels can count on whatever the core is. */
+  readonly extraFeatures: readonly string[];
+}
+
+/** Feature sets that a library must be ready for. */
+export function anyCoreFeatures({ extraFeatures }: AnyCore): readonly (readonly string[])[] {
+  return cores.map(({ features }) => [...features, ...extraFeatures]);
+}
 
 /** The kernels that read the weights of a linear as all cores do. */
 export function sharedKernels(table: KernelTable): KernelTable {
@@ -41,10 +47,13 @@ export function selectedKernels(
   graph: Graph<Stage>,
   nodes: readonly Node[],
   common: readonly string[],
+  anyCore: AnyCore,
 ): readonly SourceFile[] {
   const byName = new Map<string, readonly Kernel[]>();
   for (const node of nodes) {
-    const variants = cores.map(({ features }) => kernelOfNode(table, graph, node, features));
+    const variants = anyCoreFeatures(anyCore).map((features) =>
+      kernelOfNode(table, graph, node, features),
+    );
     byName.set(variants.at(-1)!.name, variants);
   }
   const distinct = [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, kernels]) => kernels);
@@ -52,7 +61,9 @@ export function selectedKernels(
   const kernels = distinct.flat();
   const files = [...new Set([...common, ...kernels.map(({ file }) => file)])].sort();
   const sources = files.map((file) => {
-    const needs = kernels.find((kernel) => kernel.file === file)?.needs ?? [];
+    const needs = (kernels.find((kernel) => kernel.file === file)?.needs ?? []).filter(
+      (need) => !anyCore.extraFeatures.includes(need),
+    );
     return needs.length === 0 ? kernelSource(file) : guarded(kernelSource(file), needs);
   });
   return [...sources, { path: 'kernels/select.h', content: selectHeader(distinct) }];

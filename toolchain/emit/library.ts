@@ -9,17 +9,26 @@ import type { Compiled } from '../pipeline.ts';
 import { type KernelTable, loadKernels } from '../schedule/kernels.ts';
 import type { ScratchBytes } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
+import { type KernelSet, kernelSetOf } from '../targets.ts';
 import { compileTokenizer } from '../tokenizer/compile.ts';
 import { emitModel, sha256Of } from './c-model.ts';
-import { anyCoreFeatures, sharedKernels } from './kernel-select.ts';
+import { type AnyCore, anyCoreFeatures, sharedKernels } from './kernel-select.ts';
 import type { SourceFile } from './source-file.ts';
 
 /** The most scratch that any core's kernels take; kernels of all cores read the same weights. */
-export function libraryScratch(kernels: KernelTable, maxTokens: number): ScratchBytes {
-  const scratches = anyCoreFeatures.map((features) =>
+export function libraryScratch(
+  kernels: KernelTable,
+  kernelSet: KernelSet,
+  maxTokens: number,
+): ScratchBytes {
+  const scratches = anyCoreFeatures(anyCoreOf(kernelSet)).map((features) =>
     kernelScratch(sharedKernels(kernels), features, maxTokens),
   );
   return (graph, node) => Math.max(...scratches.map((scratch) => scratch(graph, node)));
+}
+
+function anyCoreOf(kernelSet: KernelSet): AnyCore {
+  return { extraFeatures: kernelSet === 'cmsis-nn' ? ['cmsis-nn'] : [] };
 }
 
 /** `compiled`: for a library (`emit` of the request), so that its arena has room for any core. */
@@ -30,7 +39,7 @@ export function emitLibrary(compiled: Compiled): readonly SourceFile[] {
     card: imported.card,
     tokenizer: compileTokenizer(imported.tokenizer),
     targetName: target.name,
-    features: 'any-core',
+    features: anyCoreOf(kernelSetOf(target)),
     kernels: sharedKernels(loadKernels()),
     sha256: sha256Of(graphBin),
   });
@@ -43,6 +52,7 @@ export function emitLibrary(compiled: Compiled): readonly SourceFile[] {
     title: printable(imported.card.name),
     version: packageVersion(),
     files: code.map(({ path }) => path).filter((path) => path.endsWith('.c')),
+    kernels: kernelSetOf(target),
   };
   return [
     ...code,
@@ -66,6 +76,7 @@ interface Facts {
   readonly version: string;
   /** C files, from the library's folder on. */
   readonly files: readonly string[];
+  readonly kernels: KernelSet;
 }
 
 function template(path: string, file: string): SourceFile {
@@ -87,7 +98,7 @@ function printable(name: string): string {
 const sentence = ({ title }: Facts): string =>
   `The transformer model ${title}, compiled for microcontrollers by lm2mcu`;
 
-function cmakeLists({ name, version, files }: Facts): string {
+function cmakeLists({ name, version, files, kernels }: Facts): string {
   return `cmake_minimum_required(VERSION 3.13)
 project(${name} VERSION ${version} LANGUAGES C)
 
@@ -95,12 +106,25 @@ add_library(${name} STATIC
 ${files.map((file) => `  ${file}\n`).join('')})
 target_include_directories(${name} PUBLIC src)
 set_target_properties(${name} PROPERTIES C_STANDARD 99)
-
+${kernels === 'cmsis-nn' ? cmakeOfCmsisNn(name) : ''}
 # The example needs standard input and output.
 if(CMAKE_SOURCE_DIR STREQUAL PROJECT_SOURCE_DIR AND NOT CMAKE_CROSSCOMPILING)
   add_executable(classify examples/classify/main.c)
   target_link_libraries(classify PRIVATE ${name})
 endif()
+`;
+}
+
+function cmakeOfCmsisNn(name: string): string {
+  return `
+# Arm's CMSIS-NN: the target that its own CMakeLists makes, or a checkout in CMSIS_NN_PATH.
+if(NOT TARGET cmsis-nn AND DEFINED CMSIS_NN_PATH)
+  add_subdirectory(\${CMSIS_NN_PATH} cmsis-nn)
+endif()
+if(NOT TARGET cmsis-nn)
+  message(FATAL_ERROR "${name} calls CMSIS-NN: give its checkout, -DCMSIS_NN_PATH=<folder>")
+endif()
+target_link_libraries(${name} PUBLIC cmsis-nn)
 `;
 }
 
@@ -160,12 +184,19 @@ endif()
 }
 
 function zephyrKconfig(facts: Facts): string {
+  const needs = facts.kernels === 'cmsis-nn' ? '\tdepends on CMSIS_NN\n' : '';
   return `config LM2MCU_MODEL
 \tbool "lm2mcu model ${facts.title}"
-\thelp
+${needs}\thelp
 \t  ${sentence(facts)}.
 `;
 }
+
+const readmeOfCmsisNn = `It calls Arm's CMSIS-NN, which is not part of it: its \`Include\` must be in the include path, and its
+convolution, fully connected, softmax and basic math functions must be linked. CMake takes the target
+\`cmsis-nn\`, or a checkout, \`-DCMSIS_NN_PATH=<folder>\`; Zephyr \`CONFIG_CMSIS_NN=y\` with these groups.
+
+`;
 
 function readme(facts: Facts): string {
   const { name } = facts;
@@ -198,7 +229,7 @@ const char *label_of(const char *text, size_t bytes) {
 | Zephyr | \`ZEPHYR_EXTRA_MODULES\` with this folder's path, and \`CONFIG_LM2MCU_MODEL=y\` |
 | anything else | the \`.c\` files below \`src/\`, with \`src\` as include path |
 
-Compile with optimisation (\`-O2\`). On a Cortex-M core with the DSP extension or Helium the compiler
+${facts.kernels === 'cmsis-nn' ? readmeOfCmsisNn : ''}Compile with optimisation (\`-O2\`). On a Cortex-M core with the DSP extension or Helium the compiler
 takes kernels for it (\`src/kernels/select.h\`); results are the same, to the bit, everywhere. With
 \`LM2MCU_SECTIONS\` defined, the constants go to sections of their own, for a linker script to place.
 `;

@@ -310,6 +310,11 @@ const isRowVector = (shape: Shape | undefined, width: number): boolean =>
 const fitsEmbedding = ([ids, , word, position, segment]: readonly Shape[]): boolean =>
   ids![1] === 1 && word![1] === position![1] && word![1] === segment![1];
 
+const fitsAttention = (
+  [q, k, v]: readonly Shape[],
+  { heads }: { readonly heads: number },
+): boolean => q![1] === k![1] && k![0] === v![0] && q![1] % heads === 0 && v![1] % heads === 0;
+
 const opForms = {
   embed: { attrs: none, integer: () => z.null(), fits: fitsEmbedding },
   embedLayerNorm: {
@@ -360,8 +365,21 @@ const opForms = {
         mix: requant,
         zeroPoint: int32,
       }),
-    fits: ([q, k, v], { heads }) =>
-      q![1] === k![1] && k![0] === v![0] && q![1] % heads === 0 && v![1] % heads === 0,
+    fits: fitsAttention,
+  },
+  normalizedAttention: {
+    attrs: z.strictObject({ heads: int.positive(), scale: z.number().positive() }),
+    integer: (_shapes, { heads }) =>
+      z.strictObject({
+        scoreMultipliers: arrayOf(Int32Array, heads),
+        scoreShifts: shiftsOf(heads),
+        softmaxMultipliers: arrayOf(Int32Array, heads),
+        softmaxShifts: arrayOf(Int8Array, heads, (s) => s >= 0 && s <= 30),
+        smallestDifferences: arrayOf(Int32Array, heads, (d) => d <= 0),
+        mix: requant,
+        zeroPoint: int32,
+      }),
+    fits: fitsAttention,
   },
   attendInputs: {
     attrs: z.strictObject({ heads: int.positive(), scale: z.number().positive() }),
@@ -376,10 +394,24 @@ const opForms = {
       }),
     fits: ([u, x], { heads }) => u![1] === heads * x![1] && x![1] <= widestInput,
   },
-  add: { attrs: none, integer: () => z.null(), fits: ([a, b]) => sameShape(a!, b!) },
+  add: {
+    attrs: none,
+    integer: () =>
+      z.strictObject({
+        a: requant,
+        b: requant,
+        sum: requant,
+        zeroPointA: int32,
+        zeroPointB: int32,
+        zeroPoint: int32,
+        min: int32,
+        max: int32,
+      }),
+    fits: ([a, b]) => sameShape(a!, b!),
+  },
   layerNorm: {
     attrs: norm,
-    integer: () => z.null(),
+    integer: () => z.strictObject(normInteger),
     fits: ([x, gamma, beta]) => isRowVector(gamma, x![1]) && isRowVector(beta, x![1]),
   },
   addLayerNorm: {

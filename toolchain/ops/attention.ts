@@ -54,7 +54,7 @@ export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
   kernel: 'attention',
 };
 
-function attentionFloat(
+export function attentionFloat(
   q: Matrix,
   k: Matrix,
   v: Matrix,
@@ -100,7 +100,7 @@ function attentionFloat(
 }
 
 /** The largest |scale·q·k| of each head. */
-function largestScores(
+export function largestScores(
   q: Matrix,
   k: Matrix,
   { heads, scale, causal }: AttentionAttrs,
@@ -226,7 +226,7 @@ function attentionInteger(
 }
 
 /** `dots[key] = Σ_c q_c·k_key,c` for all keys, four at a time; q begins at `q0`, key 0 at `k0`. */
-function setDots(
+export function setDots(
   q: Int8Array,
   q0: number,
   k: Int8Array,
@@ -260,7 +260,7 @@ function setDots(
 }
 
 /** `sums[c] += Σ weights[key + i]·v_{key + i},c` for i = 0 … 3; weights behind the keys are 0. */
-function addWeightedRows(
+export function addWeightedRows(
   weights: Uint8Array,
   key: number,
   v: Int8Array,

@@ -1,8 +1,10 @@
 /** THE op table: one row an operation. Importers, passes, quantizer, scheduler and emitters read it. */
+import { add } from './add.ts';
 import { attendInputs } from './attend-inputs.ts';
 import { attention } from './attention.ts';
-import { add, addLayerNorm, embed, embedLayerNorm, layerNorm } from './layer-norm.ts';
+import { addLayerNorm, embed, embedLayerNorm, layerNorm } from './layer-norm.ts';
 import { activation, linear } from './linear.ts';
+import { normalizedAttention } from './normalized-attention.ts';
 import type { OpDef } from './op.ts';
 import { concat, meanRows, selectRow } from './rows.ts';
 
@@ -12,6 +14,7 @@ export const ops = {
   linear,
   activation,
   attention,
+  normalizedAttention,
   attendInputs,
   add,
   layerNorm,

@@ -368,46 +368,27 @@ function normalize(centered: number, { factor, left, right }: Normalizer): numbe
   return clamp(roundingShiftRight(product, right), -32768, 32767);
 }
 
-/** Float only; `fuse-layer-norm` turns it into one of the two above. */
-export const layerNorm: OpDef<NormAttrs, null> = {
+/** y = LayerNorm(x), of a sum that was stored as int8. The mean takes x's zero point with it. */
+export const layerNorm: OpDef<NormAttrs, NormInteger> = {
   doc: 'y = (x − mean)/√(variance + epsilon)·gamma + beta for each row',
   operands: [
     { name: 'x', reads: 'row' },
     { name: 'gamma', reads: 'constant' },
     { name: 'beta', reads: 'constant' },
   ],
+  overwritesRows: true,
   infer: ([x]) => x!,
   evalFloat: ([x, gamma, beta], attrs, out) =>
     normalizeFloat(out, gamma!, beta!, attrs, (row, column) => at(x!, row, column)),
-  quantize: null,
-  evalInteger: () => {},
+  quantize: ({ attrs, inputs, quants, output }) =>
+    withNorm(inputs, attrs, output.shape[1], quants[0]!.scale, output, 1, {}),
+  evalInteger: ([x, gamma, beta], _attrs, integer, out) =>
+    normalizeInteger(out, gamma!, beta!, integer, (row, column) => at(x!, row, column)),
   macsPerRow: () => 0,
-  kernel: null,
+  kernel: 'layer_norm',
 };
 
 export type NoAttrs = Readonly<Record<string, never>>;
-
-/** Float only; fused into `addLayerNorm`. */
-export const add: OpDef<NoAttrs, null> = {
-  doc: 'y = a + b',
-  operands: [
-    { name: 'a', reads: 'row' },
-    { name: 'b', reads: 'row' },
-  ],
-  infer: ([a]) => a!,
-  evalFloat: ([a, b], _attrs, out) => {
-    for (let row = 0; row < out.rows; row++) {
-      for (let column = 0; column < out.columns; column++) {
-        out.data[out.offset + row * out.stride + column] =
-          at(a!, row, column) + at(b!, row, column);
-      }
-    }
-  },
-  quantize: null,
-  evalInteger: () => {},
-  macsPerRow: () => 0,
-  kernel: null,
-};
 
 /** Float only; fused into `embedLayerNorm`. */
 export const embed: OpDef<NoAttrs, null> = {

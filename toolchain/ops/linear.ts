@@ -146,7 +146,7 @@ function quantizeLinear({
     biases[row] = clamp(realBias - input.zeroPoint * weightSum, -biasLimit, biasLimit);
     const requant = toRequant((input.scale * scale) / output.quant.scale);
     const largestSum = Math.abs(biases[row]!) + magnitude * (dtypes[inputDtype].max + 1);
-    const mostShift = Math.floor(Math.log2(2 ** 31 / (largestSum + 1)));
+    const mostShift = Math.floor(Math.log2(largestScaled / (largestSum + 1)));
     // Sums that would leave int32 are far outside the output's range: they are clamped as they are.
     multipliers[row] = requant.shift > mostShift ? 0x7fffffff : requant.multiplier;
     shifts[row] = Math.min(requant.shift, mostShift);
@@ -160,6 +160,9 @@ function quantizeLinear({
     },
   };
 }
+
+/** Leaves room for a zero point: libraries add it in int32. */
+const largestScaled = 2 ** 31 - 256;
 
 /** Leaves room for the products of 32,768 columns: 2^30 + 2^15·2^14 < 2^31. */
 const biasLimit = 2 ** 30;

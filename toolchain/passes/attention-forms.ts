@@ -11,7 +11,14 @@
  */
 import { internalError } from '../errors.ts';
 import { allocate } from '../ir/dtypes.ts';
-import { type Graph, isConstant, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
+import {
+  type Graph,
+  isConstant,
+  type Node,
+  type Stage,
+  type Tensor,
+  tensorOf,
+} from '../ir/graph.ts';
 import { dropDead, producersOf } from '../ir/rewrite.ts';
 import { widestInput } from '../ops/attend-inputs.ts';
 
@@ -22,7 +29,15 @@ export interface AttentionForm {
   readonly absorbedHeads: number;
 }
 
-export type AttentionNode = Node<'float'> & { readonly op: 'attention' };
+/** Attention over keys and values, whose heads are column ranges. */
+export type AttentionNode<S extends Stage = 'float'> = Node<S> & {
+  readonly op: 'attention' | 'normalizedAttention';
+};
+
+export function isAttention<S extends Stage>(node: Node<S>): node is AttentionNode<S> {
+  return node.op === 'attention' || node.op === 'normalizedAttention';
+}
+
 type LinearNode = Node<'float'> & { readonly op: 'linear' };
 
 /**
@@ -38,8 +53,8 @@ export function attentionForms(
   const growing: Growing = { graph, tensors: { ...graph.tensors }, nodes: [] };
   for (const node of graph.nodes) {
     const sources = linearsOf(node, makers);
-    const form = node.op === 'attention' ? formOf(node) : null;
-    if (node.op !== 'attention' || form === null || sources === null || isPlain(form)) {
+    const form = isAttention(node) ? formOf(node) : null;
+    if (!isAttention(node) || form === null || sources === null || isPlain(form)) {
       growing.nodes.push(node);
       continue;
     }
@@ -82,7 +97,7 @@ function isPlain({ storedGroups, absorbedHeads }: AttentionForm): boolean {
 /** Keys and values must come from the same input, and their sums must fit int32. */
 export function canAbsorb(graph: Graph<'float'>, node: AttentionNode): boolean {
   const sources = linearsOf(node, producersOf(graph));
-  if (sources === null || node.attrs.causal) return false;
+  if (sources === null || node.op !== 'attention' || node.attrs.causal) return false;
   const [, k, v] = sources;
   return k.inputs[0] === v.inputs[0] && tensorOf(graph, k.inputs[0]!).shape[1] <= widestInput;
 }
@@ -94,7 +109,7 @@ function linearsOf(
   makers: ReadonlyMap<string, Node<'float'>>,
 ): Sources | null {
   const sources = node.inputs.map((name) => makers.get(name));
-  const isSources = node.op === 'attention' && sources.every((source) => source?.op === 'linear');
+  const isSources = isAttention(node) && sources.every((source) => source?.op === 'linear');
   return isSources ? (sources as unknown as Sources) : null;
 }
 
@@ -123,7 +138,8 @@ function storedGroup(
   const columns = (whole.shape[1] / node.attrs.heads) * heads.count;
   const output = addActivation(growing, `${node.output}#${heads.index}`, whole.shape[0], columns);
   const attrs = { ...node.attrs, heads: heads.count };
-  growing.nodes.push({ ...node, attrs, inputs, output, name: `${node.name}#${heads.index}` });
+  const name = `${node.name}#${heads.index}`;
+  growing.nodes.push({ ...node, attrs, inputs, output, name } as AttentionNode);
   return output;
 }
 

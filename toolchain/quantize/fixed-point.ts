@@ -47,6 +47,11 @@ export function roundingShiftRight(x: number, shift: number): number {
   return shift === 0 ? x : (x >> shift) + ((x >> (shift - 1)) & 1);
 }
 
+/** `x · 2^exponent`, saturated; exponent 0 … 31: gemmlowp's SaturatingRoundingMultiplyByPOT. */
+export function saturatingShiftLeft(x: number, exponent: number): number {
+  return clamp(x * 2 ** exponent, -0x80000000, 0x7fffffff);
+}
+
 export function clamp(x: number, min: number, max: number): number {
   return Math.max(min, Math.min(x, max));
 }

@@ -16,6 +16,7 @@ import {
   tensorOf,
 } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
+import { isAttention } from '../passes/attention-forms.ts';
 
 export interface KindPrice {
   readonly kind: string;
@@ -55,8 +56,8 @@ function kindOf(graph: Graph<'legal'>, node: Node<'legal'>): string {
   if (node.op !== 'linear') return node.op;
   if (graph.outputs.includes(node.output)) return 'linear: head';
   if (node.integer.table !== null) return 'linear + activation';
-  const readers = (readersOf(graph).get(node.output) ?? []).map((index) => graph.nodes[index]!.op);
-  return readers.includes('attention') ? 'linear: q, k, v' : 'linear';
+  const readers = (readersOf(graph).get(node.output) ?? []).map((index) => graph.nodes[index]!);
+  return readers.some(isAttention) ? 'linear: q, k, v' : 'linear';
 }
 
 /** The outputs in real units, nodes in `chosen` (by output) computed as integers. */

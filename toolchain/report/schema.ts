@@ -31,6 +31,7 @@ const layerSchema = z.object({
   call: count,
   rows: count,
   columns: count,
+  /** Counting those that are done again. */
   macs: count,
   /** All constants of the layer, embedding tables included. */
   weightBytes: count,
@@ -158,6 +159,7 @@ export const reportSchema = z.object({
     gapBytes: count,
   }),
   compute: z.object({
+    /** Counting those that are done again. */
     macs: count,
     /** Of the graph as imported. */
     macsUnoptimized: count,

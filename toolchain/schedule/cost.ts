@@ -17,6 +17,8 @@ export interface CallCost {
   readonly instructions: number;
   /** Bytes of constants read, counting every reading. */
   readonly constantBytesRead: number;
+  /** Multiply-accumulates, counting those that are done again. */
+  readonly macs: number;
 }
 
 export interface CallConstants {
@@ -40,21 +42,31 @@ export function callCost(
   const cost = core.cost.kernels[kernel]?.find(
     ({ mostInputs }) => mostInputs === null || inputs <= mostInputs,
   );
-  const trips = tripsOf(call, segment, tokens, cost?.taken ?? [1]);
+  const split = {
+    rowsOf: splitOf(call.node),
+    taken: cost?.taken ?? [1],
+    chunk: cost?.chunk ?? null,
+  };
+  const trips = tripsOf(call, segment, tokens, split);
+  const work = workPerRow(graph, call.node, tokens);
+  const macs = work.macs * split.rowsOf * trips.rows;
   const passCount = trips.passes.reduce((sum, times) => sum + times, 0);
   const constantBytesRead = constants.weightBytes * passCount + constants.bytesPerRow * trips.rows;
-  if (cost === undefined) return { instructions: 0, constantBytesRead };
-  const { elements, macs, scores, lookups } = workPerRow(graph, call.node, tokens);
-  const { shape } = tensorOf(graph, call.node.output);
+  if (cost === undefined) return { instructions: 0, constantBytesRead, macs };
+  const paddedMacs = work.macs * (1 + cost.padded * paddingOf(call, segment, tokens));
   const instructions = cost.passes.reduce(
     (sum, { row, element, mac, score, table }, index) =>
       sum +
       (trips.passes[index] ?? 0) *
         (index + 1) *
-        (row * trips.runs + element * elements + mac * macs + score * scores + table * lookups),
-    (cost.call + cost.column * shape[1]) * trips.calls,
+        (row * trips.runs +
+          element * work.elements +
+          mac * paddedMacs +
+          score * work.scores +
+          table * work.lookups),
+    cost.call * trips.calls + (cost.shared * work.shared + cost.whole * work.whole) * trips.chunks,
   );
-  return { instructions: Math.round(instructions), constantBytesRead };
+  return { instructions: Math.round(instructions), constantBytesRead, macs };
 }
 
 /** A call that is not a copy. */
@@ -90,12 +102,25 @@ export function waitCycles(bytesRead: number, region: string, target: Target): n
   return (bytesRead / 4) * Math.max(0, cyclesPerWord - 1);
 }
 
+/** How a kernel takes the rows of a call. */
+interface Split {
+  /** Rows of the kernel in a row of the output: heads of absorbed attention, else 1. */
+  readonly rowsOf: number;
+  readonly taken: readonly number[];
+  readonly chunk: number | null;
+}
+
+function splitOf(node: Node): number {
+  return node.op === 'attendInputs' ? node.attrs.heads : 1;
+}
+
 interface Trips {
   readonly calls: number;
   /** Of the output, over all calls; a stream's rows count once. */
   readonly rows: number;
   /** Passes over the weights, by the number of rows they take: of one row, of two, and so on. */
   readonly passes: readonly number[];
+  readonly chunks: number;
   /** Calls that one row of the output takes. */
   readonly runs: number;
 }
@@ -104,18 +129,18 @@ function tripsOf(
   { output, carry, inner, onlyFirst }: NodeCall,
   segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
-  taken: readonly number[],
+  split: Split,
 ): Trips {
-  const tiles = tilesOf(rowsOf(segment.rows, tokens), segment.tileRows, taken);
-  const once = tilesOf(1, 1, taken);
+  const tiles = tilesOf(rowsOf(segment.rows, tokens), segment.tileRows, split);
+  const once = tilesOf(1, 1, split);
   if (onlyFirst) return once;
   if (inner !== null) {
-    const blocks = tilesOf(tokens, inner.tileRows, taken);
+    const blocks = tilesOf(tokens, inner.tileRows, split);
     const runs = blocks.calls;
     if (output.rows === 'outer') return { ...tiles, calls: tiles.calls * runs, runs };
     const times = (count: number): number => count * tiles.calls;
     return {
-      ...{ calls: times(blocks.calls), rows: times(blocks.rows) },
+      ...{ calls: times(blocks.calls), rows: times(blocks.rows), chunks: times(blocks.chunks) },
       passes: blocks.passes.map(times),
       runs: 1,
     };
@@ -124,17 +149,38 @@ function tripsOf(
   return takesTiles ? { ...once, calls: tiles.calls, runs: tiles.calls } : tiles;
 }
 
-function tilesOf(rows: number, tileRows: number, taken: readonly number[]): Trips {
+function tilesOf(rows: number, tileRows: number, split: Split): Trips {
   const whole = Math.floor(rows / tileRows);
   const rest = rows % tileRows;
-  const ofTile = passesOf(tileRows, taken);
-  const ofRest = passesOf(rest, taken);
+  const ofTile = passesOf(tileRows * split.rowsOf, split.taken);
+  const ofRest = passesOf(rest * split.rowsOf, split.taken);
+  const chunksOf = (count: number): number =>
+    split.chunk === null ? Math.min(1, count) : Math.ceil((count * split.rowsOf) / split.chunk);
   return {
     calls: whole + (rest > 0 ? 1 : 0),
     rows,
     passes: ofTile.map((times, index) => whole * times + ofRest[index]!),
+    chunks: whole * chunksOf(tileRows) + chunksOf(rest),
     runs: 1,
   };
+}
+
+/** LM_ATTEND_BLOCK of kernels/c/kernels.h. */
+const attendBlock = 16;
+
+/** Tokens that a stream's blocks are filled up with, of the tokens there are. */
+function paddingOf(
+  { output, carry, inner }: NodeCall,
+  { rows: segmentRows, tileRows }: Pick<ProgramSegment, 'rows' | 'tileRows'>,
+  tokens: number,
+): number {
+  const isStream = inner !== null && output.rows === 'outer';
+  const takesTiles =
+    segmentRows !== 1 && inner === null && carry !== null && output.rows === 'first';
+  const blockRows = isStream ? inner.tileRows : takesTiles ? tileRows : tokens;
+  const filled = (rows: number): number => Math.ceil(rows / attendBlock) * attendBlock;
+  const whole = Math.floor(tokens / blockRows);
+  return (whole * filled(blockRows) + filled(tokens % blockRows)) / tokens - 1;
 }
 
 /** How many passes of one row, of two, and so on a call over `rows` rows makes. */
@@ -156,22 +202,35 @@ interface Work {
   readonly scores: number;
   /** Elements that go through an activation table. */
   readonly lookups: number;
+  /** Not of a row, but of a chunk of rows: what is prepared for all of them. */
+  readonly shared: number;
+  /** Of a chunk of rows, too: elements of weights, or of keys and values, that it reads. */
+  readonly whole: number;
 }
 
-/** What one output row takes; an element is an output, but for a mean an input. */
+/** What one row of a kernel takes; an element is an output, but for a mean an input. */
 function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
   const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);
   const columns = tensorOf(graph, node.output).shape[1];
   const macs = opOf(node.op).macsPerRow(shapes, node.attrs, tokens);
+  const base: Work = { elements: columns, macs, scores: 0, lookups: 0, shared: columns, whole: 0 };
   switch (node.op) {
     case 'attention':
-    case 'attendInputs':
-      return { elements: columns, macs, scores: node.attrs.heads * tokens, lookups: 0 };
+      return { ...base, scores: node.attrs.heads * tokens };
+    case 'normalizedAttention': {
+      const [, k, v] = shapes;
+      return { ...base, scores: node.attrs.heads * tokens, whole: tokens * (k![1] + v![1]) };
+    }
+    case 'attendInputs': {
+      const elements = columns / node.attrs.heads;
+      const shared = tokens * elements;
+      return { ...base, elements, macs: macs / node.attrs.heads, scores: tokens, shared };
+    }
     case 'meanRows':
-      return { elements: columns * tokens, macs, scores: 0, lookups: 0 };
+      return { ...base, elements: columns * tokens };
     case 'linear': {
       const lookups = node.integer !== null && node.integer.table !== null ? columns : 0;
-      return { elements: columns, macs, scores: 0, lookups };
+      return { ...base, lookups, whole: macs };
     }
     case 'addLayerNorm':
     case 'embedLayerNorm':
@@ -181,7 +240,7 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
     case 'layerNorm':
     case 'selectRow':
     case 'concat':
-      return { elements: columns, macs, scores: 0, lookups: 0 };
+      return base;
     default:
       return assertExhaustive(node);
   }

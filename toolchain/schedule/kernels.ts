@@ -13,7 +13,7 @@ import { packagePath } from '../package-root.ts';
 type Weights = TypedArrayOf<'int8'>;
 
 /** Best first: the order in which `selectKernel` looks. */
-const variants = ['mve', 'dsp', 'portable'] as const;
+const variants = ['cmsis-nn', 'mve', 'dsp', 'portable'] as const;
 
 /** How a kernel wants the (outputs, inputs) weights of a linear laid out. */
 const packings = {
@@ -34,12 +34,18 @@ const kernelSchema = z.strictObject({
   variant: z.enum(variants),
   /** The C source, from `kernels/` on. */
   file,
-  /** Features of the core, as in `targets/cores`. */
-  needs: z.array(z.enum(['dsp', 'mve'])),
+  /** Features of the core, as in `targets/cores`, and Arm's library. */
+  needs: z.array(z.enum(['dsp', 'mve', 'cmsis-nn'])),
   /** Kernels with constant weights only. */
   weights: z.enum(Object.keys(packings) as [keyof typeof packings]).optional(),
-  /** `bytes + perInput · inputs + perToken · tokens`, aligned to 4 bytes; see `scratchBytes`. */
-  scratch: z.strictObject({ bytes, perInput: bytes, perToken: bytes }),
+  /** Bytes, and bytes for each of what a call has; aligned to 4 bytes; see `scratchBytes`. */
+  scratch: z.strictObject({
+    bytes,
+    perInput: bytes,
+    perOutput: bytes,
+    perColumn: bytes,
+    perToken: bytes,
+  }),
 });
 
 const kernelsSchema = z.strictObject({
@@ -91,12 +97,24 @@ export function kernelOfNode(
   return selectKernel(table, family, tensorOf(graph, node.output).dtype, features, input);
 }
 
-/** Scratch of one call over `tokens` tokens; `inputs` are the columns of x or q. */
+/** What a call's scratch depends on. */
+export interface ScratchShape {
+  /** Columns of x or q or u, of all heads. */
+  readonly inputs: number;
+  /** Columns of the output. */
+  readonly outputs: number;
+  /** Columns of the operand that is read whole; 0: there is none. */
+  readonly columns: number;
+  readonly tokens: number;
+}
+
 export function scratchBytes(
   { scratch }: Kernel,
-  { inputs, tokens }: { readonly inputs: number; readonly tokens: number },
+  { inputs, outputs, columns, tokens }: ScratchShape,
 ): number {
-  return scratch.bytes + scratch.perInput * inputs + scratch.perToken * tokens;
+  const perShape =
+    scratch.perInput * inputs + scratch.perOutput * outputs + scratch.perColumn * columns;
+  return scratch.bytes + perShape + scratch.perToken * tokens;
 }
 
 /** Row-major (outputs, inputs) weights as `kernel` reads them. */

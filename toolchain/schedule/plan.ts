@@ -14,6 +14,7 @@ import {
   type AttentionNode,
   attentionForms,
   canAbsorb,
+  isAttention,
 } from '../passes/attention-forms.ts';
 import { fuseTable } from '../passes/fuse-table.ts';
 import { integerDtype } from '../quantize/quantize.ts';
@@ -95,8 +96,8 @@ function chooseFrom(
   );
 }
 
-/** Estimates are no better than this. */
-const nearlyEqual = 1.01;
+/** Estimates of whole runs are hardly better than this. */
+const nearlyEqual = 1.02;
 
 function paretoFront(plans: readonly PricedPlan[]): readonly PricedPlan[] {
   const front: PricedPlan[] = [];
@@ -147,7 +148,7 @@ function mixedPlans({ plan, arenaBytes }: PricedPlan, pricer: Pricer): readonly 
 }
 
 function attentionsOf(graph: Graph<'float'>): readonly AttentionNode[] {
-  return graph.nodes.filter((node): node is AttentionNode => node.op === 'attention');
+  return graph.nodes.filter(isAttention);
 }
 
 function isOverTokens(graph: Graph<'float'>, node: AttentionNode): boolean {

@@ -12,9 +12,15 @@ export function kernelScratch(
   maxTokens: number,
 ): ScratchBytes {
   return (graph, node) => {
-    if (opOf(node.op).kernel === null) return 0;
-    const inputs = tensorOf(graph, node.inputs[0]!).shape[1];
-    const kernel = kernelOfNode(kernels, graph, node, features);
-    return scratchBytes(kernel, { inputs, tokens: maxTokens });
+    const { kernel: family, operands } = opOf(node.op);
+    if (family === null) return 0;
+    const columnsOf = (index: number): number => tensorOf(graph, node.inputs[index]!).shape[1];
+    const whole = operands.findIndex(({ reads }) => reads === 'all');
+    return scratchBytes(kernelOfNode(kernels, graph, node, features), {
+      inputs: columnsOf(0),
+      outputs: tensorOf(graph, node.output).shape[1],
+      columns: whole < 0 ? 0 : columnsOf(whole),
+      tokens: maxTokens,
+    });
   };
 }

@@ -13,7 +13,7 @@
 enum {
   TOKENS = LM_ATTEND_BLOCK,
   PAIRS = TOKENS / 2,
-  QUERIES = 32, /* of a chunk: a multiple of 4 */
+  QUERIES = 16, /* of a chunk: a multiple of 4 */
   COLUMNS = LM_FOUR_COLUMNS_AT_ONCE,
 };
 
@@ -255,10 +255,34 @@ static uint32_t score_block_of(const lm_attend_inputs *p, const query four[4], l
   return block.largest;
 }
 
-/* Makes what is carried relative to a larger score: x * factor in Q15, rounded. */
+/* x * factor in Q15, rounded, of four. */
+#define RAISE_4                            \
+  "ldm %[carried], {r8-r11}\n\t"           \
+  "lsl r8, r8, #1\n\t"                     \
+  "lsl r9, r9, #1\n\t"                     \
+  "lsl r10, r10, #1\n\t"                   \
+  "lsl r11, r11, #1\n\t"                   \
+  "smmulr r8, r8, %[factor]\n\t"           \
+  "smmulr r9, r9, %[factor]\n\t"           \
+  "smmulr r10, r10, %[factor]\n\t"         \
+  "smmulr r11, r11, %[factor]\n\t"         \
+  "stm %[carried]!, {r8-r11}\n\t"
+
+/* Makes what is carried relative to a larger score. */
 static void raise(int32_t factor, int32_t count, int32_t *carried) {
-  const int32_t *end = carried + count;
-  for (; carried < end; carried++) *carried = lm_smmlar(*carried * 2, factor << 16, 0);
+  int32_t *const end = carried + (count & ~3);
+  if (carried < end) {
+    __asm volatile(
+        "1:\n\t" RAISE_4
+        "cmp %[carried], %[end]\n\t"
+        "bne 1b"
+        : [carried] "+&r"(carried)
+        : [factor] "r"(factor << 16), [end] "r"(end)
+        : "r8", "r9", "r10", "r11", "cc", "memory");
+  }
+  for (int32_t i = 0; i < (count & 3); i++) {
+    carried[i] = lm_smmlar(carried[i] * 2, factor << 16, 0);
+  }
 }
 
 /* What one query carries, with a block's largest score. */

@@ -1,41 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * linear_wide.c for Helium: a row by four outputs, eight inputs at a time. Outputs without a
- * neighbour are computed twice. */
+ * linear_wide.c for Helium: three rows by two outputs; a row without neighbours is its own. */
 #include <stddef.h>
 
 #include "../kernels.h"
 #include "mve.h"
-
-/* Outputs between two requantizations. */
-enum { BAND = 16 };
-
-/* Dot products of x with four rows of w: 10 instructions for 32 products. */
-static void dot_4(const int16_t *x, const int8_t *const w[4], int32_t width, int32_t *sums) {
-  const int8_t *a = w[0], *b = w[1], *c = w[2], *d = w[3];
-  int32_t xa = 0, xb = 0, xc = 0, xd = 0;
-  __asm volatile(
-      "wlstp.16 lr, %[n], 1f\n"
-      "2:\n\t"
-      "vldrh.16 q0, [%[x]], #16\n\t"
-      "vldrb.s16 q1, [%[a]], #8\n\t"
-      "vmladava.s16 %[xa], q0, q1\n\t"
-      "vldrb.s16 q2, [%[b]], #8\n\t"
-      "vmladava.s16 %[xb], q0, q2\n\t"
-      "vldrb.s16 q1, [%[c]], #8\n\t"
-      "vmladava.s16 %[xc], q0, q1\n\t"
-      "vldrb.s16 q2, [%[d]], #8\n\t"
-      "vmladava.s16 %[xd], q0, q2\n\t"
-      "letp lr, 2b\n"
-      "1:"
-      : [xa] "+Te"(xa), [xb] "+Te"(xb), [xc] "+Te"(xc), [xd] "+Te"(xd), [x] "+r"(x), [a] "+l"(a),
-        [b] "+l"(b), [c] "+l"(c), [d] "+l"(d)
-      : [n] "r"(width)
-      : "q0", "q1", "q2", "lr", "memory");
-  sums[0] = xa;
-  sums[1] = xb;
-  sums[2] = xc;
-  sums[3] = xd;
-}
+#include "wide_products.h"
 
 static void finish(const lm_linear *p, const int32_t *sums, int32_t first, int32_t count,
                    int8_t *to) {
@@ -52,19 +21,18 @@ static void finish(const lm_linear *p, const int32_t *sums, int32_t first, int32
 void lm_linear_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
                           int32_t y_stride, void *scratch) {
   (void)scratch;
-  const int32_t inputs = p->inputs;
-  int32_t sums[BAND];
-  for (int32_t row = 0; row < rows; row++) {
-    for (int32_t first = 0; first < p->outputs; first += BAND) {
-      const int32_t count = lm_min(BAND, p->outputs - first);
-      for (int32_t i = 0; i < count; i += 4) {
-        const int8_t *w = p->weights + (first + i) * inputs;
-        const int32_t last = count - i - 1;
-        const int8_t *const four[4] = {w, w + lm_min(1, last) * inputs,
-                                       w + lm_min(2, last) * inputs, w + lm_min(3, last) * inputs};
-        dot_4(x.data + row * x.stride, four, inputs, sums + i);
+  for (int32_t row = 0; row < rows; row += 3) {
+    const int32_t next = lm_min(row + 1, rows - 1), last = lm_min(row + 2, rows - 1);
+    const int16_t *const three[3] = {x.data + row * x.stride, x.data + next * x.stride,
+                                     x.data + last * x.stride};
+    for (int32_t first = 0; first < p->outputs; first += LM_WIDE_BAND) {
+      const int32_t count = lm_min(LM_WIDE_BAND, p->outputs - first);
+      const lm_rows weights = {p->weights + first * p->inputs, p->inputs};
+      int32_t sums[3][LM_WIDE_BAND];
+      lm_dot_wide(three, weights, count, p->inputs, sums);
+      for (int32_t i = 0; i < lm_min(3, rows - row); i++) {
+        finish(p, sums[i], first, count, y + (row + i) * y_stride + first);
       }
-      finish(p, sums, first, count, y + row * y_stride + first);
     }
   }
 }

@@ -65,6 +65,29 @@ static lm_norm norm_at(const int32_t *a) {
     name(&p, &tile, (type *)at(a[20]), a[21]);                                           \
   }
 
+#define RUN_normalized_attention(name, input, type)                                      \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_normalized_attention p = {a[0],     a[1],     a[2],     at(a[3]),     at(a[4]), \
+                                       at(a[5]), at(a[6]), at(a[7]), {a[8], a[9]}, a[10]};   \
+    const lm_attention_tile tile = {a[11],           a[12],           a[13],             \
+                                    rows_at(a + 14), rows_at(a + 16), rows_at(a + 18),   \
+                                    at(a[20])};                                          \
+    name(&p, &tile, (type *)at(a[21]), a[22]);                                           \
+  }
+
+#define RUN_add(name, input, type)                                                       \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_add p = {a[0],         a[1],  a[2],  {a[3], a[4]}, {a[5], a[6]},            \
+                      {a[7], a[8]}, a[9], a[10], a[11]};                                 \
+    name(&p, rows_at(a + 12), rows_at(a + 14), a[16], (type *)at(a[17]), a[18]);         \
+  }
+
+#define RUN_layer_norm(name, input, type)                           \
+  static void run_##name(const int32_t *a) {                        \
+    const lm_norm p = norm_at(a);                                   \
+    name(&p, rows_at(a + 9), a[11], (type *)at(a[12]), a[13]);      \
+  }
+
 #define RUN_add_layernorm(name, input, type)                                     \
   static void run_##name(const int32_t *a) {                                     \
     const lm_add_layernorm p = {norm_at(a), a[9], a[10], a[11], a[12]};          \
