@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * Every number of a header is checked before it is used: the storage may hold anything. */
 #include "image.h"
 
 #include <stddef.h>

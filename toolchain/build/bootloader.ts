@@ -49,7 +49,8 @@ export async function buildBootloader(target: Target, outDir: string): Promise<B
     outDir,
     sources.map((source) => [
       ...commonFlags(target, outDir),
-      ...['-Os', '-mgeneral-regs-only', '-fno-tree-loop-distribute-patterns'],
+      // memory_functions.c must not be compiled into calls of itself.
+      ...['-Os', '-mgeneral-regs-only', '-fno-builtin', '-fno-tree-loop-distribute-patterns'],
       ...['firmware', 'firmware/firmware', 'firmware/bootloader', 'firmware/storage'].map(
         (folder) => `-Isources/${folder}`,
       ),
@@ -96,9 +97,10 @@ function region(
   kind: MemoryRegion['kind'],
   extent: Pick<MemoryRegion, 'origin' | 'sizeBytes'>,
 ): MemoryRegion {
+  const executable = kind === 'flash';
   return {
-    ...{ name, kind, ...extent, executable: kind === 'flash', readCyclesPerWord: 1 },
-    ...{ needsSetup: false, codeOnly: false },
+    ...extent,
+    ...{ name, kind, executable, readCyclesPerWord: 1, needsSetup: false, codeOnly: false },
   };
 }
 

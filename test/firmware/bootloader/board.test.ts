@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { trimVocabulary } from '../../../examples/trim-vocabulary.ts';
@@ -12,6 +13,7 @@ import { type EmulatedBoard, startBoard } from '../../../toolchain/emulate/board
 import { openExecutor, textLine } from '../../../toolchain/emulate/executor.ts';
 import { compile } from '../../../toolchain/pipeline.ts';
 import { loadTarget, type Target } from '../../../toolchain/targets.ts';
+import { lm2mcu } from '../../cli/lm2mcu.ts';
 import { exampleModel, fixtureModels } from '../../conformance/models.ts';
 import { makeRandom } from '../../tokenizer/samples.ts';
 import { buildFake, hasEmulator, targets, temporaryFolder } from '../fake-firmware.ts';
@@ -66,6 +68,23 @@ function flash(
   });
 }
 
+/** It finds the way into the bootloader by itself. */
+function flashByOurs(
+  target: Target,
+  { board: { port }, serial }: Running,
+  { hexPath }: Firmware,
+): Promise<string> {
+  return serial.lend(async () => {
+    const args = ['flash', hexPath, '--target', target.name, '--port', port];
+    const { code, stdout, stderr } = await lm2mcu(args, tmpdir());
+    if (code !== 0) throw new Error(stderr);
+    return stdout;
+  });
+}
+
+/** fake_model.c: a model that never answers. */
+const HANG = 1_000_002;
+
 const inNor = { '.lm2mcu.encoder': 'nor', '.lm2mcu.embedding': 'nor' };
 
 describe.skipIf(!hasTools)('fake model', () => {
@@ -111,52 +130,74 @@ describe.skipIf(!hasTools)('fake model', () => {
     expect(read(before, 'flash').equals(read(after, 'flash'))).toBe(false);
   });
 
-  test('power cuts: never garbage, always flashable again', async () => {
-    const cuts = Number(process.env['LM2MCU_POWER_CUTS'] ?? 6);
-    const target = loadTarget('ast1030-evb');
-    const images = [
-      { firmware: await buildFake(target, {}, inNor), last: 106 },
-      { firmware: await buildFake(target, { FAKE_LAST: '((id) + 1)' }, inNor), last: 107 },
-    ] as const;
-    const isWhole = (storage: Buffer, { binPaths }: Firmware) =>
-      (['flash', 'nor'] as const).every((region, index) => {
-        const bytes = readFileSync(binPaths[region]!);
-        return storage.subarray(index * 0x20000, index * 0x20000 + bytes.length).equals(bytes);
-      });
-    const storage = newStorage('power-cuts');
-    const random = makeRandom(20);
-    let running = await start(target, images[1].firmware, storage);
-    await running.serial.enterBootloader();
-    const began = Date.now();
-    await flash(target, running, images[1].firmware);
-    const flashMs = Date.now() - began;
-    const outcomes: string[] = [];
-    for (let cut = 0; cut < cuts; cut++) {
-      const { firmware, last } = images[cut % 2]!;
-      const old = images[(cut + 1) % 2]!;
+  test('an application that does not listen cannot keep a host out', async () => {
+    const target = loadTarget('mps2-an386-boot');
+    const good = await buildFake(target, {}, inNor);
+    const running = await start(target, good, newStorage('deaf'));
+    const { board, serial } = running;
+    await serial.enterBootloader();
+    await flash(target, running, good);
+    await serial.line();
+    serial.write(`#ids ${HANG}\n`);
+    await serial.knockWhile(() => board.reset());
+    await flash(target, running, good);
+    expect(await serial.line()).toBe('{"ready":"fake"}');
+  });
+
+  const clients: readonly (readonly [string, typeof flash, cuts: number])[] = [
+    ['stm32flash', flash, 6],
+    ['lm2mcu flash', flashByOurs, 3],
+  ];
+  test.each(clients)(
+    'power cuts under %s: never garbage, always flashable again',
+    async (client, flash, quickCuts) => {
+      const cuts = Number(process.env['LM2MCU_POWER_CUTS'] ?? quickCuts);
+      const target = loadTarget('ast1030-evb');
+      const images = [
+        { firmware: await buildFake(target, {}, inNor), last: 106 },
+        { firmware: await buildFake(target, { FAKE_LAST: '((id) + 1)' }, inNor), last: 107 },
+      ] as const;
+      const isWhole = (storage: Buffer, { binPaths }: Firmware) =>
+        (['flash', 'nor'] as const).every((region, index) => {
+          const bytes = readFileSync(binPaths[region]!);
+          return storage.subarray(index * 0x20000, index * 0x20000 + bytes.length).equals(bytes);
+        });
+      const storage = newStorage('power-cuts');
+      const random = makeRandom(20);
+      let running = await start(target, images[1].firmware, storage);
       await running.serial.enterBootloader();
-      const flashing = flash(target, running, firmware).catch(() => 'cut off');
-      await new Promise((resolve) => setTimeout(resolve, random(1.2 * flashMs)));
-      running.serial.close();
-      await running.board.kill();
-      await flashing;
+      const began = Date.now();
+      await flash(target, running, images[1].firmware);
+      const flashMs = Date.now() - began;
+      const outcomes: string[] = [];
+      for (let cut = 0; cut < cuts; cut++) {
+        const { firmware, last } = images[cut % 2]!;
+        const old = images[(cut + 1) % 2]!;
+        await running.serial.enterBootloader();
+        const flashing = flash(target, running, firmware).catch(() => 'cut off');
+        await new Promise((resolve) => setTimeout(resolve, random(1.2 * flashMs)));
+        running.serial.close();
+        await running.board.kill();
+        await flashing;
 
-      const found = readFileSync(storage);
-      const wholes = [old.firmware, firmware].map((one) => isWhole(found, one));
-      running = await start(target, firmware, storage);
-      const { serial } = running;
-      const said = await serial.enterBootloader();
-      const isStarted = said.includes('{"ready":"fake"}');
-      expect(isStarted, `cut ${cut}: ${said}`).toBe(wholes.includes(true));
-      outcomes.push(isStarted ? (wholes[0] ? 'old' : 'new') : 'none');
+        const found = readFileSync(storage);
+        const wholes = [old.firmware, firmware].map((one) => isWhole(found, one));
+        running = await start(target, firmware, storage);
+        const { serial } = running;
+        const said = await serial.enterBootloader();
+        const isStarted = said.includes('{"ready":"fake"}');
+        expect(isStarted, `cut ${cut}: ${said}`).toBe(wholes.includes(true));
+        outcomes.push(isStarted ? (wholes[0] ? 'old' : 'new') : 'none');
 
-      await flash(target, running, firmware);
-      expect(await serial.line()).toBe('{"ready":"fake"}');
-      serial.write('hello\n');
-      expect(JSON.parse(await serial.line()).logits).toEqual([1064, 0, last]);
-    }
-    console.log(`${cuts} power cuts within ${flashMs} ms of writing: ${count(outcomes)}`);
-  }, 3_600_000);
+        await flash(target, running, firmware);
+        expect(await serial.line()).toBe('{"ready":"fake"}');
+        serial.write('hello\n');
+        expect(JSON.parse(await serial.line()).logits).toEqual([1064, 0, last]);
+      }
+      console.log(`${client}, ${cuts} power cuts within ${flashMs} ms: ${count(outcomes)}`);
+    },
+    3_600_000,
+  );
 });
 
 describe.skipIf(!hasTools)('a model', () => {

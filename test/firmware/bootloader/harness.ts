@@ -104,11 +104,14 @@ export interface Output {
   readonly sent: readonly number[];
   /** V, I, G and F, as the program explains them. */
   readonly events: string;
+  /** How many bytes were sent before each event. */
+  readonly sentBefore: readonly number[];
   readonly dumps: readonly Buffer[];
 }
 
 export function parseOutput(output: Buffer): Output {
   const sent: number[] = [];
+  const sentBefore: number[] = [];
   const dumps: Buffer[] = [];
   let events = '';
   for (let at = 0; at < output.length; at++) {
@@ -117,9 +120,12 @@ export function parseOutput(output: Buffer): Output {
     else if (kind === 'D') {
       dumps.push(output.subarray(at + 1, at + 1 + storageBytes));
       at += storageBytes;
-    } else events += kind;
+    } else {
+      events += kind;
+      sentBefore.push(sent.length);
+    }
   }
-  return { sent, events, dumps };
+  return { sent, events, sentBefore, dumps };
 }
 
 /** An image for the small board: code in page 0, weights from page 1 on. */

@@ -178,8 +178,28 @@ describe('noise', () => {
         const { sent } = run(line(...bytes), silence, line(...command(0x02)));
         expect(sent.slice(-5)).toEqual([ACK, 1, 0x04, 0x50, ACK]);
       }),
-      { numRuns: 300, seed: 1 },
+      { numRuns: 100, seed: 1 },
     );
+  });
+
+  test('so it is after 5,000 sessions that were disturbed', () => {
+    const random = makeRandom(11);
+    const session = flashSession(image);
+    const noises = Array.from({ length: 5000 }, () => {
+      const begin = random(session.length);
+      const bytes = session.slice(begin, begin + random(800));
+      for (let i = random(6); i >= 0; i--) {
+        const more = Array.from({ length: random(4) }, () => random(256));
+        bytes.splice(random(bytes.length + 1), random(4), ...more);
+      }
+      return [...line(...bytes), ...silence, ...line(...command(0x02)), ...reset];
+    });
+    const { sent, events, sentBefore } = run(...noises);
+    expect(events.replaceAll('G', '')).toHaveLength(noises.length);
+    sentBefore.forEach((count, index) => {
+      if (events[index] === 'G') return;
+      expect(sent.slice(count - 5, count)).toEqual([ACK, 1, 0x04, 0x50, ACK]);
+    });
   });
 
   test('a session with bytes lost, doubled or changed leaves no image that is valid and wrong', () => {

@@ -19,6 +19,8 @@ export interface Serial {
   line(): Promise<string>;
   /** Into the bootloader, wherever the board is; what the console said before that. */
   enterBootloader(): Promise<readonly string[]>;
+  /** Into the bootloader past an application that does not listen: 0x7F while the board resets. */
+  knockWhile(reset: () => Promise<void>): Promise<void>;
   /** Leaves the line to another program for as long as that works. */
   lend<T>(work: () => Promise<T>): Promise<T>;
   close(): void;
@@ -76,6 +78,19 @@ export function openSerial(port: string): Serial {
         while (!isInBootloader && Date.now() < knocked + KNOCK_MS) await change(KNOCK_MS);
       }
       return lines.splice(0);
+    },
+    async knockWhile(reset) {
+      isInBootloader = false;
+      begun = '';
+      const knock = () => write(String.fromCharCode(SYNC));
+      const knocking = setInterval(knock, 20);
+      await reset();
+      const end = Date.now() + ANSWER_TIMEOUT_MS;
+      while (!isInBootloader && Date.now() < end) await change(KNOCK_MS);
+      clearInterval(knocking);
+      if (!isInBootloader) throw new Error('the bootloader does not answer');
+      // What was knocked too often is a frame that breaks off, a second later.
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
     },
     async lend(work) {
       // A paused stream goes on reading into its buffer.
