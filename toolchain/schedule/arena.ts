@@ -170,8 +170,8 @@ function lowestFree(items: readonly Item[], offsets: readonly number[], item: It
 }
 
 /**
- * At the beginning of a span's life the sum may reach a new height. A whole block takes a multiple of
- * the alignment; another may lie in what is left of one that is not in use as a whole.
+ * At the beginning of a span's life the sum may reach a new height. Blocks take a multiple of the
+ * alignment, but where one is not in use as a whole another may lie in what it leaves.
  */
 function largestLiveSum(blocks: readonly Block[]): number {
   const spans = blocks.flatMap((block) => spansOf(block).map((span) => ({ ...span, block })));
@@ -182,9 +182,9 @@ function largestLiveSum(blocks: readonly Block[]): number {
       if (first > call || call > last) continue;
       liveBytes.set(block, (liveBytes.get(block) ?? 0) + end - begin);
     }
-    let sum = 0;
-    for (const [{ sizeBytes }, bytes] of liveBytes)
-      sum += bytes === sizeBytes ? align(bytes) : bytes;
+    const live = [...liveBytes];
+    const areWhole = live.every(([{ sizeBytes }, bytes]) => bytes === sizeBytes);
+    const sum = live.reduce((total, [, bytes]) => total + (areWhole ? align(bytes) : bytes), 0);
     largest = Math.max(largest, sum);
   }
   return largest;
