@@ -9,7 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { portableSources } from '../../toolchain/emulate/executor.ts';
 import { buildHostProgram } from '../../toolchain/emulate/host-c.ts';
+import { parseStoredModel } from '../../toolchain/emulate/stored-model.ts';
 import { compile } from '../../toolchain/pipeline.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
 import { fixtureModels } from '../conformance/models.ts';
@@ -19,9 +21,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 let program: string;
 beforeAll(async () => {
-  const m4 = loadTarget('mps2-an386');
-  const target = { ...m4, core: { ...m4.core, features: [] } }; // for portable kernels
-  const { sources } = compile({ ...fixtureModels()[0]!.request, target });
+  const target = loadTarget('mps2-an386');
+  const { graphBin } = compile({ ...fixtureModels()[0]!.request, target });
+  const sources = portableSources(parseStoredModel(graphBin), graphBin);
   program = await buildHostProgram({ sources, sanitize: true }, folder);
 });
 

@@ -131,7 +131,7 @@ function programOf(
 }
 
 /** The target's own kernels are not for this machine. */
-function portableSources(model: RunnableModel, graphBin: Uint8Array): readonly SourceFile[] {
+export function portableSources(model: RunnableModel, graphBin: Uint8Array): readonly SourceFile[] {
   const features: readonly string[] = [];
   return emitModel({
     program: programOf(model, features),
