@@ -76,7 +76,7 @@ export interface CompileRequest {
 
 export interface Compiled {
   readonly imported: ImportedModel;
-  /** As it was quantized: simplified, cut into the plan's head groups. */
+  /** As it was quantized: simplified, each attention in the plan's form, positions trimmed. */
   readonly floatGraph: Graph<'float'>;
   readonly program: Program;
   readonly goal: PlanGoal;
@@ -105,7 +105,7 @@ export function compile(request: CompileRequest): Compiled {
   const { pooling } = request;
   const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
-  checkMaxTokens(maxTokens, imported.card.maxPositions);
+  checkMaxTokens(maxTokens, Math.min(imported.card.maxPositions, mostTokens));
   const tokenizer = compileTokenizer(imported.tokenizer);
 
   const floatGraph = simplify(imported.graph, tokenizer.idOrder, kernelSet);
@@ -123,6 +123,7 @@ export function compile(request: CompileRequest): Compiled {
     instructions: (program) => programInstructions(program, maxTokens, kernels, target),
   });
   const planGraph = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
+  verify(planGraph);
 
   const examples = calibrationTokens(request, imported, tokenizer.idOrder);
   const calibration = calibrate(planGraph, examples, (done, total) =>
@@ -136,6 +137,13 @@ export function compile(request: CompileRequest): Compiled {
     recomputeInputs: planned.plan.recomputeInputs,
     scratchBytes,
   });
+
+  if (program.arenaBytes !== planned.arenaBytes) {
+    throw internalError(
+      `the plan has an arena of ${planned.arenaBytes} bytes, the program of ${program.arenaBytes}`,
+      'schedule',
+    );
+  }
 
   const stored: StoredModel = {
     card: imported.card,
@@ -190,7 +198,7 @@ export function simplify(
 
 const forOurKernels = [
   fuseLayerNorm,
-  // After the fusion: it then moves through one op per residual join, not three.
+  // After the fusion: it then moves through one op per residual join, not two.
   rowDemand,
 ];
 
@@ -275,6 +283,9 @@ function calibrationTokens(
 const randomExamples = 64;
 const uncalibrated =
   'Calibrated on random tokens: give --calibrate texts.jsonl for the accuracy the model can have.';
+
+/** Sums over all tokens stay in int32 (kernels/c/kernels.h). */
+const mostTokens = 2 ** 15;
 
 function checkMaxTokens(maxTokens: number, maxPositions: number): void {
   if (Number.isInteger(maxTokens) && maxTokens >= 2 && maxTokens <= maxPositions) return;

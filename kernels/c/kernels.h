@@ -280,7 +280,8 @@ typedef struct {
 void lm_mean_rows_s8_s8(const lm_mean_rows *p, const lm_block *x, int8_t *y);
 void lm_mean_rows_s8_s16(const lm_mean_rows *p, const lm_block *x, int16_t *y);
 
-/* Rows kept by an earlier loop, put beside those just made. y: (rows, columns) */
+/* Rows kept by an earlier loop, put beside those just made. y: (rows, columns), may overlap x if it
+ * begins before it: rows and columns are copied upwards. */
 static inline void lm_copy_rows(lm_rows x, int32_t rows, int32_t columns, int8_t *y,
                                 int32_t y_stride) {
   for (int32_t row = 0; row < rows; row++) {

@@ -36,8 +36,8 @@ const shape: EncoderShape = {
 };
 const plan: PlanShape = {
   tileRows: 4,
-  absorbed: 0,
-  grouping: 1,
+  absorbed: [0, 0, 0],
+  grouping: [1, 1, 1],
   features: [],
   absorbs: false,
   kernels: 'native',

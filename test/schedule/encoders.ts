@@ -40,17 +40,17 @@ export const encoderShapes: fc.Arbitrary<EncoderShape> = fc.record({
   head: fc.constantFrom('pooled', 'tokens', 'first', 'last', 'mean'),
   outputs: fc.integer({ min: 1, max: 9 }),
   vocabulary: fc.integer({ min: 1, max: 50 }),
-  maxTokens: fc.integer({ min: 2, max: 40 }),
+  maxTokens: fc.oneof(fc.integer({ min: 2, max: 24 }), fc.integer({ min: 25, max: 70 })),
   seed: fc.nat(2 ** 30),
 });
 
 /** How a program runs: rows a tile, forms of attention, features of the core. */
 export interface PlanShape {
   readonly tileRows: number;
-  /** Heads with neither keys nor values, where an attention has many query rows. */
-  readonly absorbed: number;
-  /** Chooses among the divisors of the number of the other heads. */
-  readonly grouping: number;
+  /** By layer: heads with neither keys nor values, where an attention has many query rows. */
+  readonly absorbed: readonly number[];
+  /** By layer: chooses among the divisors of the number of the other heads. */
+  readonly grouping: readonly number[];
   readonly features: readonly string[];
   /** Attention of one row without keys and values, as the planner has it. */
   readonly absorbs: boolean;
@@ -59,22 +59,26 @@ export interface PlanShape {
   readonly recomputeInputs: boolean;
 }
 
+const threeLayers = { minLength: 3, maxLength: 3 };
+
 export const planShapes: fc.Arbitrary<PlanShape> = fc.record({
-  tileRows: fc.oneof(fc.integer({ min: 1, max: 16 }), fc.constantFrom(16, 32)),
-  absorbed: fc.oneof(fc.constant(0), fc.nat(4)),
-  grouping: fc.nat(3),
+  tileRows: fc.oneof(fc.integer({ min: 1, max: 16 }), fc.constantFrom(16, 32, 48)),
+  absorbed: fc.oneof(fc.constant([0, 0, 0]), fc.array(fc.nat(4), threeLayers)),
+  grouping: fc.array(fc.nat(3), threeLayers),
   features: fc.constantFrom([], ['dsp'], ['dsp', 'mve']),
   absorbs: fc.boolean(),
   kernels: fc.constantFrom('native', 'native', 'cmsis-nn'),
   recomputeInputs: fc.boolean(),
 });
 
-/** The form of an attention of `heads` heads over all tokens. */
+/** The form of a layer's attention of `heads` heads over all tokens. */
 export function formOf(
   { heads }: Pick<EncoderShape, 'heads'>,
-  { absorbed, grouping }: Pick<PlanShape, 'absorbed' | 'grouping'>,
+  plan: Pick<PlanShape, 'absorbed' | 'grouping'>,
+  layer: number,
 ): AttentionForm {
-  const absorbedHeads = Math.min(heads, absorbed);
+  const absorbedHeads = Math.min(heads, plan.absorbed[layer]!);
+  const grouping = plan.grouping[layer]!;
   const stored = heads - absorbedHeads;
   const divisors = [1, 2, 3, 4].filter((groups) => groups <= stored && stored % groups === 0);
   const storedGroups = stored === 0 ? 0 : divisors[grouping % divisors.length]!;
@@ -171,8 +175,11 @@ export function floatEncoder(shape: EncoderShape, kernels: KernelSet): Graph<'fl
 export function plannedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'float'> {
   const graph = floatEncoder(shape, plan.kernels);
   return attentionForms(graph, (node: AttentionNode) => {
-    if (plan.kernels === 'cmsis-nn') return formOf(shape, { ...plan, absorbed: 0 });
-    if (tensorOf(graph, node.output).shape[0] === 'tokens') return formOf(shape, plan);
+    const layer = Number(node.name.split('.')[0]);
+    if (plan.kernels === 'cmsis-nn') {
+      return formOf(shape, { ...plan, absorbed: [0, 0, 0] }, layer);
+    }
+    if (tensorOf(graph, node.output).shape[0] === 'tokens') return formOf(shape, plan, layer);
     return plan.absorbs
       ? { storedGroups: 0, absorbedHeads: shape.heads }
       : { storedGroups: 1, absorbedHeads: 0 };

@@ -34,10 +34,10 @@ export type ConstantSuffix = (typeof constantSuffixes)[number];
 
 /** C11's keywords, what C99's headers define in lower case, and the names of the generated code. */
 const reserved =
-  `auto break case char const continue default do double else enum extern float for goto if inline
+  `auto break case char const continue count default do double else enum extern float for goto if inline
   int long register restrict return short signed sizeof static struct switch typedef union unsigned
   void volatile while bool true false offsetof arena card labels result row rows segment_start state
-  tokens`.split(/\s+/);
+  token tokens`.split(/\s+/);
 const reservedForm = /^(lm|lm2mcu|model|u?int[0-9]*)(_|$)|^[A-Z0-9_]+$/;
 
 export function chooseNames({ graph, buffers }: Program): CNames {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { type GraphBuilder, graphBuilder } from '../ir/build.ts';
 import type { Graph } from '../ir/graph.ts';
-import type { ActivationKind } from '../ops/linear.ts';
+import { type ActivationKind, mostInputs } from '../ops/linear.ts';
 import { parseTokenizer, type Tokenizer } from '../tokenizer/parse.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import {
@@ -110,10 +110,10 @@ const dimension = z.number().int().min(1).max(0xff_ffff);
 const configSchema = z.object({
   model_type: z.string().nullish(),
   architectures: z.array(z.string()).nullish(),
-  hidden_size: dimension,
+  hidden_size: dimension.max(mostInputs),
   num_attention_heads: dimension,
   num_hidden_layers: dimension.max(1024),
-  intermediate_size: dimension,
+  intermediate_size: dimension.max(mostInputs),
   vocab_size: dimension,
   max_position_embeddings: dimension,
   type_vocab_size: dimension.default(2),

@@ -26,7 +26,7 @@
  * 13. The output of an op that keeps the quantization has dtype and quantization of its operands.
  *
  * `legal`:
- * 14. Every op has a kernel or is a view.
+ * 14. Every op has a kernel or is a view; an output is no view.
  *
  * Not checked: that scales agree with multipliers, and that the numbers are any good.
  */
@@ -34,6 +34,7 @@ import { z } from 'zod';
 import { internalError } from '../errors.ts';
 import { widestInput } from '../ops/attend-inputs.ts';
 import { type AttrsOf, type IntegerOf, type OpName, operandOf, opOf, ops } from '../ops/index.ts';
+import { mostInputs } from '../ops/linear.ts';
 import { allocate, dtypes } from './dtypes.ts';
 import type { Graph, Node, Shape, Stage, Tensor } from './graph.ts';
 
@@ -143,6 +144,10 @@ function endViolations(graph: Graph<Stage>): string[] {
   for (const name of graph.outputs) {
     if (tensorOrNull(graph, name)?.role !== 'activation') {
       found.push(`output ${name}: no such activation`);
+    }
+    const maker = graph.nodes.find(({ output }) => output === name);
+    if (graph.stage === 'legal' && maker !== undefined && opOf(maker.op).isView) {
+      found.push(`output ${name}: it is only a view of ${maker.inputs.join(', ')}`);
     }
   }
   return found;
@@ -344,7 +349,8 @@ const opForms = {
         table: table256.nullable(),
       });
     },
-    fits: ([x, weight, bias]) => x![1] === weight![1] && isRowVector(bias, Number(weight![0])),
+    fits: ([x, weight, bias]) =>
+      x![1] === weight![1] && x![1] <= mostInputs && isRowVector(bias, Number(weight![0])),
   },
   activation: {
     attrs: z.strictObject({ kind: z.enum(['gelu', 'geluTanh', 'relu', 'tanh']) }),

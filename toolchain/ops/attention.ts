@@ -44,6 +44,7 @@ export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
     { name: 'k', reads: 'all', symmetric: true },
     { name: 'v', reads: 'all', symmetric: true },
   ],
+  overwritesRows: true,
   infer: ([q, , v]) => [q![0], v![1]],
   evalFloat: ([q, k, v], attrs, out, context) => attentionFloat(q!, k!, v!, attrs, out, context),
   observe: ([q, k], attrs, context) => largestScores(q!, k!, attrs, context),

@@ -164,7 +164,8 @@ function quantizeLinear({
 /** Leaves room for a zero point: libraries add it in int32. */
 const largestScaled = 2 ** 31 - 256;
 
-/** Leaves room for the products of 32,768 columns: 2^30 + 2^15·2^14 < 2^31. */
+/** Columns of x whose products fit int32 beside the bias: 2^30 + 2^15·2^14 < 2^31. */
+export const mostInputs = 32_768;
 const biasLimit = 2 ** 30;
 
 function linearInteger(

@@ -42,7 +42,7 @@ export interface Quantized<I> {
   readonly constants: Readonly<Record<number, Pick<Tensor, 'dtype' | 'shape' | 'data' | 'quant'>>>;
 }
 
-/** Rows that a block of a streamed operand begins with, and what the whole has. */
+/** Where a block stands in the operand that comes in blocks. */
 export interface StreamBlock {
   /** Index of the block's first row; 0 begins anew. */
   readonly firstRow: number;
@@ -75,13 +75,16 @@ export interface OpDef<A, I> {
   readonly operands: readonly Operand[];
   /** The last operand may be repeated (`concat`). */
   readonly variadic?: boolean;
-  /** Only another way to look at the operand's elements: no kernel, no instruction. */
+  /** Another way to look at the operands' elements: no kernel; rows are copied where they lie apart. */
   readonly isView?: boolean;
   /** The output's integer type, where it is not int8 (with int16, the zero point is 0). */
   readonly outputDtype?: 'int16';
   /** The output has the quantization of its operands. */
   readonly sameQuantAsInputs?: boolean;
-  /** The output may take the place of a row operand of the same type, row by row. */
+  /**
+   * The output may take the place of a row operand of the same type, row by row. A streaming op writes
+   * a row with the last block, after it has read that row for the last time.
+   */
   readonly overwritesRows?: boolean;
   /** Real values of the operand outside this range change the output by less than a step. */
   usefulRange?(attrs: A): readonly [min: number, max: number];

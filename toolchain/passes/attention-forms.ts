@@ -224,10 +224,11 @@ function sliceOfHeads(
   name: string,
   axis: 'rows' | 'columns',
   node: AttentionNode,
-  { index, first, count }: HeadRange,
+  { first, count }: HeadRange,
 ): string {
   const tensor = constantOf({ tensors: graph.tensors }, name);
-  const sliced = `${name}#${index}`;
+  // By its heads, so that attentions with the same weights share the slice.
+  const sliced = `${name}#${count === 1 ? first : `${first}-${first + count - 1}`}`;
   const length = tensor.data.length / node.attrs.heads; // bias: one row, so columns are contiguous too
   const data = tensor.data.slice(first * length, (first + count) * length);
   const [rows, columns] = tensor.shape as readonly [number, number];

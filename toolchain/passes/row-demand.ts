@@ -50,8 +50,8 @@ function moveOneSelection(graph: Graph<'float'>): Graph<'float'> | null {
 }
 
 /**
- * Not through ops that read the row's own index or token (embeddings, causal attention of the last
- * row excepted when the row is the last), nor through sums over rows.
+ * Not through ops that read the row's own index or token (embeddings, causal attention), nor through
+ * sums over rows.
  */
 function canNarrow(graph: Graph<'float'>, node: Node<'float'>): boolean {
   if (node.op === 'attention' && node.attrs.causal) return false;

@@ -1,12 +1,13 @@
 /**
- * What a call costs, by a linear model a kernel: instructions a call, row, element,
- * multiply-accumulate and attention score, measured on the emulated core (`cost` in targets/cores).
+ * What a call costs, by a linear model a kernel, measured on the emulated core (`cost` in
+ * targets/cores): instructions a call, what is prepared for a chunk of rows, and for each row of a pass
+ * its elements, multiply-accumulates, attention scores and table look-ups. Copies count nothing.
  *
  * Cycles are instructions at the core's assumed rate, plus the waits for constants that lie in memory
  * slower than a word a cycle. Caches, write buffers and dual issue are not modelled: an estimate.
  */
 
-import { assertExhaustive } from '../errors.ts';
+import { assertExhaustive, internalError } from '../errors.ts';
 import { type Graph, type Node, rowsOf, type Stage, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import type { Target } from '../targets.ts';
@@ -52,7 +53,7 @@ export function callCost(
   const macs = work.macs * split.rowsOf * trips.rows;
   const passCount = trips.passes.reduce((sum, times) => sum + times, 0);
   const constantBytesRead = constants.weightBytes * passCount + constants.bytesPerRow * trips.rows;
-  if (cost === undefined) return { instructions: 0, constantBytesRead, macs };
+  if (cost === undefined) throw internalError(`${kernel} has no cost on ${core.name}`, kernel);
   const paddedMacs = work.macs * (1 + cost.padded * paddingOf(call, segment, tokens));
   const instructions = cost.passes.reduce(
     (sum, { row, element, mac, score, table }, index) =>
@@ -165,12 +166,9 @@ function tilesOf(rows: number, tileRows: number, split: Split): Trips {
   };
 }
 
-/** LM_ATTEND_BLOCK of kernels/c/kernels.h. */
-const attendBlock = 16;
-
 /** Tokens that a stream's blocks are filled up with, of the tokens there are. */
 function paddingOf(
-  { output, carry, inner }: NodeCall,
+  { node, output, carry, inner }: NodeCall,
   { rows: segmentRows, tileRows }: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
 ): number {
@@ -178,7 +176,8 @@ function paddingOf(
   const takesTiles =
     segmentRows !== 1 && inner === null && carry !== null && output.rows === 'first';
   const blockRows = isStream ? inner.tileRows : takesTiles ? tileRows : tokens;
-  const filled = (rows: number): number => Math.ceil(rows / attendBlock) * attendBlock;
+  const step = opOf(node.op).streaming?.blockRows ?? 1;
+  const filled = (rows: number): number => Math.ceil(rows / step) * step;
   const whole = Math.floor(tokens / blockRows);
   return (whole * filled(blockRows) + filled(tokens % blockRows)) / tokens - 1;
 }

@@ -8,7 +8,7 @@ export function planText({ tileRows, recomputeInputs, layers }: Plan): string {
   return `${tile}${inputs}; ${formsText(layers)}`;
 }
 
-/** Layers with many query rows that have the same form are counted. */
+/** Layers that have the same form are counted. */
 function formsText(layers: Plan['layers']): string {
   const texts = layers.map(formText);
   return [...new Set(texts)]
@@ -16,14 +16,13 @@ function formsText(layers: Plan['layers']): string {
       const count = texts.filter((other) => other === text).length;
       return layers.length === 1 ? text : `${count} of ${layers.length} layers ${text}`;
     })
-    .join(', ');
+    .join('; ');
 }
 
 function formText({ storedGroups, absorbedHeads }: AttentionForm): string {
   if (storedGroups === 0) return 'without keys and values';
-  const groups = storedGroups === 1 ? 'all heads at once' : `heads in ${storedGroups} groups`;
+  const groups = storedGroups === 1 ? 'at once' : `in ${storedGroups} groups`;
+  if (absorbedHeads === 0) return storedGroups === 1 ? 'all heads at once' : `heads ${groups}`;
   const heads = absorbedHeads === 1 ? 'head' : 'heads';
-  return absorbedHeads === 0
-    ? groups
-    : `${groups} but ${absorbedHeads} ${heads} without keys and values`;
+  return `${absorbedHeads} ${heads} without keys and values, the others ${groups}`;
 }

@@ -252,7 +252,7 @@ export function peakOf(program: Program): string {
   return calls[bytes.indexOf(Math.max(...bytes))] ?? '';
 }
 
-/** The most tokens, in steps of 8, for which the plan fits; null if it never does. */
+/** The most tokens, in steps of 8, for which the plan surely fits; null if it never does. */
 function mostTokens(
   pricer: Pricer,
   plan: Plan,

@@ -1,7 +1,9 @@
 /**
  * Realises a plan in bytes and offsets: segments become calls on buffers, buffers get a place.
  *
- * A tensor made and read inside one segment needs a buffer of one tile; any other needs all its rows.
+ * A tensor made and read inside one segment needs a buffer of one tile, which may overwrite a tile that
+ * dies with it; any other needs all its rows. What a stream takes needs one block of its loop, and a
+ * buffer for what each query row carries from block to block.
  * A segment's result takes the place of a tensor that dies in it, row by row (the residual stream is
  * never stored twice). The tensor may have fewer columns: it then lies at the result's end, where its
  * rows are read before the result's rows reach them:
@@ -9,6 +11,7 @@
  *   result   | row 0 | row 1 | row 2 | row 3 |         row r ends at d·(r + 1)
  *   dying            | 0  | 1  | 2  | 3  | …           row r begins at (d − c)·rows + c·r
  */
+import { internalError } from '../errors.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import {
   type Graph,
@@ -149,6 +152,9 @@ class Layout {
     const inside: Place = { ...place, inner, madeInside };
     const firstCall = this.nextCall;
     const calls = [...makers, node].flatMap((each) => this.callsFor(each, inside));
+    if (calls.some((call) => call.inner === null)) {
+      throw internalError('a copy tears the loop of a stream apart', node.name);
+    }
     const own = madeInside.map((name) => this.placeOf(name, inside).buffer);
     this.useThroughout(
       calls
@@ -169,7 +175,7 @@ class Layout {
   }
 
   private callsFor(node: Node, place: Place): Call[] {
-    if (node.op === 'concat') return []; // its parts write into it themselves
+    if (node.op === 'concat') return this.endJoin(node, place);
     const onlyFirst = this.runsOnce(node, place);
     if (node.op === 'selectRow') return [this.keepRow(node, place, onlyFirst)];
     const copies = this.beginJoin(node, place);
@@ -231,21 +237,32 @@ class Layout {
   /** Before the first part is written into its join, those of earlier segments are copied there. */
   private beginJoin(node: Node, place: Place): Call[] {
     const { buffer } = this.placeOf(node.output, place);
-    if (this.joinOf(node.output, place.segment) === null || this.buffers.has(buffer)) return [];
+    const isPart = this.joinOf(node.output, place.segment) !== null;
+    if ((node.op !== 'concat' && !isPart) || this.buffers.has(buffer)) return [];
     this.openFor(node, buffer, place);
     return nodesOf(this.segments[place.segment]!)
       .filter(({ op, output }) => op === 'concat' && this.placeOf(output, place).buffer === buffer)
-      .flatMap((join) => this.copiesInto(join, place));
+      .flatMap((join) =>
+        this.copiesInto(join, place, (part) => this.segmentOf.get(part) !== place.segment),
+      );
   }
 
-  private copiesInto(join: Node, place: Place): Call[] {
+  /** Most parts are in their join by then; those that others read too are copied. */
+  private endJoin(join: Node, place: Place): Call[] {
+    const copies = this.beginJoin(join, place);
+    const isApart = (part: string): boolean =>
+      this.segmentOf.get(part) === place.segment && this.joinOf(part, place.segment) === null;
+    return [...copies, ...this.copiesInto(join, place, isApart)];
+  }
+
+  private copiesInto(join: Node, place: Place, isCopied: (part: string) => boolean): Call[] {
     const rows = this.rowsOfSlot(join.output, 'row', place);
     const whole = this.placeOf(join.output, place);
     let firstColumn = whole.firstColumn;
     const calls: Call[] = [];
     for (const name of join.inputs) {
       const { columns } = this.columnsOf(name);
-      if (this.segmentOf.get(name) !== place.segment) {
+      if (isCopied(name)) {
         const from = this.slotOf(name, 'row', place);
         calls.push(copy(from, { buffer: whole.buffer, rows, firstColumn, columns }));
       }
@@ -411,7 +428,10 @@ class Layout {
           this.segmentOf.get(reader.output) === segment &&
           (nodes.indexOf(reader) < position ||
             joins.has(reader.output) || // copied into the join before any part is written
-            (reader === node && isSameWidth && opOf(node.op).overwritesRows === true)),
+            (reader === node &&
+              isSameWidth &&
+              joins.size === 0 &&
+              opOf(node.op).overwritesRows === true)),
       );
       if (readers.length > 0 && readBeforeItsRowsAreWritten) widest = buffer;
     }
@@ -425,8 +445,9 @@ class Layout {
       if (reader.op === 'selectRow' && !this.isConsumed(name)) {
         return this.realReaders(reader.output).map((one) => ({ ...one, reads: 'all' }));
       }
-      const operand = reader.inputs.indexOf(name);
-      return [{ reader, reads: operandOf(reader.op, operand).reads as string }];
+      return reader.inputs.flatMap((input, operand) =>
+        input === name ? [{ reader, reads: operandOf(reader.op, operand).reads as string }] : [],
+      );
     });
   }
 

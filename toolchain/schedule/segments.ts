@@ -7,8 +7,8 @@
  * is kept for other readers anyway: keys and values of a head group then live no longer than their
  * attention. Everything else joins the segment of what it depends on.
  *
- * An op that streams needs no cut. If all that it reads whole can be made again from the inputs, it
- * gets a loop of its own inside the tile; if it gives one row, it takes the tiles as they are made.
+ * An op that streams needs no cut. If what it reads whole is made again from the inputs, it gets a loop
+ * of its own inside the tile; if it gives one row, it takes the tiles as they are made.
  */
 import { internalError } from '../errors.ts';
 import { type Dim, type Graph, type Node, readersOf, type Stage, tensorOf } from '../ir/graph.ts';
@@ -16,7 +16,10 @@ import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 
 export interface Segment {
-  /** Rows of its loop: one, or all tokens. In a loop over tokens, what makes one row runs once. */
+  /**
+   * Rows of its loop: one, or all tokens. In a loop over tokens, what makes one row runs in the first
+   * tile, but for a stream, which takes every tile.
+   */
   readonly rows: Dim;
   readonly steps: readonly Step[];
 }
@@ -96,8 +99,9 @@ function isOverTokens(graph: Graph<Stage>, node: Node): boolean {
 }
 
 /**
- * True if a tensor of all tokens needs to exist a tile at a time only: one-row streams read it, and
- * perhaps its first row, from which what those streams need besides is made.
+ * True if a tensor of all tokens needs to exist a tile at a time only: one-row streams read it, whose
+ * blocks its tiles are multiples of, and perhaps its first row, from which what those streams need
+ * besides is made.
  */
 export function isConsumed(graph: Graph<Stage>, name: string, tileRows: number): boolean {
   const producers = producersOf(graph);
