@@ -3,12 +3,15 @@
 // that QEMU keeps in a file; a second run flashes only what changed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { node, prepare, run, SetupError } from '../toolchain/cli/setup.js';
+import { node, prepare, root, run, SetupError } from '../toolchain/cli/setup.js';
 
 const example = 'examples/debian-sections';
 const board = 'ast1030-evb';
 const sentence = 'a puzzle game with falling blocks';
+const texts = 'build/demo-texts.jsonl';
 const model = 'build/demo-model';
 const out = 'build/demo';
 
@@ -22,17 +25,25 @@ async function demo() {
     throw error;
   }
   // The line is as slow as a real one: the words of some texts instead of all 30,522.
-  const texts = `${example}/calibration.jsonl`;
-  const trim = ['examples/trim-vocabulary.ts', `${example}/model`, texts, model, '60'];
+  const calibration = `${example}/calibration.jsonl`;
+  writeTexts(calibration);
+  const trim = ['examples/trim-vocabulary.ts', `${example}/model`, texts, model];
   return (
     step('node', trim, () => run(node, trim)) ||
-    lm2mcu(['build', model, '--target', board, '--calibrate', texts, '--out', out]) ||
+    lm2mcu(['build', model, '--target', board, '--calibrate', calibration, '--out', out]) ||
     (await withBoard(
       (port) =>
         lm2mcu(['flash', out, '--port', port]) ||
         lm2mcu(['run', out, '--on', port, '--text', sentence]),
     ))
   );
+}
+
+/** @param {string} calibration */
+function writeTexts(calibration) {
+  const lines = readFileSync(join(root, calibration), 'utf8').split('\n').slice(0, 60);
+  mkdirSync(join(root, dirname(texts)), { recursive: true });
+  writeFileSync(join(root, texts), [...lines, JSON.stringify({ text: sentence }), ''].join('\n'));
 }
 
 /**
@@ -43,6 +54,7 @@ async function withBoard(use) {
   const args = ['emulate', out];
   const emulator = step('npx lm2mcu', [...args, '&'], () =>
     spawn(node, ['toolchain/cli/lm2mcu.js', ...args, '--json'], {
+      cwd: root,
       stdio: ['ignore', 'pipe', 'inherit'],
     }),
   );

@@ -2,7 +2,7 @@
  * A model's folder again, with the vocabulary that some texts need: for them it gives the same
  * answers, and its embedding is small enough to send over a serial line in seconds.
  *
- *   node examples/trim-vocabulary.ts <model> <texts.jsonl> <out> [how many of the texts]
+ *   node examples/trim-vocabulary.ts <model> <texts.jsonl> <out>
  */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -70,10 +70,9 @@ function formatSafetensors(tensors: readonly Tensor[]): Uint8Array {
 }
 
 if (import.meta.main) {
-  const [model, texts, out, count] = process.argv.slice(2);
+  const [model, texts, out] = process.argv.slice(2);
   if (model === undefined || texts === undefined || out === undefined) {
-    throw new Error('node examples/trim-vocabulary.ts <model> <texts.jsonl> <out> [count]');
+    throw new Error('node examples/trim-vocabulary.ts <model> <texts.jsonl> <out>');
   }
-  const { examples } = readExamples(texts);
-  trimVocabulary(model, examples.slice(0, count === undefined ? undefined : Number(count)), out);
+  trimVocabulary(model, readExamples(texts).examples, out);
 }
