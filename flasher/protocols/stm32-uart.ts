@@ -64,7 +64,7 @@ export async function flashStm32Uart(
 ): Promise<Flashed> {
   const link = openLink(port);
   report('connect');
-  await synchronise(link, options);
+  await synchronise(link, options, report);
   const device = await identify(link, options);
   const result = await flashPages(plan, device, options, report);
   report('start');
@@ -88,22 +88,31 @@ class Disturbed extends Error {
   }
 }
 
-async function synchronise(link: Link, options: Stm32UartOptions): Promise<void> {
+async function synchronise(link: Link, options: Stm32UartOptions, report: Report): Promise<void> {
   if (await isListening(link)) return;
   if ((await options.enter(link)) && (await isListening(link))) return;
   if (await recover(link, recoveryBytes.unknown)) return;
+  report('wait for the bootloader: reset the board into it');
+  if (await knock(link, KNOCK_MS, knocks)) return;
   throw noAnswer('STM32 (AN3155)', options.howToEnter);
 }
 
 /** A port may take a second to come up. */
 const syncs = 3;
+/** Our bootloader listens a fifth of a second after a reset; ten seconds for a hand to get there. */
+const KNOCK_MS = 100;
+const knocks = 100;
 
-/** A first 0x7F is answered by ACK; where it came before, two of them are no command: NACK. */
 async function isListening(link: Link): Promise<boolean> {
   await link.drain(SILENCE_MS);
-  for (let count = 0; count < syncs; count++) {
+  return knock(link, ANSWER_MS, syncs);
+}
+
+/** A first 0x7F is answered by ACK; where it came before, two of them are no command: NACK. */
+async function knock(link: Link, answerMs: number, times: number): Promise<boolean> {
+  for (let count = 0; count < times; count++) {
     await link.write([SYNC]);
-    const answer = await link.byte(ANSWER_MS);
+    const answer = await link.byte(answerMs);
     if (answer !== ACK && answer !== NACK) continue;
     await link.drain(SILENCE_MS);
     return true;

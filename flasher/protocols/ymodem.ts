@@ -61,24 +61,31 @@ export async function flashYmodem(
   };
 }
 
-/** The receiver asks. One that does not is in a transfer that broke off: it is called off. */
+/**
+ * The receiver asks with C. After a transfer that broke off it may do so too, in the middle of a file,
+ * and then says NAK next: such a transfer is called off, and it begins anew.
+ */
 async function awaitStart(link: Link, enter: string): Promise<void> {
-  // What is here already may be from before; a receiver asks again every few seconds.
-  await link.drain(SILENCE_MS);
-  for (let ask = 0; ask < asks; ask++) {
-    for (let noise = 0; noise < maxNoise; noise++) {
-      const byte = await link.byte(ASK_MS);
-      if (byte === ASK_CRC) {
-        await link.drain(0);
-        return;
-      }
-      if (byte === null) break;
-      if (byte !== NAK) continue;
+  let hasAsked = false;
+  for (let patience = 0; patience < asks; patience++) {
+    const byte = await awaitEither(link, ASK_CRC, NAK);
+    if (byte === NAK) {
       await link.write(new Uint8Array(8).fill(CAN));
-    }
-    if (ask > 0) await link.write(new Uint8Array(8).fill(CAN));
+      hasAsked = false;
+    } else if (hasAsked) return;
+    else hasAsked = byte === ASK_CRC;
+    await link.drain(SILENCE_MS);
   }
   throw noAnswer('YMODEM', `Bring the board to where it asks for a file: ${enter}.`);
+}
+
+/** Null after silence; chatter is passed over. */
+async function awaitEither(link: Link, ...wanted: readonly number[]): Promise<number | null> {
+  for (let noise = 0; noise < maxNoise; noise++) {
+    const byte = await link.byte(ASK_MS);
+    if (byte === null || wanted.includes(byte)) return byte;
+  }
+  return null;
 }
 
 type Counter = { repeats: number };

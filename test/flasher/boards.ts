@@ -42,23 +42,41 @@ export const boardKinds = [
   'ymodem',
 ] as const;
 
-/** `seed` varies what is allowed to vary; the images stay. */
-export function testBoard(kind: BoardKind, seed: number): TestBoard {
-  switch (kind) {
-    case 'stm32-uart':
-      return stm32Board(seed, 'ours');
-    case 'stm32-uart-rom':
-      return stm32Board(seed, 'rom');
-    case 'sam-ba':
-      return samBoard();
-    case 'mcuboot-smp':
-      return smpBoard(seed);
-    case 'ymodem':
-      return ymodemBoard();
-  }
+interface Images {
+  readonly old: Uint8Array;
+  readonly new: Uint8Array;
+  /** Erase blocks of the flash, as many as the larger needs and one more. */
+  readonly blocks: { readonly count: number; readonly sizeBytes: number };
 }
 
-const images = { old: imageBytesOf(1, 800), new: imageBytesOf(2, 700) };
+const smallImages: Images = {
+  old: imageBytesOf(1, 800),
+  new: imageBytesOf(2, 700),
+  blocks: { count: 4, sizeBytes: 512 },
+};
+
+/** For speed: large against what connecting costs. */
+export const largeImages: Images = {
+  old: imageBytesOf(1, 65_536),
+  new: imageBytesOf(2, 65_536).reverse(),
+  blocks: { count: 5, sizeBytes: 16_384 },
+};
+
+/** `seed` varies what is allowed to vary. */
+export function testBoard(kind: BoardKind, seed: number, images = smallImages): TestBoard {
+  switch (kind) {
+    case 'stm32-uart':
+      return stm32Board(images, seed, 'ours');
+    case 'stm32-uart-rom':
+      return stm32Board(images, seed, 'rom');
+    case 'sam-ba':
+      return samBoard(images);
+    case 'mcuboot-smp':
+      return smpBoard(images, seed);
+    case 'ymodem':
+      return ymodemBoard(images);
+  }
+}
 
 /** From byte 512 on both are the same. */
 function imageBytesOf(seed: number, length: number): Uint8Array {
@@ -77,9 +95,9 @@ function quiet(): void {}
 const ORIGIN = 0x08000000;
 
 /** Ours tells CRCs and starts an image only when its CRC is right; the ROM starts what is not blank. */
-function stm32Board(seed: number, bootloader: 'ours' | 'rom'): TestBoard {
+function stm32Board(images: Images, seed: number, bootloader: 'ours' | 'rom'): TestBoard {
   const isOurs = bootloader === 'ours';
-  const eraseBlocks = [{ count: 4, sizeBytes: 512 }];
+  const eraseBlocks = [images.blocks];
   const regions = [{ name: 'flash', origin: ORIGIN, eraseBlocks, firstPage: 0 }];
   const geometry = { regions, writeBytes: 256 };
   const memory = flashMemory(geometry, ORIGIN);
@@ -109,20 +127,24 @@ function stm32Board(seed: number, bootloader: 'ours' | 'rom'): TestBoard {
       chip.isSynchronised = false;
       chip.runsApplication = false;
     },
-    content: () => contentOf(holds, !isOurs && memory.isCommitted()),
+    content: () => contentOf(images, holds, !isOurs && memory.isCommitted()),
   };
 }
 
-function contentOf(holds: (bytes: Uint8Array) => boolean, isBootable: boolean): Content {
+function contentOf(
+  images: Images,
+  holds: (bytes: Uint8Array) => boolean,
+  isBootable: boolean,
+): Content {
   if (holds(images.new)) return 'new';
   if (holds(images.old)) return 'old';
   return isBootable ? 'mixed' : 'none';
 }
 
-function samBoard(): TestBoard {
+function samBoard(images: Images): TestBoard {
   const chip = samChip();
   const origin = chip.applicationAddress;
-  const eraseBlocks = [{ count: 8, sizeBytes: 256 }];
+  const eraseBlocks = [images.blocks];
   const regions = [{ name: 'flash', origin, eraseBlocks, firstPage: 0 }];
   const holds = (bytes: Uint8Array) =>
     Buffer.compare(chip.flash.subarray(origin, origin + bytes.length), bytes) === 0;
@@ -144,14 +166,15 @@ function samBoard(): TestBoard {
     reset: quiet,
     content: () =>
       contentOf(
+        images,
         holds,
         chip.flash.subarray(origin, origin + 4).some((byte) => byte !== 0xff),
       ),
   };
 }
 
-function smpBoard(seed: number): TestBoard {
-  const board = mcubootBoard(seed % 2 === 0);
+function smpBoard(images: Images, seed: number): TestBoard {
+  const board = mcubootBoard(seed % 2 === 0, images.old.length + 1024);
   const signed = { old: mcubootImage(images.old), new: mcubootImage(images.new) };
   return {
     needsButton: false,
@@ -168,7 +191,7 @@ function smpBoard(seed: number): TestBoard {
   };
 }
 
-function ymodemBoard(): TestBoard {
+function ymodemBoard(images: Images): TestBoard {
   const board: YmodemBoard = { file: null };
   return {
     needsButton: false,

@@ -192,13 +192,7 @@ describe('YMODEM', () => {
   test.skipIf(absent !== '')(`lrzsz receives what we send${absent}`, async () => {
     pair = await ptyTo(folder, 'rb -q');
     const port = await openSerialPort(pair.ours, settings);
-    const flashed = await flashYmodem(
-      port,
-      { name: 'firmware.bin', content },
-      { enter: 'start rb' },
-      quiet,
-    );
-    expect(flashed.repeats).toBe(0);
+    await flashYmodem(port, { name: 'firmware.bin', content }, { enter: 'start rb' }, quiet);
     const file = join(folder, 'firmware.bin');
     for (let waited = 0; !existsSync(file) && waited < 5000; waited += 50) await port.wait(50);
     await port.close();

@@ -20,8 +20,8 @@ export interface McubootBoard {
   readonly tellsParameters: boolean;
 }
 
-export function mcubootBoard(tellsParameters: boolean): McubootBoard {
-  const slot = new Uint8Array(16_384).fill(0xff);
+export function mcubootBoard(tellsParameters: boolean, slotBytes: number): McubootBoard {
+  const slot = new Uint8Array(slotBytes).fill(0xff);
   return { slot, expected: 0, length: 0, runsApplication: false, tellsParameters };
 }
 
