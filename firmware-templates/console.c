@@ -5,6 +5,7 @@
  *   #text some text      the same, for text that looks like one of the commands
  *   #ids 3 17 | 42 8     compact token ids, special tokens included; | begins the second segment
  *   ?                    the model card
+ *   !boot                back into the bootloader, where there is one
  *
  * At start it says {"ready":"<model>"}, so that a host knows when to begin. A line ends with LF, CR
  * or CR LF. It is read straight into the model's arena, behind text_offset, so that no other memory
@@ -23,7 +24,7 @@
 #endif
 static uint8_t arena[LM2MCU_ARENA_BYTES] ARENA_ATTRIBUTES;
 
-typedef enum { LINE_TEXT, LINE_IDS, LINE_CARD, LINE_TOO_LONG, LINE_BAD_IDS } line_kind;
+typedef enum { LINE_TEXT, LINE_IDS, LINE_CARD, LINE_BOOT, LINE_TOO_LONG, LINE_BAD_IDS } line_kind;
 
 typedef struct {
   line_kind kind;
@@ -37,6 +38,7 @@ typedef struct {
 static line read_line(void);
 static void answer_tokens(const line *request);
 static void answer_card(void);
+static void answer_boot(void);
 static void write_error(const char *code, const char *message, uint32_t limit);
 static void write_text(const char *text);
 static void write_string(const char *text);
@@ -55,6 +57,9 @@ int main(void) {
       case LINE_CARD:
         answer_card();
         break;
+      case LINE_BOOT:
+        answer_boot();
+        break;
       case LINE_TOO_LONG:
         write_error("line-too-long", "the line does not fit in the memory free for text",
                     LM2MCU_ARENA_BYTES - lm2mcu_model_card()->text_offset);
@@ -71,6 +76,7 @@ int main(void) {
 
 static const char ids_command[] = "#ids";
 static const char text_command[] = "#text ";
+static const char boot_command[] = "!boot";
 
 /* Line feed ends a line whatever it came as. */
 static char read_character(void) {
@@ -129,7 +135,12 @@ static line read_line(void) {
     if (result.bytes == capacity) result.kind = LINE_TOO_LONG;
     else text[result.bytes++] = character;
   }
+  if (result.kind != LINE_TEXT) return result;
   if (result.bytes == 1 && text[0] == '?') result.kind = LINE_CARD;
+  if (result.bytes == sizeof boot_command - 1 &&
+      starts_with(text, result.bytes, boot_command, sizeof boot_command - 1)) {
+    result.kind = LINE_BOOT;
+  }
   if (starts_with(text, result.bytes, text_command, sizeof text_command - 1)) {
     result.text += sizeof text_command - 1;
     result.bytes -= sizeof text_command - 1;
@@ -420,6 +431,16 @@ static void answer_card(void) {
   write_text("},\"counter\":");
   write_string(counter_unit);
   write_text("}");
+}
+
+/* The reset comes when the answer has left. */
+static void answer_boot(void) {
+  if (!bootloader_is_there()) {
+    write_error("no-bootloader", "this firmware was not started by a bootloader", 0);
+    return;
+  }
+  write_text("{\"boot\":\"bootloader\"}\n");
+  bootloader_enter();
 }
 
 /* Begins a line of its own, since the fault may have come in the middle of one. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the parts of the firmware ask of each other. One file of each folder core/, clock/, uart/
- * and memory/ is linked, chosen by the board's JSON file.
+ * What the parts of the firmware ask of each other. One file of each folder core/, clock/,
+ * uart/, memory/ and handover/ is linked, chosen by the board's JSON file.
  */
 #ifndef LM2MCU_PLATFORM_H
 #define LM2MCU_PLATFORM_H
@@ -19,14 +19,24 @@ void memory_setup(void);
 
 /* uart/: 8 data bits, no parity, one stop bit; polled, so a byte is taken when it is asked for. */
 void uart_setup(void);
-uint8_t uart_read(void); /* waits for a byte */
+bool uart_wait(void);    /* sleeps, where it can, until an interrupt; true: a byte is there */
+uint8_t uart_take(void); /* the byte that is there */
 void uart_write(uint8_t byte);
+static inline uint8_t uart_read(void) {
+  while (!uart_wait()) {
+  }
+  return uart_take();
+}
 
 /* counter.c: instructions on an emulator, cycles on a chip. */
 void counter_setup(void);
 uint64_t counter_ticks(void);
 uint64_t counter_units(uint64_t ticks); /* of a difference */
 extern const char counter_unit[];       /* "instructions" or "cycles" */
+
+/* handover/: the way back into the bootloader, by a reset. */
+bool bootloader_is_there(void);
+void bootloader_enter(void); /* returns only where there is none */
 
 /* startup.c: high-water mark of the painted stack. */
 typedef struct {

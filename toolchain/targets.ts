@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as z from 'zod';
-import { userError } from './errors.ts';
+import { internalError, userError } from './errors.ts';
 import { packagePath } from './package-root.ts';
 
 /** Addresses are written `"0x20000000"`, for JSON has no hexadecimal numbers. */
@@ -84,6 +84,8 @@ const regionSchema = z.strictObject({
   origin: address,
   sizeBytes: positive,
   executable: z.boolean().default(false),
+  /** Holds no constants of the model, so that new code leaves their pages alone. */
+  codeOnly: z.boolean().default(false),
   /** The board's `memorySetup` must run before this memory can be read. */
   needsSetup: z.boolean().default(false),
   /** Core cycles per 32-bit word read in sequence, for the cost model; an estimate. */
@@ -119,23 +121,114 @@ const uartSchema = z.discriminatedUnion('driver', [
     /** Its receive interrupt, or the combined one; ends the sleep between lines. */
     rxInterrupt: z.int().nonnegative(),
   }),
+  z.strictObject({
+    driver: z.literal('ns16550'),
+    ...serial,
+    rxInterrupt: z.int().nonnegative(),
+  }),
   z.strictObject({ driver: z.literal('stm32-usart-v1'), ...stm32Serial }),
   z.strictObject({ driver: z.literal('stm32-usart-v2'), ...stm32Serial }),
   z.strictObject({ driver: z.literal('nrf-uart'), ...serial, tx: nrfPin, rx: nrfPin }),
 ]);
 
-/** How an image gets onto the board; read by the flasher and by people. */
+/** What a loader can write, by the names of regions; pages are numbered through them in this order. */
+const loaderRegions = z.array(identifier).nonempty();
+/** For people: which pins or port the line is, and what brings the board into its bootloader. */
+const line = { serial: z.string(), enter: z.string(), baud: positive.default(115200) };
+/** A modem line on a pin of the board; `inverted` where the adapter drives it the other way. */
+const modemLine = z.strictObject({ line: z.enum(['dtr', 'rts']), inverted: z.boolean() });
+
+/**
+ * How an image gets onto the board, read by the flasher and by people. The first one is what the
+ * board can do out of its box.
+ */
 const loaderSchema = z.discriminatedUnion('protocol', [
   z.strictObject({
-    protocol: z.literal('an3155'),
+    protocol: z.literal('stm32-uart'),
     /** The chip's id as the bootloader reports it (AN2606). */
     productId: address,
-    serial: z.string(),
-    enter: z.string(),
+    regions: loaderRegions,
+    ...line,
+    /** The ROM wants even parity; our own bootloader none. */
+    parity: z.enum(['even', 'none']).default('even'),
+    /** Modem lines at BOOT0 and NRST; without them a person presses the buttons. */
+    signals: z.strictObject({ boot0: modemLine, nrst: modemLine }).optional(),
+    /** A line `!boot` on the application's console leads back into the bootloader. */
+    bootLine: z.boolean().default(false),
   }),
-  z.strictObject({ protocol: z.literal('drive'), file: z.enum(['bin', 'hex']), how: z.string() }),
+  z.strictObject({
+    protocol: z.literal('sam-ba'),
+    regions: loaderRegions,
+    ...line,
+    /** RAM for what is to be written; the bootloader's own lies elsewhere. */
+    bufferAddress: address,
+    bufferBytes: positive,
+  }),
+  z.strictObject({
+    protocol: z.literal('mcuboot-smp'),
+    ...line,
+    /** The number of the image, where the bootloader has several. */
+    image: z.int().nonnegative().default(0),
+  }),
+  z.strictObject({ protocol: z.literal('ymodem'), ...line }),
+  z.strictObject({
+    protocol: z.literal('drive'),
+    file: z.enum(['bin', 'hex', 'uf2']),
+    /** The drive's label. */
+    volume: z.string(),
+    regions: loaderRegions,
+    /** Of UF2 files: the number that the bootloader compares with its own. */
+    familyId: address.optional(),
+    how: z.string(),
+  }),
+  z.strictObject({
+    protocol: z.literal('probe-rs'),
+    /** The chip as `probe-rs chip list` writes it. */
+    chip: z.string(),
+    regions: loaderRegions,
+    how: z.string(),
+  }),
+  z.strictObject({
+    protocol: z.literal('openocd'),
+    /** Scripts of its distribution, in order. */
+    scripts: z.array(z.string()).nonempty(),
+    regions: loaderRegions,
+    how: z.string(),
+  }),
   z.strictObject({ protocol: z.literal('emulator') }),
 ]);
+
+const extent = z.strictObject({ origin: address, sizeBytes: positive });
+
+/**
+ * The board is flashed by the project's own bootloader (firmware-templates/bootloader/), which keeps
+ * the image in one memory, the storage: header at its start, then the non-volatile regions.
+ */
+const bootloaderSchema = z.strictObject({
+  /** QEMU's name of the machine that it runs on. */
+  machine: z.string(),
+  storage: z.strictObject({
+    /** firmware-templates/storage/. */
+    driver: template('storage'),
+    ...extent.shape,
+    pageBytes: positive,
+    /** QEMU's name of the flash chip, or the size of the machine's RAM, whose start plays it. */
+    emulatedBy: z.union([
+      z.strictObject({ chip: z.string() }),
+      z.strictObject({ ramBytes: positive }),
+    ]),
+  }),
+  /** How AN3155 commands spell the storage's start. */
+  wireOrigin: address,
+  /** Its code, and the RAM that it uses until the application starts. */
+  code: extent,
+  ram: extent,
+  /** Two words of RAM that survive a reset and belong to nobody else. */
+  handover: address,
+});
+
+/** Bytes before the code in the storage: the image's header, and alignment of the vectors. */
+export const imageCodeOffset = 512;
 
 const boardSchema = z
   .strictObject({
@@ -151,6 +244,8 @@ const boardSchema = z
     /** Names of the regions for vectors and code, and for stack, .data and .bss. */
     codeRegion: identifier,
     dataRegion: identifier,
+    /** The bootloader copies the code here from `codeRegion`, which cannot be executed from. */
+    codeRunsIn: identifier.optional(),
     uart: uartSchema,
     /** What SysTick on the processor clock counts: `units` of it every `ticks` ticks, exactly. */
     counter: z.strictObject({
@@ -160,11 +255,12 @@ const boardSchema = z
       how: z.string(),
     }),
     loaders: z.array(loaderSchema).nonempty(),
+    bootloader: bootloaderSchema.optional(),
     verified: z.strictObject({
       status: z.enum(['emulated', 'compiled', 'hardware']),
       how: z.string(),
     }),
-    /** Only on emulated boards: QEMU's name of the machine. */
+    /** Only on boards that QEMU can start without a bootloader: its name of the machine. */
     machine: z.string().optional(),
     /** An emulated board with the same core, and where each region of this board lies on it. */
     twin: z.strictObject({ board: identifier, origins: z.record(identifier, address) }).optional(),
@@ -175,6 +271,8 @@ type Core = z.infer<typeof coreSchema>;
 type Board = z.infer<typeof boardSchema>;
 export type MemoryRegion = z.infer<typeof regionSchema>;
 export type Uart = z.infer<typeof uartSchema>;
+export type Loader = z.infer<typeof loaderSchema>;
+export type BootloaderFacts = z.infer<typeof bootloaderSchema>;
 
 /**
  * Where and how the firmware runs under QEMU: the regions of the real board, same names and sizes,
@@ -217,6 +315,13 @@ export function loadTarget(nameOrPath: string): Target {
   const core = loadCore(board.core, board.name);
   const { core: _core, twin: _twin, machine: _machine, ...rest } = board;
   return { ...rest, core, emulation: emulationOf(board) };
+}
+
+/** A region that the schema has checked to be there. */
+export function regionOf({ regions }: Pick<Target, 'regions'>, name: string): MemoryRegion {
+  const region = regions.find((candidate) => candidate.name === name);
+  if (region === undefined) throw internalError(`there is no region ${name}`, 'board file');
+  return region;
 }
 
 /** The names of all shipped boards. */
@@ -345,6 +450,9 @@ function boardRules() {
     readonly codeRegion: string;
     readonly dataRegion: string;
     readonly memorySetup: string;
+    readonly loaders: readonly Loader[];
+    readonly codeRunsIn?: string | undefined;
+    readonly bootloader?: BootloaderFacts | undefined;
     readonly machine?: string | undefined;
     readonly twin?: unknown;
   }>;
@@ -360,10 +468,40 @@ function boardRules() {
   const sum = (blocks: readonly { count?: number; sizeBytes: number }[]) =>
     blocks.reduce((total, block) => total + (block.count ?? 1) * block.sizeBytes, 0);
   return [
-    rule('names an executable region that keeps its content', 'codeRegion', (fields) => {
-      const code = region(fields, fields.codeRegion);
-      return code?.executable === true && (code.kind === 'flash' || code.kind === 'nor');
+    rule(
+      'names a region that keeps its content, and is executable unless there is codeRunsIn',
+      'codeRegion',
+      (fields) => {
+        const code = region(fields, fields.codeRegion);
+        const canRun = code?.executable === true || fields.codeRunsIn !== undefined;
+        return canRun && (code?.kind === 'flash' || code?.kind === 'nor');
+      },
+    ),
+    rule('names executable RAM, and needs a bootloader', 'codeRunsIn', (fields) => {
+      if (fields.codeRunsIn === undefined) return true;
+      const run = region(fields, fields.codeRunsIn);
+      const isRam = run?.kind === 'sram' || run?.kind === 'tcm';
+      return isRam && run?.executable === true && fields.bootloader !== undefined;
     }),
+    rule(
+      `the storage holds the non-volatile regions, codeRegion ${imageCodeOffset} bytes behind its start`,
+      'bootloader',
+      ({ bootloader, regions, codeRegion }) => {
+        if (bootloader === undefined) return true;
+        const lasting = regions.filter(({ kind }) => kind === 'flash' || kind === 'nor');
+        const code = lasting.find(({ name }) => name === codeRegion);
+        return (
+          code?.origin === bootloader.storage.origin + imageCodeOffset &&
+          lasting.every((one) => isInside({ ...one }, [{ name: 'storage', ...bootloader.storage }]))
+        );
+      },
+    ),
+    rule(
+      'a bootloader needs a loader with protocol stm32-uart',
+      'loaders',
+      ({ bootloader, loaders }) =>
+        bootloader === undefined || loaders.some(({ protocol }) => protocol === 'stm32-uart'),
+    ),
     rule('names a region of kind sram or tcm', 'dataRegion', (fields) => {
       const kind = region(fields, fields.dataRegion)?.kind;
       return kind === 'sram' || kind === 'tcm';
@@ -379,6 +517,24 @@ function boardRules() {
     ),
     rule('parts add up to sizeBytes', 'regions', ({ regions }) =>
       regions.every(({ parts, sizeBytes }) => !parts || sum(parts) === sizeBytes),
+    ),
+    rule('a loader names regions that keep their content', 'loaders', (fields) =>
+      fields.loaders.every((loader) => {
+        const kinds =
+          'regions' in loader ? loader.regions.map((one) => region(fields, one)?.kind) : [];
+        return kinds.every((kind) => kind === 'flash' || kind === 'nor');
+      }),
+    ),
+    rule(
+      'a loader that erases pages needs the eraseBlocks of its regions',
+      'loaders',
+      (fields) =>
+        fields.bootloader !== undefined ||
+        fields.loaders.every(
+          (loader) =>
+            loader.protocol !== 'stm32-uart' ||
+            loader.regions.every((one) => region(fields, one)?.eraseBlocks !== undefined),
+        ),
     ),
     rule(
       'a region that needsSetup needs a memorySetup',

@@ -9,7 +9,9 @@
 
 #include "platform.h"
 
-uint8_t uart_read(void) {
+bool uart_wait(void) { return true; }
+
+uint8_t uart_take(void) {
   const int character = getchar();
   if (character == EOF) exit(fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
   return (uint8_t)character;
@@ -33,3 +35,7 @@ uint64_t counter_units(uint64_t ticks) { return ticks; }
 
 /* The host's stack is large and not painted. */
 stack_use stack_measure(void) { return (stack_use){0}; }
+
+bool bootloader_is_there(void) { return false; }
+
+void bootloader_enter(void) {}

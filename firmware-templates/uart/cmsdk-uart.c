@@ -4,6 +4,7 @@
  * emulator costs its host nothing. */
 #include "board.h"
 #include "platform.h"
+#include "sleep.h"
 
 #define UART_DATA (*(volatile uint32_t *)(BOARD_UART_BASE + 0x00u))
 #define UART_STATE (*(volatile uint32_t *)(BOARD_UART_BASE + 0x04u))
@@ -17,34 +18,23 @@
 #define CTRL_RX_INTEN (1u << 3)
 #define INT_RX (1u << 1)
 
-/* DDI 0403, B3.4: a bit per interrupt. */
-#define NVIC_REGISTER(offset) \
-  (*(volatile uint32_t *)(0xE000E000u + (offset) + 4u * (BOARD_UART_RX_INTERRUPT / 32u)))
-#define NVIC_ISER NVIC_REGISTER(0x100u)
-#define NVIC_ICER NVIC_REGISTER(0x180u)
-#define NVIC_ICPR NVIC_REGISTER(0x280u)
-#define NVIC_RX_BIT (1u << (BOARD_UART_RX_INTERRUPT % 32u))
-
 void uart_setup(void) {
   UART_BAUDDIV = BOARD_UART_CLOCK_HZ / BOARD_UART_BAUD;
   UART_CTRL = CTRL_TX_EN | CTRL_RX_EN | CTRL_RX_INTEN;
 }
 
-/* The interrupt wakes the core but is never taken: it is enabled only while PRIMASK is set. */
-static void sleep_until_byte(void) {
-  __asm volatile("cpsid i" ::: "memory");
-  NVIC_ISER = NVIC_RX_BIT;
-  if ((UART_STATE & STATE_RXFULL) == 0) wait_for_interrupt();
-  NVIC_ICER = NVIC_RX_BIT;
+static bool has_byte(void) { return (UART_STATE & STATE_RXFULL) != 0; }
+
+bool uart_wait(void) {
+  if (has_byte()) return true;
+  sleep_begin(BOARD_UART_RX_INTERRUPT);
+  if (!has_byte()) wait_for_interrupt();
   UART_INTCLEAR = INT_RX;
-  NVIC_ICPR = NVIC_RX_BIT;
-  __asm volatile("cpsie i\n isb" ::: "memory");
+  sleep_end(BOARD_UART_RX_INTERRUPT);
+  return has_byte();
 }
 
-uint8_t uart_read(void) {
-  while ((UART_STATE & STATE_RXFULL) == 0) sleep_until_byte();
-  return (uint8_t)UART_DATA;
-}
+uint8_t uart_take(void) { return (uint8_t)UART_DATA; }
 
 void uart_write(uint8_t byte) {
   while ((UART_STATE & STATE_TXFULL) != 0) {

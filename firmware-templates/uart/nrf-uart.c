@@ -31,10 +31,10 @@ void uart_setup(void) {
   UART_TASKS_STARTTX = 1;
 }
 
+bool uart_wait(void) { return UART_EVENTS_RXDRDY != 0; }
+
 /* The event is cleared before the read: the byte behind it in the queue raises it again. */
-uint8_t uart_read(void) {
-  while (UART_EVENTS_RXDRDY == 0) {
-  }
+uint8_t uart_take(void) {
   UART_EVENTS_RXDRDY = 0;
   return (uint8_t)UART_RXD;
 }

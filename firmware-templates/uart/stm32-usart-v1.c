@@ -23,12 +23,10 @@ void uart_setup(void) {
   USART_CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
 }
 
+bool uart_wait(void) { return (USART_SR & USART_SR_RXNE) != 0; }
+
 /* Reading SR then DR also clears an overrun (25.6.1). */
-uint8_t uart_read(void) {
-  while ((USART_SR & USART_SR_RXNE) == 0) {
-  }
-  return (uint8_t)USART_DR;
-}
+uint8_t uart_take(void) { return (uint8_t)USART_DR; }
 
 void uart_write(uint8_t byte) {
   while ((USART_SR & USART_SR_TXE) == 0) {

@@ -27,11 +27,9 @@ void uart_setup(void) {
   USART_CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
 }
 
-uint8_t uart_read(void) {
-  while ((USART_ISR & USART_ISR_RXNE) == 0) {
-  }
-  return (uint8_t)USART_RDR;
-}
+bool uart_wait(void) { return (USART_ISR & USART_ISR_RXNE) != 0; }
+
+uint8_t uart_take(void) { return (uint8_t)USART_RDR; }
 
 void uart_write(uint8_t byte) {
   while ((USART_ISR & USART_ISR_TXE) == 0) {

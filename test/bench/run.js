@@ -13,8 +13,8 @@ process.exitCode =
  * @param {readonly string[]} options
  */
 function bench(name, options) {
-  if (name !== 'mcu') {
-    process.stderr.write(`error: there is no benchmark ${name}; use mcu\n`);
+  if (!['mcu', 'flash'].includes(name)) {
+    process.stderr.write(`error: there is no benchmark ${name}; use mcu or flash\n`);
     return 1;
   }
   try {

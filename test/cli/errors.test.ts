@@ -44,10 +44,15 @@ beforeAll(() => {
   write('a-list.jsonl', '["one"]\n');
   write('latin1.jsonl', Uint8Array.of(0x7b, 0xe9, 0x7d));
   write('board.json', '{"name": "mine"');
+  write('good.hex', ':020000040800F2\n:0400000001020304F2\n:00000001FF\n');
+  write('ram.hex', ':020000042000DA\n:0400000001020304F2\n:00000001FF\n');
+  write('damaged.hex', ':020000040800F2\n:0400000001020305F2\n');
+  write('raw.bin', 'abcd');
 });
 afterAll(folder.remove);
 
 const build = ['build', 'model', '--target', 'mps2-an386'];
+const nucleo = ['--target', 'nucleo-f446re'];
 const arm = ['--kernels', 'cmsis-nn'];
 const cases: Readonly<Record<string, readonly string[]>> = {
   'no command': [],
@@ -97,6 +102,32 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'eval of a damaged build': ['eval', 'damaged', '--data', 'good.jsonl'],
   'a price without the model': ['eval', 'damaged', '--data', 'good.jsonl', '--price'],
   'eval of no text': ['eval', 'damaged', '--data', 'good.jsonl', '--limit', '0'],
+  'flash of nothing': ['flash', 'nowhere'],
+  'flash of a model': ['flash', 'model'],
+  'flash of a damaged build': ['flash', 'damaged'],
+  'flash of a file for no board': ['flash', 'good.hex'],
+  'flash of a file that is not there': ['flash', 'none.hex', ...nucleo],
+  'flash of a damaged file': ['flash', 'damaged.hex', ...nucleo],
+  'flash of a file that is no image': ['flash', 'good.jsonl', ...nucleo],
+  'flash into RAM': ['flash', 'ram.hex', ...nucleo, '--protocol', 'drive', '--dry-run'],
+  'flash of an emulated board': ['flash', 'good.hex', '--target', 'mps2-an386'],
+  'flash in a way the board has not': ['flash', 'good.hex', ...nucleo, '--protocol', 'ymodem'],
+  'flash without a port': ['flash', 'good.hex', ...nucleo, '--protocol', 'stm32-uart'],
+  'flash at no address': ['flash', 'raw.bin', ...nucleo, '--address', '12'],
+  'flash at no speed': ['flash', 'good.hex', ...nucleo, '--protocol', 'drive', '--baud', 'fast'],
+  'flash by unknown signals': [
+    'flash',
+    'good.hex',
+    ...nucleo,
+    '--protocol',
+    'drive',
+    '--signals',
+    'rts',
+  ],
+  'flash saved in no form': ['flash', 'good.hex', ...nucleo, '--save', 'firmware.doc'],
+  'flash to a folder that is no drive': ['flash', 'good.hex', ...nucleo, '--port', 'empty'],
+  'monitor of no port': ['monitor'],
+  'monitor for no time': ['monitor', '--port', 'x', '--for', '0'],
   'report of an empty folder': ['report', 'empty'],
   'report of a damaged build': ['report', 'damaged'],
   'report of a build without one': ['report', 'no-report'],

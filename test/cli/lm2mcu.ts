@@ -18,12 +18,20 @@ function plainEnvironment(): NodeJS.ProcessEnv {
   return { ...rest, NO_COLOR: '1' };
 }
 
-export function start(args: readonly string[], cwd: string, environment: NodeJS.ProcessEnv = {}) {
+/** `input` is what the user types. */
+export function start(
+  args: readonly string[],
+  cwd: string,
+  environment: NodeJS.ProcessEnv = {},
+  input = '',
+) {
   const child = spawn(process.execPath, [packagePath('toolchain', 'cli', 'main.ts'), ...args], {
     cwd,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
     env: { ...plainEnvironment(), ...environment },
   });
+  child.stdin.on('error', () => {}); // a command that reads nothing may end first
+  child.stdin.end(input);
   const ended = new Promise<Ended>((resolve, reject) => {
     let stdout = '';
     let stderr = '';

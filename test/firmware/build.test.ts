@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { stm32Crc32 } from '../../toolchain/build/boot-image.ts';
 import { readElfFile } from '../../toolchain/build/elf.ts';
 import { buildFirmware } from '../../toolchain/build/firmware.ts';
 import type { Placement } from '../../toolchain/build/linker-script.ts';
@@ -102,11 +103,14 @@ describe.skipIf(!hasCompiler)('image', () => {
     expect(extended).toEqual([':020000040800', ':020000049000']);
   });
 
-  test('the same inputs give the same bytes in another folder', async () => {
+  test.each([
+    ['stm32f746g-disco', []],
+    ['ast1030-evb', ['bootloader.bin', 'bootloader.elf', 'bootloader.hex', 'bootloader.ld']],
+  ])('%s: the same inputs give the same bytes in another folder', async (board, bootloader) => {
     const build = async (name: string) => {
-      const outDir = temporaryFolder(name);
+      const outDir = temporaryFolder(`${name}/${board}`);
       await buildFirmware({
-        target: disco,
+        target: loadTarget(board),
         sources: fakeSources(),
         placement: inNor,
         optimisation: 'O3',
@@ -122,6 +126,7 @@ describe.skipIf(!hasCompiler)('image', () => {
     for (const [name, bytes] of first)
       expect([name, bytes.equals(second.get(name)!)]).toEqual([name, true]);
     expect([...first.keys()].filter((name) => /^.[^/]+$/.test(name)).sort()).toEqual([
+      ...bootloader.map((name) => `/${name}`),
       '/firmware-nor.bin',
       '/firmware-twin.elf',
       '/firmware-twin.ld',
@@ -130,6 +135,53 @@ describe.skipIf(!hasCompiler)('image', () => {
       '/firmware.hex',
       '/firmware.ld',
     ]);
+  });
+});
+
+describe.skipIf(!hasCompiler)('for a bootloader', () => {
+  const evb = loadTarget('ast1030-evb');
+  const words = (bytes: Buffer, at: number, count: number) =>
+    Array.from({ length: count }, (_, i) => bytes.readUInt32LE(at + 4 * i));
+
+  test('firmware.bin begins with the header, and the HEX has it too', async () => {
+    const { binPaths, hexPath, elfPath } = await buildFake(evb, {}, inNor);
+    const bin = readFileSync(binPaths['flash']!);
+    const nor = readFileSync(binPaths['nor']!);
+    expect(bin.toString('latin1', 0, 4)).toBe('lm2m');
+    expect(words(bin, 4, 1)).toEqual([0x0100_0001]);
+    expect(bin.toString('latin1', 8, 40).replace(/\0+$/, '')).toBe('ast1030-evb');
+    const code = bin.subarray(512);
+    const ends = readElfFile(elfPath).segments.flatMap(({ runAddress, bytes }) =>
+      runAddress >= 0x8000 && runAddress < 0x20000 ? [runAddress + bytes.length - 0x8000] : [],
+    );
+    const [run, copy, count, ...segments] = words(bin, 0x2c, 9);
+    expect([run, copy, count]).toEqual([0x8000, Math.ceil(Math.max(...ends) / 4) * 4, 2]);
+    expect(segments).toEqual([
+      ...[512, code.length, stm32Crc32(code)],
+      ...[0x20000, nor.length, stm32Crc32(nor)],
+    ]);
+    expect(words(bin, 0xf8, 1)).toEqual([stm32Crc32(bin.subarray(0, 0xf8))]);
+    expect(bin.toString('latin1', 0xfc, 256)).toBe('END!');
+    expect(bin.subarray(0x68, 0xf8).every((byte) => byte === 0xff)).toBe(true);
+    expect(bin.subarray(256, 512).every((byte) => byte === 0xff)).toBe(true);
+    expect(readFileSync(hexPath, 'utf8').split('\n').slice(0, 2)).toEqual([
+      ':020000048000' + '7A',
+      expect.stringMatching(/^:100000006C6D326D/),
+    ]);
+  });
+
+  test('the checksum is that of the STM32\u2019s CRC unit', () => {
+    // RM0090 gives no example; this pair is the one commonly quoted for the unit's reset state.
+    expect(stm32Crc32(Uint8Array.of(0x78, 0x56, 0x34, 0x12)).toString(16)).toBe('df8a8a2b');
+  });
+
+  test('the bootloader fits in 3 KB and is linked for every board that has one', async () => {
+    for (const target of targets.filter(({ bootloader }) => bootloader !== undefined)) {
+      const { bootloaderElfPath } = await buildFake(target, {}, inNor);
+      const { segments } = readElfFile(bootloaderElfPath!);
+      const bytes = segments.reduce((sum, segment) => sum + segment.bytes.length, 0);
+      expect(bytes, target.name).toBeLessThan(3072);
+    }
   });
 });
 

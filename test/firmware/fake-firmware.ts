@@ -23,7 +23,8 @@ export const hasCompiler = has('arm-none-eabi-gcc');
 export const hasEmulator = hasCompiler && has('qemu-system-arm');
 
 export const targets: readonly Target[] = listTargets().map(loadTarget);
-export const emulatedBoards = targets.filter((target) => target.verified.status === 'emulated');
+/** Those that QEMU starts as they are; the others run as one of them. */
+export const emulatedBoards = targets.filter((target) => target.emulation?.isItself);
 
 const folder = mkdtempSync(join(tmpdir(), 'lm2mcu-firmware-'));
 const consoles: QemuConsole[] = [];

@@ -86,8 +86,9 @@ describe('errors', () => {
       code: 'unknown-target',
       message: 'there is no target "nucleo-f746"',
       hint:
-        'Use one of mps2-an386, mps2-an500, mps2-an505, mps3-an547, netduinoplus2, nrf52840-dk, ' +
-        'nucleo-f446re, nucleo-f746zg, stm32f746g-disco, or the path of a board file ending in .json.',
+        'Use one of ast1030-evb, mps2-an386, mps2-an386-boot, mps2-an500, mps2-an500-boot, ' +
+        'mps2-an505, mps3-an547, mps3-an547-boot, netduinoplus2, nrf52840-dk, nucleo-f446re, ' +
+        'nucleo-f746zg, stm32f746g-disco, or the path of a board file ending in .json.',
     });
   });
 
@@ -128,12 +129,39 @@ describe('errors', () => {
     expect(errorOf(path).message).toBe(
       [
         'the board file is wrong:',
-        '    codeRegion: names an executable region that keeps its content',
+        '    codeRegion: names a region that keeps its content, and is executable unless there is codeRunsIn',
         '    dataRegion: names a region of kind sram or tcm',
         '    regions: regions do not overlap',
         '    regions: eraseBlocks add up to sizeBytes',
         '    memorySetup: a region that needsSetup needs a memorySetup',
         '    twin: a board is emulated itself (machine) or has a twin, not both',
+      ].join('\n'),
+    );
+  });
+
+  test('rules of a bootloader', () => {
+    const path = changedBoard((board) => {
+      const { bootloader } = loadTarget('mps2-an386-boot');
+      const extent = (one: { origin: number; sizeBytes: number }) => ({
+        ...one,
+        origin: `0x${one.origin.toString(16)}`,
+      });
+      board['bootloader'] = {
+        ...bootloader,
+        storage: extent(bootloader!.storage),
+        code: extent(bootloader!.code),
+        ram: extent(bootloader!.ram),
+        wireOrigin: '0x08000000',
+        handover: '0x20000000',
+      };
+      board['codeRunsIn'] = 'flash';
+    });
+    expect(errorOf(path).message).toBe(
+      [
+        'the board file is wrong:',
+        '    codeRunsIn: names executable RAM, and needs a bootloader',
+        '    bootloader: the storage holds the non-volatile regions, codeRegion 512 bytes behind its start',
+        '    loaders: a bootloader needs a loader with protocol stm32-uart',
       ].join('\n'),
     );
   });

@@ -1,6 +1,7 @@
 /**
  * From generated C to images: firmware.elf, .hex and .bin for the board, and firmware-twin.elf for
- * its emulated twin, in one folder together with the sources and linker scripts they came from.
+ * its emulated twin, in one folder together with the sources and linker scripts they came from. A
+ * board with a bootloader also gets that, and images with the header that it looks for.
  *
  * The same inputs give the same bytes, wherever the folder is: paths are relative, there is no
  * build id and no time. Model, kernels, console and startup are compiled once for both images;
@@ -11,11 +12,14 @@ import { basename, dirname, join } from 'node:path';
 import { internalError, userError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
 import type { MemoryRegion, Target } from '../targets.ts';
-import { boardHeader } from './board-header.ts';
+import { boardHeader, bootloaderDefinitions } from './board-header.ts';
+import { storedImages } from './boot-image.ts';
+import { bootloaderHeaders, buildBootloader } from './bootloader.ts';
 import type { CmsisNn } from './cmsis-nn.ts';
+import { commonFlags, cpuFlags, stackCanaryBytes } from './compile-flags.ts';
 import { type ElfImage, type ImageMeasure, measureImage, readElfFile } from './elf.ts';
 import { runCompiler } from './gcc.ts';
-import { intelHex, regionImages } from './image-files.ts';
+import { intelHex } from './image-files.ts';
 import { linkerName, linkerScript, type Placement } from './linker-script.ts';
 import { type StackBound, stackBound } from './stack-bound.ts';
 
@@ -49,6 +53,7 @@ export interface Firmware {
   readonly binPaths: Readonly<Record<string, string>>;
   /** The image QEMU runs: the twin's, or firmware.elf itself on an emulated board. */
   readonly emulatorElfPath: string | undefined;
+  readonly bootloaderElfPath: string | undefined;
   readonly image: ImageMeasure;
   readonly stack: StackBound;
   /** What the compiler said, a line each; nothing is expected. */
@@ -76,7 +81,8 @@ export async function buildFirmware(request: FirmwareRequest): Promise<Firmware>
   const elfPath = join(outDir, `${board.name}.elf`);
   const elf = readElfFile(elfPath);
   checkExecutable(elf, target.regions);
-  const images = regionImages(elf.segments, target.regions);
+  const images = storedImages(target, elf);
+  const bootloader = target.bootloader && (await buildBootloader(target, outDir));
   const hexPath = join(outDir, 'firmware.hex');
   writeFileSync(hexPath, intelHex(images, elf.entry));
   const binPaths: Record<string, string> = {};
@@ -91,9 +97,12 @@ export async function buildFirmware(request: FirmwareRequest): Promise<Firmware>
     hexPath,
     binPaths,
     emulatorElfPath: emulated && join(outDir, `${emulated.name}.elf`),
+    bootloaderElfPath: bootloader?.elfPath,
     image: measureImage(elf, target.regions),
     stack,
-    warnings: talk.flatMap((text) => text.split('\n')).filter((line) => line.trim() !== ''),
+    warnings: [...talk, ...(bootloader?.talk ?? [])]
+      .flatMap((text) => text.split('\n'))
+      .filter((line) => line.trim() !== ''),
   };
 }
 
@@ -121,6 +130,9 @@ interface Machine {
   /** Of the image, and of the folder with its board.h. */
   readonly name: string;
   readonly regions: readonly MemoryRegion[];
+  readonly codeRegion: string;
+  /** Where it is copied from by the bootloader. */
+  readonly codeRestsIn?: string | undefined;
   readonly header: string;
   /** Template files, without extension. */
   readonly parts: readonly string[];
@@ -132,8 +144,16 @@ function machineOfBoard(target: Target): Machine {
     `uart/${target.uart.driver}`,
     `clock/${target.clockSetup}`,
     `memory/${target.memorySetup}`,
+    `handover/${target.bootloader === undefined ? 'none' : 'bootloader'}`,
   ];
-  return { name: 'firmware', regions: target.regions, header: boardHeader(target), parts };
+  return {
+    name: 'firmware',
+    regions: target.regions,
+    codeRegion: target.codeRunsIn ?? target.codeRegion,
+    codeRestsIn: target.codeRunsIn === undefined ? undefined : target.codeRegion,
+    header: boardHeader(target, bootloaderDefinitions(target)),
+    parts,
+  };
 }
 
 function machineOfTwin(target: Target): Machine | undefined {
@@ -145,8 +165,10 @@ function machineOfTwin(target: Target): Machine | undefined {
     `uart/${board.uart.driver}`,
     `clock/${board.clockSetup}`,
     `memory/${board.memorySetup}`,
+    'handover/none',
   ];
-  return { name: 'firmware-twin', regions, header: boardHeader(board), parts };
+  const codeRegion = target.codeRunsIn ?? target.codeRegion;
+  return { name: 'firmware-twin', regions, codeRegion, header: boardHeader(board), parts };
 }
 
 function writeSources(request: FirmwareRequest, machines: readonly Machine[]): void {
@@ -154,7 +176,10 @@ function writeSources(request: FirmwareRequest, machines: readonly Machine[]): v
   const templates = join(outDir, 'sources', 'firmware');
   rmSync(join(outDir, 'sources'), { recursive: true, force: true });
   const shared = ['startup.c', 'console.c', 'memory_functions.c', `core/${target.core.setup}.c`];
-  const headers = ['lm2mcu.h', 'platform.h', 'stm32_pins.h'];
+  const headers = [
+    ...['lm2mcu.h', 'platform.h', 'sleep.h', 'stm32_pins.h'],
+    ...(target.bootloader === undefined ? [] : bootloaderHeaders),
+  ];
   const parts = machines.flatMap((machine) => machine.parts.map((part) => `${part}.c`));
   for (const file of new Set([...shared, ...headers, ...parts])) {
     mkdirSync(dirname(join(templates, file)), { recursive: true });
@@ -224,28 +249,12 @@ function job(source: string, flags: readonly string[], machine: string | undefin
   return { source, flags, machine, object: `objects/${machine ?? 'shared'}-${flat}` };
 }
 
-function cpuFlags({ core: { gcc } }: Target): readonly string[] {
-  return ['-mthumb', `-mcpu=${gcc.cpu}`, `-mfpu=${gcc.fpu}`, `-mfloat-abi=${gcc.floatAbi}`];
-}
-
 function compileFlags({ target, outDir, sources, cmsisNn }: FirmwareRequest): readonly string[] {
   const headers = sources.filter(({ path }) => path.endsWith('.h'));
   const folders = new Set(['sources', ...headers.map(({ path }) => dirname(`sources/${path}`))]);
   return [
-    ...cpuFlags(target),
-    '-std=gnu11',
-    '-g',
-    '-Wall',
-    '-Wextra',
-    '-Wconversion',
-    '-ffunction-sections',
-    '-fdata-sections',
-    '-fno-common',
-    '-fno-unwind-tables',
-    '-fno-asynchronous-unwind-tables',
-    '-fcallgraph-info=su',
+    ...commonFlags(target, outDir),
     '-DLM2MCU_SECTIONS', // lm2mcu_model.h
-    `-ffile-prefix-map=${outDir}=.`,
     ...(cmsisNn === undefined
       ? []
       : [`-ffile-prefix-map=${cmsisNn.folder}=cmsis-nn`, '-isystem', cmsisNn.includeFolder]),
@@ -271,9 +280,6 @@ function objectsOf(jobs: readonly CompileJob[], machine: Machine): readonly stri
     .map(({ object }) => object);
 }
 
-/** Below the deepest use lies a canary, which must stay whole (startup.c). */
-const STACK_CANARY_BYTES = 16;
-
 async function link(
   request: FirmwareRequest,
   machine: Machine,
@@ -283,7 +289,8 @@ async function link(
   const { target, outDir } = request;
   const script = linkerScript({
     regions: machine.regions,
-    codeRegion: target.codeRegion,
+    codeRegion: machine.codeRegion,
+    codeRestsIn: machine.codeRestsIn,
     dataRegion: target.dataRegion,
     placement: {
       '.lm2mcu.arena': target.dataRegion,
@@ -292,7 +299,7 @@ async function link(
       '.lm2mcu.encoder': target.codeRegion,
       ...request.placement,
     },
-    stackBytes: stackBytes + STACK_CANARY_BYTES,
+    stackBytes: stackBytes + stackCanaryBytes,
   });
   writeFileSync(join(outDir, `${machine.name}.ld`), script);
   const command = [

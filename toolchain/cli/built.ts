@@ -3,7 +3,13 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { manifestFile, readManifest } from '../build/manifest.ts';
 import { digestOf } from '../build/out-folder.ts';
-import { type Executor, type ExecutorKind, openExecutor } from '../emulate/executor.ts';
+import { openBoard } from '../emulate/board-port.ts';
+import {
+  type Executor,
+  type ExecutorKind,
+  executorKinds,
+  openExecutor,
+} from '../emulate/executor.ts';
 import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
@@ -26,10 +32,39 @@ export function checkBuilt(dir: string): void {
   });
 }
 
+/** For `--on`: a machine of this host, or a board by its port. */
+export const onOption = {
+  type: 'string',
+  requiresArg: true,
+  describe: `Where to run it: ${executorKinds.join(', ')}, or the port of a flashed board; the emulator if the board has one`,
+} as const;
+
+type Machine =
+  | { readonly kind: ExecutorKind }
+  | { readonly kind: 'board'; readonly port: string }
+  | { readonly kind: 'best' };
+
+function parseMachine(on: string | undefined): Machine {
+  if (on === undefined) return { kind: 'best' };
+  const kind = executorKinds.find((candidate) => candidate === on);
+  if (kind !== undefined) return { kind };
+  if (isPortName(on)) return { kind: 'board', port: on };
+  throw userError({
+    code: 'usage',
+    message: `--on ${on} is none of ${executorKinds.join(', ')}, and no port`,
+    hint: 'A port is written like /dev/ttyACM0 or COM3; lm2mcu ports shows those of this host.',
+  });
+}
+
+/** A path, or a Windows name. */
+export function isPortName(text: string): boolean {
+  return text.includes('/') || text.includes('\\') || /^COM\d+$/i.test(text);
+}
+
 /** Opens a build for `use` and closes it; an interrupt, too, leaves nothing behind. */
 export async function withBuilt<T>(
   dir: string,
-  on: ExecutorKind | undefined,
+  on: string | undefined,
   onInterrupt: Context['onInterrupt'],
   use: (executor: Executor) => Promise<T>,
 ): Promise<T> {
@@ -47,9 +82,12 @@ export async function withBuilt<T>(
 }
 
 /** Without `on`: the emulator if the board has one and there is an image, else the interpreter. */
-async function openBuilt(dir: string, on: ExecutorKind | undefined): Promise<Executor> {
+async function openBuilt(dir: string, on: string | undefined): Promise<Executor> {
+  const machine = parseMachine(on);
   checkBuilt(dir);
-  const kind = on ?? (canEmulate(dir) ? 'emulator' : 'interpreter');
+  if (machine.kind === 'board') return openBoard(machine.port, dir);
+  const best = canEmulate(dir) ? 'emulator' : 'interpreter';
+  const kind = machine.kind === 'best' ? best : machine.kind;
   if (kind === 'emulator') checkImages(dir);
   return openExecutor(kind, dir);
 }

@@ -2,8 +2,12 @@
 import { buildCommand } from './build.ts';
 import type { Command } from './command.ts';
 import { doctorCommand } from './doctor.ts';
+import { emulateCommand } from './emulate.ts';
 import { evalCommand } from './eval.ts';
+import { flashCommand } from './flash.ts';
 import { inspectCommand } from './inspect.ts';
+import { monitorCommand } from './monitor.ts';
+import { portsCommand } from './ports.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
 import { targetsCommand } from './targets.ts';
@@ -12,6 +16,10 @@ export const commands: readonly Command[] = [
   buildCommand,
   runCommand,
   evalCommand,
+  emulateCommand,
+  flashCommand,
+  monitorCommand,
+  portsCommand,
   reportCommand,
   inspectCommand,
   targetsCommand,

@@ -1,5 +1,5 @@
 /** `lm2mcu eval`: how good a built model is on labelled texts, beside the float model. */
-import { type Answer, executorKinds } from '../emulate/executor.ts';
+import type { Answer } from '../emulate/executor.ts';
 import { interpret } from '../emulate/interpreter.ts';
 import type { RunnableModel } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
@@ -7,7 +7,7 @@ import { type ImportedModel, importModel } from '../importers/index.ts';
 import { compactEncoder, type Example, floatGraphOf } from '../pipeline.ts';
 import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
-import { withBuilt } from './built.ts';
+import { onOption, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { type LabelledExample, readExamples } from './examples.ts';
 import { indexOfLargest, labelsOf, outputScale } from './head.ts';
@@ -34,11 +34,7 @@ export const evalCommand = defineCommand({
       requiresArg: true,
       describe: 'The model it was built from, for the float columns',
     },
-    on: {
-      choices: executorKinds,
-      requiresArg: true,
-      describe: 'Where to run it; the emulator if the board has one',
-    },
+    on: onOption,
     limit: { type: 'number', requiresArg: true, describe: 'Only the first N texts' },
     price: {
       type: 'boolean',

@@ -107,6 +107,21 @@ export const requirements = [
     },
   },
   {
+    name: 'stm32flash',
+    purpose: 'flashes emulated boards in tests, as a host that is not ours',
+    probe: {
+      command: 'stm32flash',
+      args: ['-h'],
+    },
+    neededFor: 'test',
+    packages: {
+      'apt-get': 'stm32flash',
+      dnf: 'stm32flash',
+      pacman: 'stm32flash',
+      brew: 'stm32flash',
+    },
+  },
+  {
     name: 'chromium',
     purpose: 'tests of the HTML report',
     probe: {
@@ -119,6 +134,67 @@ export const requirements = [
       dnf: 'chromium',
       pacman: 'chromium',
       brew: 'chromium',
+    },
+  },
+  {
+    name: 'socat',
+    purpose: 'pseudo-terminals for tests of the flasher',
+    probe: {
+      command: 'socat',
+      args: ['-V'],
+    },
+    neededFor: 'test',
+    packages: {
+      'apt-get': 'socat',
+      dnf: 'socat',
+      pacman: 'socat',
+      brew: 'socat',
+    },
+  },
+  {
+    name: 'stm32flash',
+    purpose: 'a foreign flasher, for tests of the bootloader protocol',
+    probe: {
+      command: 'stm32flash',
+      args: ['-h'],
+    },
+    neededFor: 'test',
+    packages: {
+      'apt-get': 'stm32flash',
+      dnf: 'stm32flash',
+      pacman: 'stm32flash',
+      brew: 'stm32flash',
+    },
+  },
+  {
+    name: 'bossac',
+    purpose: 'a foreign flasher, for tests of SAM-BA',
+    probe: {
+      // Its own help ends with exit code 1.
+      command: 'sh',
+      args: ['-c', 'command -v bossac'],
+    },
+    neededFor: 'test',
+    packages: {
+      'apt-get': 'bossa-cli',
+      dnf: 'bossa',
+      pacman: 'bossa',
+      brew: 'bossa',
+    },
+  },
+  {
+    name: 'rb',
+    purpose: 'a foreign receiver, for tests of YMODEM',
+    probe: {
+      command: 'rb',
+      args: ['--version'],
+    },
+    neededFor: 'test',
+    packages: {
+      'apt-get': 'lrzsz',
+      dnf: 'lrzsz',
+      pacman: 'lrzsz',
+      brew: 'lrzsz',
     },
   },
 ];

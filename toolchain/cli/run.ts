@@ -1,7 +1,7 @@
 /** `lm2mcu run`: one text through a built model. */
-import { type Answer, type ExecutorKind, executorKinds } from '../emulate/executor.ts';
+import type { Answer, ExecutorName } from '../emulate/executor.ts';
 import type { Target } from '../targets.ts';
-import { withBuilt } from './built.ts';
+import { onOption, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { type Head, readHead } from './head.ts';
 
@@ -19,11 +19,7 @@ export const runCommand = defineCommand({
       describe: 'The text; write --text=… where it begins with a hyphen',
     },
     pair: { type: 'string', requiresArg: true, describe: 'The second text of a pair' },
-    on: {
-      choices: executorKinds,
-      requiresArg: true,
-      describe: 'Where to run it; the emulator if the board has one',
-    },
+    on: onOption,
   },
   examples: [
     [
@@ -50,7 +46,7 @@ export const runCommand = defineCommand({
 });
 
 /** The answer comes last, where the eye is. */
-function describe(on: ExecutorKind, target: Target, answer: Answer, head: Head): string {
+function describe(on: ExecutorName, target: Target, answer: Answer, head: Head): string {
   const { tokens, truncated } = answer;
   return [
     `on        ${on}${on === 'emulator' ? ` (${target.emulation?.machine}, for ${target.name})` : ''}`,

@@ -84,7 +84,9 @@ export function alignColumns(rows: readonly (readonly string[])[]): string {
 }
 
 function describe(target: Target): string {
-  const { name, title, chip, core, clockHz, regions, uart, emulation, loaders, verified } = target;
+  const { name, title, chip, core, clockHz, regions, uart, emulation, bootloader, loaders } =
+    target;
+  const { verified } = target;
   const memory = regions.map((region) => [
     `  ${region.name}`,
     region.kind,
@@ -99,6 +101,9 @@ function describe(target: Target): string {
     alignColumns(memory),
     `console   ${uart.driver} at 0x${uart.base.toString(16)}, ${uart.baud} baud`,
     `emulator  ${emulation === undefined ? 'none' : `${emulation.machine} under qemu-system-arm`}`,
+    ...(bootloader === undefined
+      ? []
+      : [`start by  our bootloader; lm2mcu emulate runs it on ${bootloader.machine}`]),
     ...loaders.map((loader) => `load by   ${describeLoader(loader)}`),
     `verified  ${verified.status}: ${verified.how}`,
   ].join('\n');
@@ -106,10 +111,15 @@ function describe(target: Target): string {
 
 function describeLoader(loader: Target['loaders'][number]): string {
   switch (loader.protocol) {
-    case 'an3155':
-      return `ST's bootloader (AN3155): ${loader.serial}; ${loader.enter}`;
+    case 'stm32-uart':
+    case 'sam-ba':
+    case 'mcuboot-smp':
+    case 'ymodem':
+      return `${loader.protocol}: ${loader.serial}; ${loader.enter}`;
     case 'drive':
-      return `drive: ${loader.how}`;
+    case 'probe-rs':
+    case 'openocd':
+      return `${loader.protocol}: ${loader.how}`;
     case 'emulator':
       return 'the emulator';
     default:

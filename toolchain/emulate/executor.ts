@@ -6,6 +6,7 @@
  *   program       the schedule of that graph on one arena, as the chip does it
  *   host          the emitted C with portable kernels, compiled here
  *   emulator      the firmware image under QEMU
+ *   board         the firmware on a real board, through its console on a serial port
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,6 +28,8 @@ import { parseStoredModel, type RunnableModel, readGraphFile } from './stored-mo
 
 export const executorKinds = ['interpreter', 'program', 'host', 'emulator'] as const;
 export type ExecutorKind = (typeof executorKinds)[number];
+/** A board is named by its port. */
+export type ExecutorName = ExecutorKind | 'board';
 
 export interface Answer {
   /** Special tokens included. */
@@ -43,11 +46,18 @@ export interface Answer {
 export type Text = Pick<Example, 'text' | 'textPair'>;
 
 export interface Executor {
-  readonly on: ExecutorKind;
+  readonly on: ExecutorName;
   readonly model: RunnableModel;
   classify(example: Text): Promise<Answer>;
   /** Compact ids, special tokens included. */
   runTokens(tokens: Tokens): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+/** A line in, a line of JSON out. */
+export interface LineConsole {
+  /** Where the way there is noisy, an answer that is not plausible is asked for again. */
+  ask(line: string, isPlausible: (answer: object) => boolean): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -79,12 +89,12 @@ export async function openExecutor(
     }
     case 'host': {
       const sources = portableSources(model, graphBin);
-      return onConsole(on, model, await openHostConsole({ sources, sanitize }));
+      return onProcess(on, model, await openHostConsole({ sources, sanitize }));
     }
     case 'emulator': {
       if (emulatorElfPath === undefined) throw noFirmware();
       const { target } = model;
-      return onConsole(on, model, await openQemuConsole({ target, elfPath: emulatorElfPath }));
+      return onProcess(on, model, await openQemuConsole({ target, elfPath: emulatorElfPath }));
     }
     default:
       return assertExhaustive(on);
@@ -121,7 +131,7 @@ function programOf(
 }
 
 /** The target's own kernels are not for this machine. */
-function portableSources(model: RunnableModel, graphBin: Uint8Array): readonly SourceFile[] {
+export function portableSources(model: RunnableModel, graphBin: Uint8Array): readonly SourceFile[] {
   const features: readonly string[] = [];
   return emitModel({
     program: programOf(model, features),
@@ -160,19 +170,35 @@ function inProcess(
   };
 }
 
-function onConsole(on: ExecutorKind, model: RunnableModel, console: ProcessConsole): Executor {
+function onProcess(on: ExecutorKind, model: RunnableModel, console: ProcessConsole): Executor {
+  return onConsole(on, model, { ask: (line) => console.ask(line), close: () => console.close() });
+}
+
+/** Through the firmware's console, wherever that is. */
+export function onConsole(on: ExecutorName, model: RunnableModel, console: LineConsole): Executor {
+  const tokensOf = compactEncoder(model, model.maxTokens);
+  /** Lines have no checksum; the number of tokens tells most damage. */
+  const isWhole = (tokens: () => number) => (answer: object) =>
+    !('tokens' in answer) || answer.tokens === tokens();
   return {
     on,
     model,
     classify: async (example) => {
-      const answer = await console.ask(textLine(example));
+      const whole = isWhole(() => tokensOf(example).ids.length);
+      const answer = await console.ask(textLine(example), whole);
       const roomBytes = missingRoom(answer);
       const cut = roomBytes === null ? null : cutToFit(model, example, roomBytes);
-      return parseAnswer(model, cut === null ? answer : await console.ask(textLine(cut)));
+      return parseAnswer(model, cut === null ? answer : await console.ask(textLine(cut), whole));
     },
     runTokens: async (tokens) => {
       checkTokens(model, tokens);
-      return parseAnswer(model, await console.ask(idsLine(tokens)));
+      return parseAnswer(
+        model,
+        await console.ask(
+          idsLine(tokens),
+          isWhole(() => tokens.ids.length),
+        ),
+      );
     },
     close: () => console.close(),
   };
@@ -221,7 +247,7 @@ function firstWords(text: string, bytes: number): string {
 export function textLine({ text, textPair }: Text): string {
   const oneLine = (part: string) => part.replaceAll(/[\t\n\r]/g, ' ');
   const line = textPair === undefined ? oneLine(text) : `${oneLine(text)}\t${oneLine(textPair)}`;
-  return /^[#?]/.test(line) ? `#text ${line}` : line;
+  return /^([#?]|!boot$)/.test(line) ? `#text ${line}` : line;
 }
 
 export function idsLine({ ids, segmentStart }: Tokens): string {

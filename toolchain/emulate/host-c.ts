@@ -28,7 +28,7 @@ export async function openHostConsole(request: HostRequest): Promise<ProcessCons
   const remove = () => rmSync(folder, { recursive: true, force: true });
   const release = addLeftover(remove);
   try {
-    const command = await buildHost(request, folder);
+    const command = await buildHostProgram(request, folder);
     const console = await openProcessConsole({
       command,
       args: [],
@@ -51,8 +51,11 @@ export async function openHostConsole(request: HostRequest): Promise<ProcessCons
   }
 }
 
-/** The path of the program. */
-async function buildHost({ sources, sanitize }: HostRequest, folder: string): Promise<string> {
+/** Compiles into the folder; the path of the program. */
+export async function buildHostProgram(
+  { sources, sanitize }: HostRequest,
+  folder: string,
+): Promise<string> {
   for (const { path, content } of sources) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), content);

@@ -39,7 +39,7 @@ export function placeConstants(
     ({ kind, name }) => (kind === 'flash' || kind === 'nor') && name !== code.name,
   );
   const free = new Map([code, ...external].map(({ name, sizeBytes }) => [name, sizeBytes]));
-  free.set(code.name, Math.max(0, code.sizeBytes - codeReserveBytes));
+  free.set(code.name, code.codeOnly ? 0 : Math.max(0, code.sizeBytes - codeReserveBytes));
   const placed: Partial<Record<ConstantPart, string>> = {};
   for (const part of constantParts) {
     const region = [...free].find(([, bytes]) => bytes >= sizes[part]);

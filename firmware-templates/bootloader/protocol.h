@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The device's side of ST's USART bootloader protocol (application note AN3155).
+ */
+#ifndef LM2MCU_PROTOCOL_H
+#define LM2MCU_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PROTOCOL_SYNC 0x7Fu
+
+/* Of whoever serves the line. A byte, or false when none came for as long as a frame may pause. */
+bool link_read(uint8_t *byte);
+void link_write(uint8_t byte);
+
+/* Answers the byte that begins a session. */
+void protocol_greet(void);
+
+/* Answers one command, or what looked like one, or returns on silence. True: the host asked to start
+ * the application, which is valid. */
+bool protocol_serve(void);
+
+#endif

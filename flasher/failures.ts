@@ -1,0 +1,44 @@
+/** What can go wrong between here and a board; each is an error with advice for the user. */
+import { environmentError, type Lm2mcuError, userError } from '../toolchain/errors.ts';
+
+/** Said wherever something was written and then failed. */
+const retryHint =
+  'Run the same command again: what is already right is kept. No half-written image is started.';
+
+export function noAnswer(protocol: string, hint: string): Lm2mcuError {
+  return environmentError({
+    code: 'bootloader-silent',
+    message: `no ${protocol} bootloader answers`,
+    hint,
+  });
+}
+
+export function flashFailed(message: string, where: string): Lm2mcuError {
+  return environmentError({ code: 'flash-failed', message, where, hint: retryHint });
+}
+
+export function verifyFailed(where: string): Lm2mcuError {
+  return environmentError({
+    code: 'verify-failed',
+    message: 'the board does not hold what was written to it',
+    where,
+    hint: `${retryHint} If it fails at the same place, that memory is write-protected or worn out.`,
+  });
+}
+
+export function refused(what: string, where: string, hint: string): Lm2mcuError {
+  return environmentError({
+    code: 'refused',
+    message: `the bootloader refuses to ${what}`,
+    where,
+    hint,
+  });
+}
+
+export function wrongChip(found: string, expected: string, board: string): Lm2mcuError {
+  return userError({
+    code: 'wrong-chip',
+    message: `the bootloader belongs to another chip: it says ${found}, ${board} has ${expected}`,
+    hint: 'Check --port and --target; nothing was written.',
+  });
+}

@@ -1,0 +1,237 @@
+/** `lm2mcu flash`: an image onto a board, verified. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { chooseLoader, protocols, type RealLoader } from '../../flasher/choose-loader.ts';
+import type { Wiring } from '../../flasher/enter.ts';
+import { type FlashRequest, flash, formatImage, planOf } from '../../flasher/flash.ts';
+import { type Image, imageBytes, parseImage } from '../../flasher/image.ts';
+import type { Flashed } from '../../flasher/job.ts';
+import { describePlan, type FlashPlan } from '../../flasher/plan.ts';
+import { listPorts } from '../../flasher/ports.ts';
+import { openSerialPort } from '../../flasher/serial-port.ts';
+import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
+import { formatBytes, userError } from '../errors.ts';
+import type { Target } from '../targets.ts';
+import { findTarget } from './build.ts';
+import { checkBuilt } from './built.ts';
+import { defineCommand, type Output } from './command.ts';
+
+export const flashCommand = defineCommand({
+  usage: 'flash <image>',
+  summary: 'Put an image onto a board, and verify it',
+  positionals: {
+    image: {
+      type: 'string',
+      demandOption: true,
+      describe: 'The folder that lm2mcu build wrote, or a .hex, .elf, .uf2 or .bin file',
+    },
+  },
+  options: {
+    port: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'A serial port (lm2mcu ports), or the folder of the board’s drive',
+    },
+    protocol: {
+      choices: protocols,
+      requiresArg: true,
+      describe: 'How; without it the first of the board’s loaders that is ready',
+    },
+    target: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The board, where the image is a file',
+    },
+    address: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Where a .bin file goes, as 0x…; without it the start of the board’s flash',
+    },
+    baud: { type: 'number', requiresArg: true, describe: 'Instead of the board’s' },
+    signals: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Modem lines at the chip’s pins: boot0=rts,nrst=dtr; ! before a line inverts it',
+    },
+    all: { type: 'boolean', default: false, describe: 'Write pages that are right already, too' },
+    'dry-run': { type: 'boolean', default: false, describe: 'Show the plan and do nothing' },
+    save: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Write the image to this .bin, .hex or .uf2 file instead of a board',
+    },
+  },
+  examples: [
+    ['lm2mcu flash build/sections', 'The way the board can do out of its box'],
+    ['lm2mcu flash build/sections --port /dev/ttyUSB0 --dry-run', 'What a bootloader would do'],
+  ],
+  async run(flags, { progress }) {
+    const target = targetOf(flags.image, flags.target);
+    const image = readImage(flags.image, target, parseAddress(flags.address));
+    if (flags.save !== undefined) return saveImage(image, target, flags.save);
+    const { protocol, port } = flags;
+    const loader = chooseLoader({ target, image, protocol, port, isInstalled });
+    const request: FlashRequest = {
+      ...{ target, loader, image, port, rewriteAll: flags.all },
+      baud: parseBaud(flags.baud),
+      wiring: parseWiring(flags.signals),
+    };
+    const plan = planOf(request);
+    if (flags['dry-run']) return describeDryRun(request, plan);
+    if (port !== undefined) await checkPort(loader, port);
+    const begin = performance.now();
+    const flashed = await flash(
+      request,
+      (path) => (settings) => openSerialPort(path, settings),
+      (phase, done, total) => progress.report(phase, done, total),
+    );
+    return describe(request, flashed, (performance.now() - begin) / 1000);
+  },
+});
+
+function targetOf(path: string, name: string | undefined): Target {
+  if (name !== undefined) return findTarget(name);
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
+    checkBuilt(path);
+    return parseStoredModel(readGraphFile(join(path, 'graph.bin'))).target;
+  }
+  throw userError({
+    code: 'no-target',
+    message: `${JSON.stringify(path)} does not say for which board it is`,
+    where: path,
+    hint: 'Give --target <board>; lm2mcu targets lists them.',
+  });
+}
+
+/** Of a build, the file that has every memory of the board in it. */
+function readImage(path: string, target: Target, address: number | undefined): Image {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  const file = stats?.isDirectory() === true ? join(path, 'firmware.hex') : path;
+  if (!existsSync(file)) {
+    throw userError({
+      code: 'no-firmware',
+      message: stats === undefined ? 'there is no such file' : 'there is no firmware in this build',
+      where: file,
+      hint: 'Build it: lm2mcu build <model> --target <board> --out <dir>',
+    });
+  }
+  const code = target.regions.find(({ name }) => name === target.codeRegion);
+  const start = target.bootloader?.storage.origin ?? code?.origin;
+  return parseImage(file, readFileSync(file), address ?? start);
+}
+
+function parseAddress(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^0x[0-9a-f]{1,8}$/i.test(text)) return Number.parseInt(text, 16);
+  throw badFlag(`--address ${text} is no address`, 'Write it like 0x08000000.');
+}
+
+function parseBaud(baud: number | undefined): number | undefined {
+  if (baud === undefined || (Number.isInteger(baud) && baud >= 300 && baud <= 4_000_000))
+    return baud;
+  throw badFlag('--baud takes a whole number from 300 to 4000000', 'Most boards have 115200.');
+}
+
+const wiringHint = 'Write --signals boot0=rts,nrst=dtr; ! before a line inverts it: boot0=!rts.';
+
+/** `boot0=rts,nrst=dtr`. */
+export function parseWiring(text: string | undefined): Wiring | undefined {
+  if (text === undefined) return undefined;
+  const pins = new Map(
+    text.split(',').map((part) => {
+      const [, pin, mark, line] = /^(boot0|nrst)=(!?)(dtr|rts)$/.exec(part.trim()) ?? [];
+      if (pin === undefined)
+        throw badFlag(`--signals ${text} cannot be read at ${JSON.stringify(part)}`, wiringHint);
+      return [pin, { line: line === 'dtr' ? 'dtr' : 'rts', inverted: mark === '!' } as const];
+    }),
+  );
+  const boot0 = pins.get('boot0');
+  const nrst = pins.get('nrst');
+  if (boot0 === undefined || nrst === undefined || boot0.line === nrst.line) {
+    throw badFlag(`--signals ${text} does not give boot0 and nrst a line each`, wiringHint);
+  }
+  return { boot0, nrst };
+}
+
+function badFlag(message: string, hint: string): Error {
+  return userError({ code: 'usage', message, hint });
+}
+
+function isInstalled(command: string): boolean {
+  return spawnSync(command, ['--version'], { stdio: 'ignore' }).error === undefined;
+}
+
+/** The wrong port is the commonest mistake: a probe's port does not lead to a ROM bootloader. */
+async function checkPort(loader: RealLoader, path: string): Promise<void> {
+  if (loader.protocol !== 'stm32-uart' || loader.bootLine) return;
+  const port = (await listPorts()).find((one) => one.path === path);
+  if (port?.isProbe !== true) return;
+  throw userError({
+    code: 'probe-port',
+    message: `${path} is the console behind the board’s ${port.title}, where the chip’s bootloader does not listen`,
+    where: path,
+    hint: `Flash without --port (by the drive or a probe tool), or connect ${loader.serial}.`,
+  });
+}
+
+function saveImage(image: Image, target: Target, file: string): Output {
+  const form = extname(file).slice(1).toLowerCase();
+  if (form !== 'bin' && form !== 'hex' && form !== 'uf2') {
+    throw badFlag(`--save ${file} is none of .bin, .hex, .uf2`, 'The ending says the form.');
+  }
+  const drive = target.loaders.find((one) => one.protocol === 'drive');
+  const bytes = formatImage(image, form, drive?.familyId ?? 0);
+  writeFileSync(file, bytes);
+  return {
+    json: { file, form, bytes: bytes.length, imageBytes: imageBytes(image) },
+    text: `${file}  ${formatBytes(bytes.length)}`,
+  };
+}
+
+function describeDryRun({ target, loader, image }: FlashRequest, plan: FlashPlan | null): Output {
+  const json = {
+    dryRun: true,
+    board: target.name,
+    protocol: loader.protocol,
+    imageBytes: imageBytes(image),
+    pages:
+      plan?.pages.map(({ region, number, address, sizeBytes, content, writes }) => ({
+        ...{ region, number, address, sizeBytes },
+        contentBytes: content.length,
+        writes: writes.length + (plan.commit.page.number === number ? 1 : 0),
+      })) ?? null,
+    commitAddress: plan?.commit.write.address ?? null,
+  };
+  const detail =
+    plan === null ? `image     ${formatBytes(imageBytes(image))}, as a whole` : describePlan(plan);
+  return {
+    json,
+    text: `board     ${target.name} by ${loader.protocol}; nothing is done\n${detail}`,
+  };
+}
+
+function describe(
+  { target, loader, image, port }: FlashRequest,
+  { verifiedBy, bytesWritten, bytesKept, repeats, started }: Flashed,
+  seconds: number,
+): Output {
+  const bytesPerSecond = Math.round(bytesWritten / seconds);
+  const json = {
+    ...{ board: target.name, protocol: loader.protocol, port: port ?? null },
+    ...{ imageBytes: imageBytes(image), bytesWritten, bytesKept, repeats, verifiedBy, started },
+    seconds: Math.round(seconds * 1000) / 1000,
+    bytesPerSecond,
+  };
+  const kept = bytesKept === 0 ? '' : `; ${formatBytes(bytesKept)} were right already`;
+  const again = repeats === 0 ? '' : `; ${repeats} steps had to be repeated`;
+  const speed = `${formatBytes(bytesWritten)} in ${seconds.toFixed(1)} s, ${bytesPerSecond.toLocaleString('en-US')} B/s`;
+  const written = bytesWritten === 0 ? `nothing, in ${seconds.toFixed(1)} s` : speed;
+  const text = [
+    `board     ${target.name} by ${loader.protocol}${port === undefined ? '' : ` on ${port}`}`,
+    `written   ${written}${kept}${again}`,
+    `verified  ${verifiedBy}`,
+    `started   ${started === true ? 'yes' : 'not known: if it does not run, press reset'}`,
+  ].join('\n');
+  return { json, text };
+}
