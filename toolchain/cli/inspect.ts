@@ -3,6 +3,7 @@ import { formatBytes } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
 import { macsOf, simplify } from '../pipeline.ts';
+import { leastWork } from '../schedule/plan.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
 import { defineCommand } from './command.ts';
 import { alignColumns } from './targets.ts';
@@ -35,7 +36,7 @@ const tokenCounts = [64, 128, 512] as const;
 type Inspection = ReturnType<typeof inspect>;
 
 function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
-  const compiled = simplify(graph, tokenizer.idOrder, 'native');
+  const compiled = leastWork(simplify(graph, tokenizer.idOrder, 'native'));
   return {
     name: card.name,
     kind: card.kind,

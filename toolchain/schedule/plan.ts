@@ -79,6 +79,11 @@ export function realizeForms(graph: Graph<'float'>, { layers }: Plan): Graph<'fl
   return attentionForms(graph, ({ name }) => forms.get(name) ?? plainForm);
 }
 
+/** The graph with the forms that need the fewest multiplications, whatever memory they take. */
+export function leastWork(graph: Graph<'float'>): Graph<'float'> {
+  return attentionForms(graph, (node) => formsOf(graph, node)[0]!);
+}
+
 const plainForm: AttentionForm = { storedGroups: 1, absorbedHeads: 0 };
 
 function chooseFrom(
@@ -155,7 +160,7 @@ function isOverTokens(graph: Graph<'float'>, node: AttentionNode): boolean {
   return tensorOf(graph, node.output).shape[0] === 'tokens';
 }
 
-/** A single query row is absorbed wherever it can be: that costs least of all. */
+/** That of least work first. A single query row is absorbed wherever it can be: it costs next to nothing. */
 function formsOf(graph: Graph<'float'>, node: AttentionNode): readonly AttentionForm[] {
   const { heads } = node.attrs;
   const absorbs = canAbsorb(graph, node);
