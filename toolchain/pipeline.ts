@@ -69,6 +69,8 @@ export interface CompileRequest {
   readonly kernels?: KernelSet | undefined;
   /** Without it `fits`. */
   readonly goal?: PlanGoal | undefined;
+  /** No plan with a larger arena is taken. */
+  readonly maxArenaBytes?: number | undefined;
   /** Texts like those the model will see; null calibrates on random tokens. */
   readonly calibration: readonly Example[] | null;
   readonly progress?: (phase: string, done: number, total: number) => void;
@@ -113,11 +115,13 @@ export function compile(request: CompileRequest): Compiled {
   const goal = request.goal ?? 'fits';
   // The plan comes before calibration, so that every plan is calibrated as it will run.
   const arena = arenaRegion(target);
+  const { maxArenaBytes = Number.POSITIVE_INFINITY } = request;
+  const isLimited = maxArenaBytes < arena.availableBytes;
   const planned = choosePlan({
     graph: floatGraph,
     maxTokens,
-    availableBytes: arena.availableBytes,
-    regionName: arena.region.name,
+    availableBytes: isLimited ? maxArenaBytes : arena.availableBytes,
+    room: isLimited ? '--max-arena' : `region ${arena.region.name}`,
     goal,
     scratchBytes,
     instructions: (program) => programInstructions(program, maxTokens, kernels, target),

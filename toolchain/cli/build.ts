@@ -54,6 +54,11 @@ export const buildCommand = defineCommand({
       requiresArg: true,
       describe: 'The fastest plan that fits, the fastest of all, or the one with the least RAM',
     },
+    'max-arena': {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Bytes of RAM for activations, where an application needs the rest',
+    },
     emit: {
       choices: emitKinds,
       default: 'firmware',
@@ -107,6 +112,7 @@ export const buildCommand = defineCommand({
       calibration: calibration?.examples ?? null,
       pooling,
       goal: plan,
+      maxArenaBytes: checkMaxArena(flags.maxArena),
       emit,
       kernels,
       progress: progress.report,
@@ -123,7 +129,10 @@ export const buildCommand = defineCommand({
         folder: folder.path,
         emit,
         cmsisNn,
-        options: { target: target.name, maxTokens, pooling: pooling ?? null, plan, kernels },
+        options: {
+          ...{ target: target.name, maxTokens, pooling: pooling ?? null, plan, kernels },
+          maxArena: flags.maxArena ?? null,
+        },
         inputs: inputsOf(compiled, target, calibration?.digest),
       });
       folder.commit();
@@ -139,6 +148,15 @@ export const buildCommand = defineCommand({
     }
   },
 });
+
+function checkMaxArena(bytes: number | undefined): number | undefined {
+  if (bytes === undefined || (Number.isInteger(bytes) && bytes > 0)) return bytes;
+  throw userError({
+    code: 'bad-max-arena',
+    message: '--max-arena takes a whole number of bytes above 0',
+    hint: 'For 40 KiB: --max-arena 40960',
+  });
+}
 
 /** The user's CMSIS-NN, where a firmware calls it; a library's user links it later. */
 function findCmsisNn(

@@ -46,7 +46,8 @@ export interface PlanRequest {
   readonly goal: PlanGoal;
   readonly maxTokens: number;
   readonly availableBytes: number;
-  readonly regionName: string;
+  /** What the available bytes are, for messages. */
+  readonly room: string;
   readonly scratchBytes: ScratchBytes;
   /** Estimate for `maxTokens` tokens. */
   readonly instructions: (program: Program) => number;
@@ -225,7 +226,7 @@ class Pricer {
 }
 
 function doesNotFit(
-  { availableBytes, maxTokens, regionName, goal }: PlanRequest,
+  { availableBytes, maxTokens, room, goal }: PlanRequest,
   { arenaBytes, plan, instructions }: PricedPlan,
   front: readonly PricedPlan[],
   pricer: Pricer,
@@ -241,10 +242,10 @@ function doesNotFit(
   return userError({
     code: 'does-not-fit',
     message: `${maxTokens} tokens need ${arenaBytes.toLocaleString('en-US')} bytes of activation memory, with ${which}`,
-    where: `region ${regionName}; the peak is in ${peakOf(pricer.program(plan))}`,
+    where: `${room}; the peak is in ${peakOf(pricer.program(plan))}`,
     neededBytes: arenaBytes,
     availableBytes: Math.max(0, availableBytes),
-    hint: `${tryFlag} a --target with more SRAM.`,
+    hint: `${tryFlag} ${room === '--max-arena' ? 'a larger --max-arena' : 'a --target with more SRAM'}.`,
   });
 }
 
