@@ -84,7 +84,7 @@ static int32_t largest_of(const int8_t *scores, int32_t tokens) {
       "vmaxvt.s8 %[largest], q0"
       : [largest] "+&r"(largest)
       : [n] "r"(tokens), [scores] "r"(scores)
-      : "q0", "p0", "memory");
+      : "q0", LM_PREDICATE "memory");
   return largest;
 }
 
@@ -104,7 +104,7 @@ static int32_t weigh_scores(const uint8_t *exp_table, int32_t largest, const int
       : [total] "+&Te"(total)
       : [n] "r"(tokens), [largest] "r"(largest), [scores] "r"(scores), [table] "r"(exp_table),
         [weights] "r"(weights)
-      : "q0", "q1", "p0", "memory");
+      : "q0", "q1", LM_PREDICATE "memory");
   return total;
 }
 

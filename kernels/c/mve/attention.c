@@ -108,7 +108,7 @@ static void finish_row(int32_t *sums, int32_t count, lm_requant requant, int32_t
       : [turns] "r"((count + 15) >> 4), [sums] "r"(sums), [lanes] "r"(lanes_before),
         [flip] "r"(flip), [multiplier] "r"(requant.multiplier), [right] "r"(requant.shift),
         [is_shifted] "r"(requant.shift < 0), [zero_point] "r"(zero_point)
-      : "q0", "q1", "q2", "q4", "q5", "q6", "q7", "p0", "lr", "memory");
+      : "q0", "q1", "q2", "q4", "q5", "q6", "q7", LM_PREDICATE "lr", "memory");
 }
 
 /* Factors of 2 and more, which finish_row leaves out: sums of a row (pairs, 3, 2) shifted. */

@@ -9,6 +9,13 @@
 
 #include "../fixed_point.h"
 
+/* The predicate register among the clobbers of assembly; clang has no name for it. */
+#ifdef __clang__
+#define LM_PREDICATE
+#else
+#define LM_PREDICATE "p0",
+#endif
+
 /* GCC 12 finds no registers for some assembly when it is part of a larger function. */
 #define LM_NOINLINE __attribute__((noinline))
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../kernels.h"
+#include "mve.h"
 
 /* Columns of a row in registers. */
 enum { LM_GROUP = 32 };
@@ -90,8 +91,8 @@ enum { LM_GROUP = 32 };
                    : "+&r"(r0), "+&r"(r2), "+&r"(r4), "+&r"(r6), "+&r"(r8), "+&r"(r10),      \
                      [w] "+&r"(w), [sums] "+&r"(sums)                                        \
                    : [turns] "r"((pairs + 1) >> 1), [step] "r"(step)                         \
-                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "p0", "lr", "cc",       \
-                     "memory");                                                              \
+                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", LM_PREDICATE "lr",      \
+                     "cc", "memory");                                                        \
   } while (false)
 
 #endif

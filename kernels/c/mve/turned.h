@@ -37,7 +37,7 @@ static inline void lm_turn_quads(lm_rows v, int32_t next, int32_t columns, int32
       "1:"
       : [a] "+&r"(a), [b] "+&r"(b), [c] "+&r"(c), [d] "+&r"(d), [to] "+&r"(turned)
       : [columns] "r"(columns), [n] "r"(quads), [step] "r"(4 * v.stride), [to_step] "r"(step)
-      : "q0", "q1", "q2", "q3", "p0", "lr", "memory");
+      : "q0", "q1", "q2", "q3", LM_PREDICATE "lr", "memory");
 }
 
 /* The same of any number of tokens. What stands for those behind the last weighs nothing. */
