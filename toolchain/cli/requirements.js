@@ -107,6 +107,21 @@ export const requirements = [
     },
   },
   {
+    name: 'clang',
+    purpose: 'compiles the kernels with a second compiler, in tests',
+    probe: {
+      command: 'clang-19',
+      args: ['--version'],
+    },
+    neededFor: 'test',
+    packages: {
+      'apt-get': 'clang-19',
+      dnf: 'clang',
+      pacman: 'clang',
+      brew: 'llvm@19',
+    },
+  },
+  {
     name: 'stm32flash',
     purpose: 'flashes emulated boards in tests, as a host that is not ours',
     probe: {
@@ -149,21 +164,6 @@ export const requirements = [
       dnf: 'socat',
       pacman: 'socat',
       brew: 'socat',
-    },
-  },
-  {
-    name: 'stm32flash',
-    purpose: 'a foreign flasher, for tests of the bootloader protocol',
-    probe: {
-      command: 'stm32flash',
-      args: ['-h'],
-    },
-    neededFor: 'test',
-    packages: {
-      'apt-get': 'stm32flash',
-      dnf: 'stm32flash',
-      pacman: 'stm32flash',
-      brew: 'stm32flash',
     },
   },
   {
