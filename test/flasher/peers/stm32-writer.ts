@@ -11,6 +11,8 @@ export interface WriterChip {
   running(): Stm32Chip;
   /** Into the ROM; RAM keeps what it has, as a button leaves it. */
   reset(): void;
+  /** As a debug probe does. */
+  startWriter(): void;
 }
 
 export function writerChip(
@@ -39,7 +41,11 @@ export function writerChip(
     ...{ pauseMs: 1000, onGo: reset },
   });
   const crashed = stm32Chip(nor, { hasBootLine: false, runsApplication: true });
-  return { running: () => ({ rom, writer, crashed })[state], reset };
+  const startWriter = () => {
+    reset();
+    state = 'writer';
+  };
+  return { running: () => ({ rom, writer, crashed })[state], reset, startWriter };
 }
 
 function withRam(flash: FlashMemory, ram: Uint8Array, origin: number): FlashMemory {
