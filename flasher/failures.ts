@@ -46,7 +46,7 @@ export function wrongChip(found: string, expected: string, board: string): Lm2mc
 export function noWriter(board: string): Lm2mcuError {
   return userError({
     code: 'no-writer',
-    message: `the NOR of ${board} needs its writer, and there is none beside the image`,
+    message: `the NOR of ${board} needs its writer, and there is none for it beside the image`,
     where: 'writer.bin',
     hint: 'Give the folder that lm2mcu build wrote, or the file in it.',
   });

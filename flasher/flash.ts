@@ -187,11 +187,11 @@ export async function flash(
 
 export function writerOf({ target, writer }: FlashRequest): Writer {
   const facts = target.writer!;
-  const entry =
-    writer === undefined ? 0 : new DataView(writer.buffer, writer.byteOffset).getUint32(4, true);
   const { origin, sizeBytes } = facts.code;
-  if (writer === undefined || entry < origin || entry >= origin + sizeBytes)
-    throw noWriter(target.name);
+  if (writer === undefined || writer.length < 8) throw noWriter(target.name);
+  const entry = new DataView(writer.buffer, writer.byteOffset).getUint32(4, true);
+  // Of another board, or another version.
+  if (entry < origin || entry >= origin + sizeBytes) throw noWriter(target.name);
   return {
     program: { address: origin, bytes: writer },
     productId: facts.productId,
