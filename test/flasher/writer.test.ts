@@ -135,7 +135,7 @@ test('what is said where a loader does not reach the NOR, or the writer is missi
             lm2mcu flash <build> --only flash --protocol probe-rs"
   `);
   expect(messageOf(requestOf('probe-rs', { writer: undefined }))).toMatchInlineSnapshot(`
-    "error: the NOR of stm32f746g-disco needs its writer, and there is none beside the image
+    "error: the NOR of stm32f746g-disco needs its writer, and there is none for it beside the image
       where: writer.bin
       hint: Give the folder that lm2mcu build wrote, or the file in it."
   `);
