@@ -8,14 +8,10 @@
 #include <stdint.h>
 
 #include "board.h"
+#include "reset.h"
 
 #define HANDOVER_STAY 0x79617473u  /* do not start the application */
 #define HANDOVER_START 0x74726174u /* start it without listening first */
-
-/* ARMv7-M Architecture Reference Manual (DDI 0403), B3.2.6. */
-#define SCB_AIRCR (*(volatile uint32_t *)0xE000ED0Cu)
-#define AIRCR_VECTKEY (0x05FAu << 16)
-#define AIRCR_SYSRESETREQ (1u << 2)
 
 static inline volatile uint32_t *handover_words(void) {
   return (volatile uint32_t *)BOARD_HANDOVER;
@@ -39,10 +35,7 @@ __attribute__((noreturn)) static inline void handover_reset(uint32_t request) {
   /* DDI 0403, B3.2.29, DCCMVAC: the reset forgets what is only in the cache. */
   *(volatile uint32_t *)0xE000EF68u = BOARD_HANDOVER;
 #endif
-  __asm volatile("dsb" ::: "memory");
-  SCB_AIRCR = AIRCR_VECTKEY | AIRCR_SYSRESETREQ;
-  for (;;) {
-  }
+  chip_reset();
 }
 
 #endif

@@ -42,3 +42,32 @@ export function wrongChip(found: string, expected: string, board: string): Lm2mc
     hint: 'Check --port and --target; nothing was written.',
   });
 }
+
+export function noWriter(board: string): Lm2mcuError {
+  return userError({
+    code: 'no-writer',
+    message: `the NOR of ${board} needs its writer, and there is none for it beside the image`,
+    where: 'writer.bin',
+    hint: 'Give the folder that lm2mcu build wrote, or the file in it.',
+  });
+}
+
+/** `load` is the command that puts the writer into RAM; `only` what the loader does reach. */
+export function needsWriter(
+  board: string,
+  protocol: string,
+  load: string,
+  only: readonly string[],
+): Lm2mcuError {
+  const rest = only.map((region) => ` --only ${region}`).join('');
+  return userError({
+    code: 'needs-writer',
+    message: `${protocol} does not reach the NOR of ${board}, where a part of the image lies`,
+    hint: [
+      'Use a --protocol that writes it (lm2mcu targets), or the writer of the build, in this order:',
+      load,
+      'lm2mcu flash <build> --only nor --protocol stm32-uart --port <port>',
+      `lm2mcu flash <build>${rest} --protocol ${protocol}`,
+    ].join('\n        '),
+  });
+}

@@ -11,15 +11,17 @@ import type { Loader, Target } from '../toolchain/targets.ts';
 import { portLost } from './advice.ts';
 import { flashDrive } from './drive.ts';
 import { enterByBootLine, resetBySignals, type Wiring } from './enter.ts';
-import { type PagedLoader, placeOf } from './geometry.ts';
+import { needsWriter, noWriter } from './failures.ts';
+import { type PagedLoader, placeOf, placeOfWriter } from './geometry.ts';
 import { hex, type Image, imageBytes } from './image.ts';
 import type { Flashed, Report } from './job.ts';
 import { checkInside, type FlashPlan, outside, planFlash } from './plan.ts';
 import { type OpenPort, type Port, PortLost } from './port.ts';
-import { flashByProbe } from './probe-tools.ts';
+import { flashByProbe, writerCommand } from './probe-tools.ts';
 import { flashMcubootSmp } from './protocols/mcuboot-smp.ts';
 import { flashSamBa } from './protocols/sam-ba.ts';
-import { flashStm32Uart } from './protocols/stm32-uart.ts';
+import { flashStm32Uart, type Stm32UartOptions } from './protocols/stm32-uart.ts';
+import { flashThroughWriter, type Writer } from './protocols/stm32-writer.ts';
 import { flashYmodem } from './protocols/ymodem.ts';
 import { formatUf2 } from './uf2.ts';
 
@@ -33,25 +35,68 @@ export interface FlashRequest {
   readonly baud: number | undefined;
   readonly wiring: Wiring | undefined;
   readonly rewriteAll: boolean;
+  /** `writer.bin` of the build, where there is one. */
+  readonly writer: Uint8Array | undefined;
 }
 
-/** Writes pages that it knows one by one; the others take the image as a whole. */
-export function planOf({ target, loader, image }: FlashRequest): FlashPlan | null {
+/** What the loader does itself, and what the writer does for it. */
+export interface FlashPlans {
+  /** Null for loaders that take the image as a whole, and where all of it is the writer's. */
+  readonly plan: FlashPlan | null;
+  readonly throughWriter: FlashPlan | null;
+}
+
+export function plansOf(request: FlashRequest): FlashPlans {
+  const { target, loader, image } = request;
   switch (loader.protocol) {
     case 'stm32-uart':
+      return pagesOf(target, loader, image);
     case 'sam-ba':
-      return planFlash(image, placeOf(target, loader));
+      return { plan: planFlash(image, placeOf(target, loader)), throughWriter: null };
     case 'drive':
     case 'probe-rs':
     case 'openocd':
-      checkInside(image, placeOf(target, loader).regions);
-      return null;
+      checkReached(request, loader);
+      return { plan: null, throughWriter: null };
     case 'mcuboot-smp':
     case 'ymodem':
-      return null;
+      return { plan: null, throughWriter: null };
     default:
       return assertExhaustive(loader);
   }
+}
+
+function pagesOf(target: Target, loader: PagedLoader, image: Image): FlashPlans {
+  const place = placeOf(target, loader);
+  const writerPlace = placeOfWriter(target);
+  const beyond = outside(image, place.regions);
+  if (writerPlace === undefined || beyond.length === 0) {
+    return { plan: planFlash(image, place), throughWriter: null };
+  }
+  const own = image.segments.filter((segment) => !beyond.includes(segment));
+  return {
+    plan: own.length === 0 ? null : planFlash({ ...image, segments: own }, place),
+    throughWriter: planFlash({ ...image, segments: beyond }, writerPlace),
+  };
+}
+
+/** A NOR that the probe's tool or drive does not reach is the writer's, which a debug probe can load. */
+function checkReached(request: FlashRequest, loader: PagedLoader): void {
+  const { target, image } = request;
+  const { regions } = placeOf(target, loader);
+  const beyond = outside(image, regions);
+  const writerPlace = placeOfWriter(target);
+  const isForWriter =
+    writerPlace !== undefined &&
+    outside({ ...image, segments: beyond }, writerPlace.regions).length === 0;
+  if (beyond.length === 0 || !isForWriter) {
+    checkInside(image, regions);
+    return;
+  }
+  const openocd = target.loaders.find((one) => one.protocol === 'openocd');
+  const { bytes } = writerOf(request).program;
+  const load = writerCommand(openocd?.scripts ?? ['<your board.cfg>'], bytes);
+  throw needsWriter(target.name, loader.protocol, load, loader.regions);
 }
 
 export async function flash(
@@ -60,32 +105,38 @@ export async function flash(
   report: Report,
 ): Promise<Flashed> {
   const { target, loader, image, port: path, rewriteAll } = request;
-  const plan = planOf(request);
+  const { plan, throughWriter } = plansOf(request);
   switch (loader.protocol) {
     case 'stm32-uart': {
       const { baud, parity } = loader;
       const place = placeOf(target, loader);
-      return withPort(request, open, { baud, parity }, (port) =>
-        flashStm32Uart(
-          port,
-          plan!,
-          {
-            boardName: target.name,
-            productId: loader.productId,
-            addressOffset: place.addressOffset,
-            startAddress: place.startAddress ?? image.segments[0]!.address,
-            rewriteAll,
-            enter: async (link) => {
-              const { bootLine, signals } = loader;
-              const wiring = request.wiring ?? signals;
-              if (wiring !== undefined && (await resetBySignals(port, wiring, true))) return true;
-              return bootLine && enterByBootLine(link);
-            },
-            howToEnter: `Bring the board into its bootloader: ${loader.enter}. The line is ${loader.serial}.`,
+      const start = place.startAddress ?? image.segments[0]!.address;
+      const writer = throughWriter === null ? null : writerOf(request);
+      return withPort(request, open, { baud, parity }, (port) => {
+        const options: Stm32UartOptions = {
+          boardName: target.name,
+          productId: loader.productId,
+          addressOffset: place.addressOffset,
+          startAddress: start,
+          rewriteAll,
+          enter: async (link) => {
+            const { bootLine, signals } = loader;
+            const wiring = request.wiring ?? signals;
+            if (wiring !== undefined && (await resetBySignals(port, wiring, true))) return true;
+            return bootLine && enterByBootLine(link);
           },
-          report,
-        ),
-      );
+          howToEnter: `Bring the board into its bootloader: ${loader.enter}. The line is ${loader.serial}.`,
+        };
+        return throughWriter === null || writer === null
+          ? flashStm32Uart(port, plan!, options, report)
+          : flashThroughWriter(
+              port,
+              { nor: throughWriter, internal: plan },
+              writer,
+              options,
+              report,
+            );
+      });
     }
     case 'sam-ba': {
       const attempt = () =>
@@ -132,6 +183,20 @@ export async function flash(
     default:
       return assertExhaustive(loader);
   }
+}
+
+export function writerOf({ target, writer }: FlashRequest): Writer {
+  const facts = target.writer!;
+  const { origin, sizeBytes } = facts.code;
+  if (writer === undefined || writer.length < 8) throw noWriter(target.name);
+  const entry = new DataView(writer.buffer, writer.byteOffset).getUint32(4, true);
+  // Of another board, or another version.
+  if (entry < origin || entry >= origin + sizeBytes) throw noWriter(target.name);
+  return {
+    program: { address: origin, bytes: writer },
+    productId: facts.productId,
+    addressOffset: facts.wireOrigin - facts.storage.origin,
+  };
 }
 
 const DRIVE_WAIT_MS = 15_000;
@@ -223,5 +288,7 @@ function wholeBinary({ segments }: Image): Uint8Array {
 
 /** Whether a loader reaches every memory that the image has something in. */
 export function reaches(target: Target, loader: PagedLoader, image: Image): boolean {
-  return outside(image, placeOf(target, loader).regions).length === 0;
+  const { regions } = placeOf(target, loader);
+  const writer = loader.protocol === 'stm32-uart' ? placeOfWriter(target) : undefined;
+  return outside(image, [...regions, ...(writer?.regions ?? [])]).length === 0;
 }

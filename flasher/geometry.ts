@@ -35,6 +35,18 @@ function storageOf({ storage, wireOrigin }: BootloaderFacts): Place {
   };
 }
 
+/** What the board's writer reaches, if the loader needs one: ours writes all by itself. */
+export function placeOfWriter({ writer, bootloader }: Target): Place | undefined {
+  if (writer === undefined || bootloader !== undefined) return undefined;
+  const { origin, sizeBytes, pageBytes } = writer.storage;
+  const eraseBlocks = [{ count: sizeBytes / pageBytes, sizeBytes: pageBytes }];
+  return {
+    regions: [{ name: 'nor', origin, eraseBlocks, firstPage: 0 }],
+    writeBytes: WRITE_BYTES,
+    addressOffset: writer.wireOrigin - origin,
+  };
+}
+
 function regionsOf(target: Target, regions: readonly string[]): Place {
   let firstPage = 0;
   const placed = regions.map((name): FlashRegion => {

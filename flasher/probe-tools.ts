@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { assertExhaustive, environmentError } from '../toolchain/errors.ts';
 import { flashFailed } from './failures.ts';
+import { hex } from './image.ts';
 import type { Flashed, Report } from './job.ts';
 
 export type ProbeTool =
@@ -26,6 +27,21 @@ export function probeCommands(tool: ProbeTool, file: string): readonly (readonly
     default:
       return assertExhaustive(tool);
   }
+}
+
+/** What puts the writer into RAM and starts it; the vectors say where. */
+export function writerCommand(scripts: readonly string[], writer: Uint8Array): string {
+  const vectors = new DataView(writer.buffer, writer.byteOffset);
+  const [stack, entry] = [vectors.getUint32(0, true), vectors.getUint32(4, true) & ~1];
+  const steps = [
+    ...['init', 'reset halt', 'load_image <build>/writer.elf'],
+    ...[`reg sp ${hex(stack)}`, `resume ${hex(entry)}`, 'exit'],
+  ];
+  return [
+    'openocd',
+    ...scripts.map((script) => `-f ${script}`),
+    ...steps.map((step) => `-c "${step}"`),
+  ].join(' ');
 }
 
 export async function flashByProbe(

@@ -127,7 +127,12 @@ const uartSchema = z.discriminatedUnion('driver', [
     rxInterrupt: z.int().nonnegative(),
   }),
   z.strictObject({ driver: z.literal('stm32-usart-v1'), ...stm32Serial }),
-  z.strictObject({ driver: z.literal('stm32-usart-v2'), ...stm32Serial }),
+  z.strictObject({
+    driver: z.literal('stm32-usart-v2'),
+    ...stm32Serial,
+    /** As a ROM bootloader has it on the same line. */
+    evenParity: z.boolean().default(false),
+  }),
   z.strictObject({ driver: z.literal('nrf-uart'), ...serial, tx: nrfPin, rx: nrfPin }),
 ]);
 
@@ -227,6 +232,31 @@ const bootloaderSchema = z.strictObject({
   handover: address,
 });
 
+/**
+ * A NOR that the board's loaders do not reach is written by a program in RAM
+ * (firmware-templates/bootloader/writer.c). The ROM bootloader of `stm32-uart`, or a debug probe, puts
+ * it there.
+ */
+const writerSchema = z.strictObject({
+  storage: z.strictObject({
+    /** firmware-templates/storage/. */
+    driver: template('storage'),
+    ...extent.shape,
+    pageBytes: positive,
+  }),
+  /** How AN3155 commands spell the storage's start. */
+  wireOrigin: address,
+  /** What it answers to GET_ID: another than the chip's where that has a bootloader in ROM. */
+  productId: address,
+  /** RAM that whoever loads it leaves alone. */
+  code: extent,
+  ram: extent,
+  /** Its own, for it does not start from a reset, and listens where its loader does. */
+  clockSetup: template('clock'),
+  clockHz: positive,
+  uart: uartSchema,
+});
+
 /** Bytes before the code in the storage: the image's header, and alignment of the vectors. */
 export const imageCodeOffset = 512;
 
@@ -256,6 +286,7 @@ const boardSchema = z
     }),
     loaders: z.array(loaderSchema).nonempty(),
     bootloader: bootloaderSchema.optional(),
+    writer: writerSchema.optional(),
     verified: z.strictObject({
       status: z.enum(['emulated', 'compiled', 'hardware']),
       how: z.string(),
@@ -273,6 +304,7 @@ export type MemoryRegion = z.infer<typeof regionSchema>;
 export type Uart = z.infer<typeof uartSchema>;
 export type Loader = z.infer<typeof loaderSchema>;
 export type BootloaderFacts = z.infer<typeof bootloaderSchema>;
+export type WriterFacts = z.infer<typeof writerSchema>;
 
 /**
  * Where and how the firmware runs under QEMU: the regions of the real board, same names and sizes,
@@ -453,6 +485,7 @@ function boardRules() {
     readonly loaders: readonly Loader[];
     readonly codeRunsIn?: string | undefined;
     readonly bootloader?: BootloaderFacts | undefined;
+    readonly writer?: WriterFacts | undefined;
     readonly machine?: string | undefined;
     readonly twin?: unknown;
   }>;
@@ -501,6 +534,17 @@ function boardRules() {
       'loaders',
       ({ bootloader, loaders }) =>
         bootloader === undefined || loaders.some(({ protocol }) => protocol === 'stm32-uart'),
+    ),
+    rule(
+      'the storage holds a region of kind nor, in whole pages',
+      'writer',
+      ({ writer, regions }) =>
+        writer === undefined ||
+        (writer.storage.sizeBytes % writer.storage.pageBytes === 0 &&
+          regions.some(
+            (one) =>
+              one.kind === 'nor' && isInside({ ...one }, [{ name: 'storage', ...writer.storage }]),
+          )),
     ),
     rule('names a region of kind sram or tcm', 'dataRegion', (fields) => {
       const kind = region(fields, fields.dataRegion)?.kind;

@@ -6,6 +6,7 @@
 
 #include "board.h"
 #include "crc32.h"
+#include "protocol.h"
 #include "storage.h"
 
 static bool is_inside(uint32_t offset, uint32_t bytes, uint32_t start, uint32_t size) {
@@ -57,23 +58,20 @@ const image_header *image_find(void) {
   return header;
 }
 
-static bool program_and_compare(uint32_t offset, const uint8_t *bytes, uint32_t count) {
-  if (count > 0) storage_program(offset, bytes, count);
-  const uint8_t *there = storage_at(offset);
-  for (uint32_t i = 0; i < count; i++) {
-    if (there[i] != bytes[i]) return false;
-  }
-  return true;
-}
-
-bool image_program(uint32_t offset, const uint8_t *bytes, uint32_t count) {
+/* The marker goes last. */
+bool served_program(uint32_t offset, const uint8_t *bytes, uint32_t count) {
   const uint32_t marker = offsetof(image_header, marker);
   if (!is_inside(marker, sizeof(uint32_t), offset, count)) {
-    return program_and_compare(offset, bytes, count);
+    return storage_program_checked(offset, bytes, count);
   }
   const uint32_t before = marker - offset;
   const uint32_t behind = before + (uint32_t)sizeof(uint32_t);
-  return program_and_compare(offset, bytes, before) &&
-         program_and_compare(offset + behind, bytes + behind, count - behind) &&
-         program_and_compare(marker, bytes + before, sizeof(uint32_t));
+  return storage_program_checked(offset, bytes, before) &&
+         storage_program_checked(offset + behind, bytes + behind, count - behind) &&
+         storage_program_checked(marker, bytes + before, sizeof(uint32_t));
+}
+
+bool served_may_go(uint32_t offset) {
+  const bool is_start = offset == 0 || offset == IMAGE_CODE_OFFSET;
+  return is_start && image_find() != NULL;
 }

@@ -50,8 +50,4 @@ _Static_assert(sizeof(image_header) == 256, "the header is 256 bytes");
 /* The header of a valid image, or NULL. Reads all of it. */
 const image_header *image_find(void);
 
-/* Programs and reads back; false where the storage does not hold the bytes afterwards. offset and
- * count are multiples of 4 within the storage. The marker goes last. */
-bool image_program(uint32_t offset, const uint8_t *bytes, uint32_t count);
-
 #endif

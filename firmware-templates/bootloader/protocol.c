@@ -9,7 +9,6 @@
 
 #include "board.h"
 #include "crc32.h"
-#include "image.h"
 #include "storage.h"
 
 #define ACK 0x79u
@@ -137,7 +136,7 @@ static void write_memory(void) {
   const uint32_t count = last + 1u;
   const bool is_right =
       checksum == 0 && offset % 4u == 0 && count % 4u == 0 && is_in_storage(offset, count);
-  if (is_right && image_program(offset, bytes, count)) acknowledge();
+  if (is_right && served_program(offset, bytes, count)) acknowledge();
   else refuse();
 }
 
@@ -164,7 +163,7 @@ static void extended_erase(void) {
     refuse();
     return;
   }
-  /* The header goes first: a broken-off erasure leaves no image that looks whole. */
+  /* From the start: of a broken-off erasure no image that looks whole is left. */
   for (uint32_t page = 0; page < PAGES; page++) {
     if (is_chosen[page]) storage_erase(page);
   }
@@ -188,13 +187,11 @@ static void get_checksum(void) {
   link_write((uint8_t)(crc >> 24 ^ crc >> 16 ^ crc >> 8 ^ crc));
 }
 
-/* The header's address, or that of the code, for an image that would be started after a reset. */
 static bool go(void) {
   uint32_t offset;
   acknowledge();
   if (!read_offset(&offset)) return false;
-  const bool is_right = offset == 0 || offset == IMAGE_CODE_OFFSET;
-  if (!is_right || image_find() == NULL) {
+  if (!served_may_go(offset)) {
     refuse();
     return false;
   }

@@ -16,8 +16,14 @@ void link_write(uint8_t byte);
 /* Answers the byte that begins a session. */
 void protocol_greet(void);
 
-/* Answers one command, or what looked like one, or returns on silence. True: the host asked to start
- * the application, which is valid. */
+/* Of the program that the protocol is a part of. Programs and reads back; false where the storage
+ * does not hold the bytes afterwards. offset and count are multiples of 4 within the storage. */
+bool served_program(uint32_t offset, const uint8_t *bytes, uint32_t count);
+/* Whether GO to this offset of the storage is obeyed. */
+bool served_may_go(uint32_t offset);
+
+/* Answers one command, or what looked like one, or returns on silence. True: the host sent GO, and
+ * may. */
 bool protocol_serve(void);
 
 #endif

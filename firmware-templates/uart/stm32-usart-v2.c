@@ -13,7 +13,14 @@
 #define USART_CR1_UE (1u << 0)
 #define USART_CR1_RE (1u << 2)
 #define USART_CR1_TE (1u << 3)
+#define USART_CR1_PCE (1u << 10) /* even parity, as PS is 0 */
+#define USART_CR1_M0 (1u << 12)  /* 9 bits, the parity bit among them */
 #define USART_CR3_OVRDIS (1u << 12) /* a missed byte must not stop reception */
+#if BOARD_UART_EVEN_PARITY
+#define USART_CR1_FORMAT (USART_CR1_M0 | USART_CR1_PCE)
+#else
+#define USART_CR1_FORMAT 0u
+#endif
 #define USART_ISR_RXNE (1u << 5)
 #define USART_ISR_TXE (1u << 7)
 
@@ -22,9 +29,10 @@ void uart_setup(void) {
   use_alternate_function(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN, BOARD_UART_PIN_FUNCTION);
   use_alternate_function(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN, BOARD_UART_PIN_FUNCTION);
   pull_up(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN);
+  USART_CR1 = 0; /* its format is set while it is off, and a bootloader in ROM may have used it */
   USART_BRR = (BOARD_UART_CLOCK_HZ + BOARD_UART_BAUD / 2u) / BOARD_UART_BAUD;
   USART_CR3 = USART_CR3_OVRDIS;
-  USART_CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
+  USART_CR1 = USART_CR1_FORMAT | USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
 }
 
 bool uart_wait(void) { return (USART_ISR & USART_ISR_RXNE) != 0; }

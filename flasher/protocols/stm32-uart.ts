@@ -65,7 +65,7 @@ export async function flashStm32Uart(
   const link = openLink(port);
   report('connect');
   await synchronise(link, options, report);
-  const device = await identify(link, options);
+  const device = await identify(link, options, [options.productId]);
   const result = await flashPages(plan, device, options, report);
   report('start');
   const started = await device.go(options.startAddress);
@@ -88,15 +88,23 @@ class Disturbed extends Error {
   }
 }
 
-async function synchronise(link: Link, options: Stm32UartOptions, report: Report): Promise<void> {
+export async function synchronise(
+  link: Link,
+  options: Stm32UartOptions,
+  report: Report,
+): Promise<void> {
   if (await isListening(link)) return;
   if ((await options.enter(link)) && (await isListening(link))) return;
   if (await recover(link, recoveryBytes.unknown)) return;
+  await link.drain(GIVE_UP_MS);
+  if (await isListening(link)) return;
   report('wait for the bootloader: reset the board into it');
   if (await knock(link, KNOCK_MS, knocks)) return;
   throw noAnswer('STM32 (AN3155)', options.howToEnter);
 }
 
+/** Ours gives up a frame that pauses for a second. */
+const GIVE_UP_MS = 1200;
 /** A port may take a second to come up. */
 const syncs = 3;
 /** Our bootloader listens a fifth of a second after a reset; ten seconds for a hand to get there. */
@@ -159,13 +167,21 @@ async function reconnect(link: Link, attempt: number): Promise<void> {
   if (!isRecovered) await isListening(link);
 }
 
-interface Stm32Device extends PagedMemory {
+export interface Stm32Device extends PagedMemory {
+  readonly productId: number;
   hasChecksum(): boolean;
+  /** Reads that memory to compare it. */
+  holds(address: number, content: Uint8Array): Promise<boolean>;
   /** Null where nobody says whether it runs. */
   go(address: number): Promise<true | null>;
 }
 
-async function identify(link: Link, options: Stm32UartOptions): Promise<Stm32Device> {
+/** `expected`: who may answer; null is any chip. */
+export async function identify(
+  link: Link,
+  options: Pick<Stm32UartOptions, 'boardName' | 'addressOffset'>,
+  expected: readonly (number | null)[],
+): Promise<Stm32Device> {
   let repeats = 0;
   /** Runs a command until it goes through undisturbed. */
   const run = async <T>(what: string, where: string, command: () => Promise<T>): Promise<T> => {
@@ -188,12 +204,13 @@ async function identify(link: Link, options: Stm32UartOptions): Promise<Stm32Dev
 
   const commands = await run('say what it can', 'command GET', () => get(link));
   const askId = () => run('say what chip it is', 'command GET ID', () => getId(link));
-  const found = await askId();
-  const expected = options.productId;
+  const isExpected = (id: number) => expected.includes(null) || expected.includes(id);
+  let productId = await askId();
   // Asked twice, for a number on a disturbed line may be any.
-  if (expected !== null && expected !== found && expected !== (await askId())) {
-    const name = (id: number) => `0x${id.toString(16)}`;
-    throw wrongChip(name(found), name(expected), options.boardName);
+  if (!isExpected(productId)) productId = await askId();
+  if (!isExpected(productId)) {
+    const name = (id: number | null) => `0x${id?.toString(16)}`;
+    throw wrongChip(name(productId), expected.map(name).join(' or '), options.boardName);
   }
   const eraseCommand = commands.includes(Command.extendedErase)
     ? Command.extendedErase
@@ -203,12 +220,12 @@ async function identify(link: Link, options: Stm32UartOptions): Promise<Stm32Dev
   const readBack = async (address: number, content: Uint8Array): Promise<boolean> => {
     for (let offset = 0; offset < content.length; offset += WRITE_BYTES) {
       const wanted = content.subarray(offset, offset + WRITE_BYTES);
-      if (!(await holds(address + offset, wanted))) return false;
+      if (!(await holdsBlock(address + offset, wanted))) return false;
     }
     return true;
   };
   /** What is read has no checksum: a difference counts when two readings agree on it. */
-  const holds = async (address: number, wanted: Uint8Array): Promise<boolean> => {
+  const holdsBlock = async (address: number, wanted: Uint8Array): Promise<boolean> => {
     let previous: Uint8Array | undefined;
     for (let reading = 0; reading < attempts; reading++) {
       const found = await run('read memory', hex(address), () =>
@@ -235,6 +252,8 @@ async function identify(link: Link, options: Stm32UartOptions): Promise<Stm32Dev
   };
 
   return {
+    productId,
+    holds: readBack,
     // Comparing by reading takes as long as writing.
     comparesFirst: checksum,
     erasesOnward: false,

@@ -134,6 +134,10 @@ describe.skipIf(!hasCompiler)('image', () => {
       '/firmware.elf',
       '/firmware.hex',
       '/firmware.ld',
+      '/writer.bin',
+      '/writer.elf',
+      '/writer.hex',
+      '/writer.ld',
     ]);
   });
 });

@@ -11,12 +11,14 @@ import type { Port } from '../../flasher/port.ts';
 import { flashMcubootSmp } from '../../flasher/protocols/mcuboot-smp.ts';
 import { flashSamBa } from '../../flasher/protocols/sam-ba.ts';
 import { flashStm32Uart } from '../../flasher/protocols/stm32-uart.ts';
+import { flashThroughWriter } from '../../flasher/protocols/stm32-writer.ts';
 import { flashYmodem } from '../../flasher/protocols/ymodem.ts';
 import { seededRandom } from './faulty-port.ts';
 import { flashMemory } from './peers/flash-memory.ts';
 import { mcubootBoard, mcubootImage, serveMcuboot, slotHash } from './peers/mcuboot-smp.ts';
 import { samChip, serveSamBa } from './peers/sam-ba.ts';
 import { serveStm32Uart, stm32Chip } from './peers/stm32-uart.ts';
+import { writerChip } from './peers/stm32-writer.ts';
 import { serveYmodem, type YmodemBoard } from './peers/ymodem.ts';
 
 /** `none`: a board that would start nothing, and waits to be flashed. */
@@ -37,6 +39,7 @@ export type BoardKind = (typeof boardKinds)[number];
 export const boardKinds = [
   'stm32-uart',
   'stm32-uart-rom',
+  'stm32-writer',
   'sam-ba',
   'mcuboot-smp',
   'ymodem',
@@ -69,6 +72,8 @@ export function testBoard(kind: BoardKind, seed: number, images = smallImages): 
       return stm32Board(images, seed, 'ours');
     case 'stm32-uart-rom':
       return stm32Board(images, seed, 'rom');
+    case 'stm32-writer':
+      return writerBoard(images, seed);
     case 'sam-ba':
       return samBoard(images);
     case 'mcuboot-smp':
@@ -128,6 +133,51 @@ function stm32Board(images: Images, seed: number, bootloader: 'ours' | 'rom'): T
       chip.runsApplication = false;
     },
     content: () => contentOf(images, holds, !isOurs && memory.isCommitted()),
+  };
+}
+
+const NOR_ORIGIN = 0x90000000;
+const WRITER_ID = 0xf746;
+
+/** Code in the internal flash, which the ROM writes; the first half of it in the NOR as well. */
+function writerBoard(images: Images, seed: number): TestBoard {
+  const place = (origin: number, name: string) => {
+    const regions = [{ name, origin, eraseBlocks: [images.blocks], firstPage: 0 }];
+    return { regions, writeBytes: 256 };
+  };
+  const [inFlash, inNor] = [place(ORIGIN, 'flash'), place(NOR_ORIGIN, 'nor')];
+  const [flash, nor] = [flashMemory(inFlash, ORIGIN), flashMemory(inNor, NOR_ORIGIN)];
+  const program = { address: 0x20010000, bytes: imageBytesOf(9, 301) };
+  const erase = seed % 2 === 0 ? 'extended' : 'short';
+  const productId = 0x449;
+  const chip = writerChip(flash, nor, program, { productId, erase, writerId: WRITER_ID });
+  const weights = (which: 'old' | 'new') => images[which].subarray(0, 400);
+  const holds = (which: 'old' | 'new') =>
+    Buffer.compare(flash.read(ORIGIN, images[which].length), images[which]) === 0 &&
+    Buffer.compare(nor.read(NOR_ORIGIN, 400), weights(which)) === 0;
+  return {
+    needsButton: true,
+    serve: (port) => serveStm32Uart(port, chip.running),
+    flash: (port, which) =>
+      flashThroughWriter(
+        port,
+        {
+          nor: planFlash(imageAt(NOR_ORIGIN, weights(which)), inNor),
+          internal: planFlash(imageAt(ORIGIN, images[which]), inFlash),
+        },
+        { program, productId: WRITER_ID, addressOffset: 0 },
+        {
+          ...{ boardName: 'test board', productId, addressOffset: 0, startAddress: ORIGIN },
+          ...{ rewriteAll: false, enter: async () => false, howToEnter: 'press the button' },
+        },
+        quiet,
+      ),
+    reset: chip.reset,
+    content: () => {
+      if (holds('new')) return 'new';
+      if (holds('old')) return 'old';
+      return flash.isCommitted() ? 'mixed' : 'none';
+    },
   };
 }
 

@@ -96,9 +96,9 @@ describe('probe tools', () => {
     }
     process.env['PATH'] = script === null ? bin : `${bin}${delimiter}${path}`;
     try {
-      const request = { target, loader, image, port: undefined, baud: undefined };
+      const none = { port: undefined, baud: undefined, wiring: undefined, writer: undefined };
       const open = () => async () => Promise.reject(new Error('no port is opened'));
-      return await flash({ ...request, wiring: undefined, rewriteAll: false }, open, quiet);
+      return await flash({ target, loader, image, ...none, rewriteAll: false }, open, quiet);
     } finally {
       process.env['PATH'] = path;
     }

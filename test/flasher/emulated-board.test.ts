@@ -80,6 +80,7 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a board under QEMU', () => {
           baud: undefined,
           wiring: undefined,
           rewriteAll: false,
+          writer: undefined,
         },
         (name) => async (settings) => {
           const faults = { ...noFaults, seed: 3, drop, flip: drop, duplicate: drop };

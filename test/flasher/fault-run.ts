@@ -90,6 +90,7 @@ type Damage = Pick<Faults, 'drop' | 'flip' | 'duplicate'>;
 function reaching(kind: BoardKind, damage: Damage): Damage {
   switch (kind) {
     case 'stm32-uart-rom':
+    case 'stm32-writer':
       // Even parity: a byte with a flipped bit is known to be wrong, and lost.
       return { ...damage, drop: damage.drop + damage.flip, flip: 0 };
     case 'sam-ba':

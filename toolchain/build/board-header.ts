@@ -1,5 +1,5 @@
 /** board.h: what the machine's own C files need to know of the board file. */
-import type { Target, Uart } from '../targets.ts';
+import type { Target, Uart, WriterFacts } from '../targets.ts';
 
 export function boardHeader(
   board: Pick<Target, 'name' | 'clockHz' | 'uart' | 'counter'>,
@@ -53,6 +53,19 @@ export function bootloaderDefinitions({
   ];
 }
 
+/** For the writer, which has a clock and a UART of its own. */
+export function writerHeader(target: Target, writer: WriterFacts): string {
+  const { storage, wireOrigin, productId, clockHz, uart } = writer;
+  const { name, counter } = target;
+  return boardHeader({ name, counter, clockHz, uart }, [
+    `#define BOARD_STORAGE_ORIGIN ${hex(storage.origin)}`,
+    `#define BOARD_STORAGE_BYTES ${hex(storage.sizeBytes)}`,
+    `#define BOARD_STORAGE_PAGE_BYTES ${hex(storage.pageBytes)}`,
+    `#define BOARD_WIRE_ORIGIN ${hex(wireOrigin)}`,
+    `#define BOARD_PRODUCT_ID ${hex(productId)}`,
+  ]);
+}
+
 function hex(value: number): string {
   return `0x${value.toString(16).toUpperCase().padStart(8, '0')}u`;
 }
@@ -77,6 +90,9 @@ function pinDefinitions(uart: Uart): readonly string[] {
         `#define BOARD_UART_PIN_FUNCTION ${uart.pinFunction}u`,
         `#define BOARD_UART_ENABLE_REGISTER ${uart.enable.register}`,
         `#define BOARD_UART_ENABLE_BIT ${uart.enable.bit}u`,
+        ...(uart.driver === 'stm32-usart-v2'
+          ? [`#define BOARD_UART_EVEN_PARITY ${uart.evenParity ? 1 : 0}`]
+          : []),
       ];
   }
 }

@@ -1,7 +1,8 @@
 /**
  * From generated C to images: firmware.elf, .hex and .bin for the board, and firmware-twin.elf for
  * its emulated twin, in one folder together with the sources and linker scripts they came from. A
- * board with a bootloader also gets that, and images with the header that it looks for.
+ * board with a bootloader also gets that, and images with the header that it looks for; one with a NOR
+ * that its loaders do not reach gets the writer.
  *
  * The same inputs give the same bytes, wherever the folder is: paths are relative, there is no
  * build id and no time. Model, kernels, console and startup are compiled once for both images;
@@ -14,7 +15,7 @@ import { packagePath } from '../package-root.ts';
 import type { MemoryRegion, Target } from '../targets.ts';
 import { boardHeader, bootloaderDefinitions } from './board-header.ts';
 import { storedImages } from './boot-image.ts';
-import { bootloaderHeaders, buildBootloader } from './bootloader.ts';
+import { bootloaderHeaders, buildBootloader, buildWriter } from './bootloader.ts';
 import type { CmsisNn } from './cmsis-nn.ts';
 import { commonFlags, cpuFlags, stackCanaryBytes } from './compile-flags.ts';
 import { type ElfImage, type ImageMeasure, measureImage, readElfFile } from './elf.ts';
@@ -54,6 +55,7 @@ export interface Firmware {
   /** The image QEMU runs: the twin's, or firmware.elf itself on an emulated board. */
   readonly emulatorElfPath: string | undefined;
   readonly bootloaderElfPath: string | undefined;
+  readonly writerElfPath: string | undefined;
   readonly image: ImageMeasure;
   readonly stack: StackBound;
   /** What the compiler said, a line each; nothing is expected. */
@@ -83,6 +85,7 @@ export async function buildFirmware(request: FirmwareRequest): Promise<Firmware>
   checkExecutable(elf, target.regions);
   const images = storedImages(target, elf);
   const bootloader = target.bootloader && (await buildBootloader(target, outDir));
+  const writer = target.writer && (await buildWriter(target, outDir));
   const hexPath = join(outDir, 'firmware.hex');
   writeFileSync(hexPath, intelHex(images, elf.entry));
   const binPaths: Record<string, string> = {};
@@ -98,9 +101,10 @@ export async function buildFirmware(request: FirmwareRequest): Promise<Firmware>
     binPaths,
     emulatorElfPath: emulated && join(outDir, `${emulated.name}.elf`),
     bootloaderElfPath: bootloader?.elfPath,
+    writerElfPath: writer?.elfPath,
     image: measureImage(elf, target.regions),
     stack,
-    warnings: [...talk, ...(bootloader?.talk ?? [])]
+    warnings: [...talk, ...(bootloader?.talk ?? []), ...(writer?.talk ?? [])]
       .flatMap((text) => text.split('\n'))
       .filter((line) => line.trim() !== ''),
   };

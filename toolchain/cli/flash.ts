@@ -1,11 +1,18 @@
 /** `lm2mcu flash`: an image onto a board, verified. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { chooseLoader, protocols, type RealLoader } from '../../flasher/choose-loader.ts';
 import type { Wiring } from '../../flasher/enter.ts';
-import { type FlashRequest, flash, formatImage, planOf } from '../../flasher/flash.ts';
-import { type Image, imageBytes, parseImage } from '../../flasher/image.ts';
+import {
+  type FlashPlans,
+  type FlashRequest,
+  flash,
+  formatImage,
+  plansOf,
+  writerOf,
+} from '../../flasher/flash.ts';
+import { hex, type Image, imageBytes, parseImage } from '../../flasher/image.ts';
 import type { Flashed } from '../../flasher/job.ts';
 import { describePlan, type FlashPlan } from '../../flasher/plan.ts';
 import { listPorts } from '../../flasher/ports.ts';
@@ -55,6 +62,12 @@ export const flashCommand = defineCommand({
       describe: 'Modem lines at the chip’s pins: boot0=rts,nrst=dtr; ! before a line inverts it',
     },
     all: { type: 'boolean', default: false, describe: 'Write pages that are right already, too' },
+    only: {
+      type: 'string',
+      array: true,
+      requiresArg: true,
+      describe: 'Only what lies in this memory of the board; may be given again',
+    },
     'dry-run': { type: 'boolean', default: false, describe: 'Show the plan and do nothing' },
     save: {
       type: 'string',
@@ -68,7 +81,8 @@ export const flashCommand = defineCommand({
   ],
   async run(flags, { progress }) {
     const target = targetOf(flags.image, flags.target);
-    const image = readImage(flags.image, target, parseAddress(flags.address));
+    const whole = readImage(flags.image, target, parseAddress(flags.address));
+    const image = flags.only === undefined ? whole : onlyIn(whole, target, flags.only);
     if (flags.save !== undefined) return saveImage(image, target, flags.save);
     const { protocol, port } = flags;
     const loader = chooseLoader({ target, image, protocol, port, isInstalled });
@@ -76,9 +90,10 @@ export const flashCommand = defineCommand({
       ...{ target, loader, image, port, rewriteAll: flags.all },
       baud: parseBaud(flags.baud),
       wiring: parseWiring(flags.signals),
+      writer: readWriter(flags.image),
     };
-    const plan = planOf(request);
-    if (flags['dry-run']) return describeDryRun(request, plan);
+    const plans = plansOf(request);
+    if (flags['dry-run']) return describeDryRun(request, plans);
     if (port !== undefined) await checkPort(loader, port);
     const begin = performance.now();
     const flashed = await flash(
@@ -119,6 +134,30 @@ function readImage(path: string, target: Target, address: number | undefined): I
   const code = target.regions.find(({ name }) => name === target.codeRegion);
   const start = target.bootloader?.storage.origin ?? code?.origin;
   return parseImage(file, readFileSync(file), address ?? start);
+}
+
+/** What of the image lies in these regions. */
+function onlyIn({ segments }: Image, target: Target, names: readonly string[]): Image {
+  const regions = names.map((name) => {
+    const found = target.regions.find((region) => region.name === name);
+    if (found !== undefined && target.bootloader === undefined) return found;
+    throw badFlag(
+      `--only ${name}: ${found === undefined ? 'there is no such memory' : 'the bootloader starts whole images only'}`,
+      `Memories of ${target.name}: ${target.regions.map((region) => region.name).join(', ')}.`,
+    );
+  });
+  const kept = segments.filter(({ address }) =>
+    regions.some(({ origin, sizeBytes }) => address >= origin && address < origin + sizeBytes),
+  );
+  if (kept.length > 0) return { segments: kept };
+  throw badFlag(`the image has nothing in ${names.join(' and ')}`, 'Leave --only away.');
+}
+
+/** Beside the image. */
+function readWriter(path: string): Uint8Array | undefined {
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  const file = join(isFolder ? path : dirname(path), 'writer.bin');
+  return existsSync(file) ? readFileSync(file) : undefined;
 }
 
 function parseAddress(text: string | undefined): number | undefined {
@@ -189,26 +228,53 @@ function saveImage(image: Image, target: Target, file: string): Output {
   };
 }
 
-function describeDryRun({ target, loader, image }: FlashRequest, plan: FlashPlan | null): Output {
+function describeDryRun(request: FlashRequest, plans: FlashPlans): Output {
+  const { target, loader, image } = request;
+  const { plan, throughWriter } = plans;
   const json = {
     dryRun: true,
     board: target.name,
     protocol: loader.protocol,
     imageBytes: imageBytes(image),
-    pages:
-      plan?.pages.map(({ region, number, address, sizeBytes, content, writes }) => ({
-        ...{ region, number, address, sizeBytes },
-        contentBytes: content.length,
-        writes: writes.length + (plan.commit.page.number === number ? 1 : 0),
-      })) ?? null,
+    pages: plan === null ? null : pagesOf(plan),
     commitAddress: plan?.commit.write.address ?? null,
+    throughWriter: throughWriter === null ? null : { pages: pagesOf(throughWriter) },
   };
+  const whole = `image     ${formatBytes(imageBytes(image))}, as a whole`;
   const detail =
-    plan === null ? `image     ${formatBytes(imageBytes(image))}, as a whole` : describePlan(plan);
+    throughWriter === null
+      ? plan === null
+        ? whole
+        : describePlan(plan)
+      : describeSteps(request, throughWriter, plan);
   return {
     json,
     text: `board     ${target.name} by ${loader.protocol}; nothing is done\n${detail}`,
   };
+}
+
+function pagesOf({ pages, commit }: FlashPlan) {
+  return pages.map((page) => ({
+    ...{ region: page.region, number: page.number },
+    ...{ address: page.address, sizeBytes: page.sizeBytes },
+    contentBytes: page.content.length,
+    writes: page.writes.length + (commit.page === page ? 1 : 0),
+  }));
+}
+
+function describeSteps(request: FlashRequest, nor: FlashPlan, internal: FlashPlan | null): string {
+  const { address, bytes } = writerOf(request).program;
+  const commit = internal?.commit.page;
+  const before =
+    commit === undefined ? '' : `page ${commit.number} of ${commit.region} is erased; `;
+  const steps = [
+    `${before}the writer, ${formatBytes(bytes.length)}, goes to RAM at ${hex(address)}, and is started`,
+    `the writer does the NOR, where it differs, and resets the chip\n${describePlan(nor)}`,
+    ...(internal === null
+      ? []
+      : [`the bootloader does the internal flash\n${describePlan(internal)}`]),
+  ];
+  return steps.map((step, index) => `step ${index + 1}    ${step}`).join('\n');
 }
 
 function describe(

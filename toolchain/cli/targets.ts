@@ -84,8 +84,19 @@ export function alignColumns(rows: readonly (readonly string[])[]): string {
 }
 
 function describe(target: Target): string {
-  const { name, title, chip, core, clockHz, regions, uart, emulation, bootloader, loaders } =
-    target;
+  const {
+    name,
+    title,
+    chip,
+    core,
+    clockHz,
+    regions,
+    uart,
+    emulation,
+    bootloader,
+    writer,
+    loaders,
+  } = target;
   const { verified } = target;
   const memory = regions.map((region) => [
     `  ${region.name}`,
@@ -104,6 +115,11 @@ function describe(target: Target): string {
     ...(bootloader === undefined
       ? []
       : [`start by  our bootloader; lm2mcu emulate runs it on ${bootloader.machine}`]),
+    ...(writer === undefined
+      ? []
+      : [
+          `writer    for the NOR at 0x${writer.storage.origin.toString(16)}, from RAM at 0x${writer.code.origin.toString(16).padStart(8, '0')}`,
+        ]),
     ...loaders.map((loader) => `load by   ${describeLoader(loader)}`),
     `verified  ${verified.status}: ${verified.how}`,
   ].join('\n');

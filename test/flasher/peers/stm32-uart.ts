@@ -21,6 +21,10 @@ export interface Stm32Chip {
   runsApplication: boolean;
   /** The application knows `!boot`. */
   readonly hasBootLine: boolean;
+  /** Gives up a frame that pauses so long; the ROM waits for ever. */
+  readonly pauseMs?: number;
+  /** Instead of starting the application. */
+  readonly onGo?: (address: number) => void;
 }
 
 export function stm32Chip(memory: FlashMemory, options: Partial<Stm32Chip> = {}): Stm32Chip {
@@ -33,9 +37,14 @@ export function stm32Chip(memory: FlashMemory, options: Partial<Stm32Chip> = {})
   };
 }
 
-export async function serveStm32Uart(port: Port, chip: Stm32Chip): Promise<never> {
+/** One chip, or whichever program runs on it now. */
+export async function serveStm32Uart(
+  port: Port,
+  chips: Stm32Chip | (() => Stm32Chip),
+): Promise<never> {
   const link = openLink(port);
   for (;;) {
+    const chip = typeof chips === 'function' ? chips() : chips;
     if (chip.runsApplication) await runApplication(link, chip);
     else if (!chip.isSynchronised) {
       chip.isSynchronised = (await next(link)) === SYNC;
@@ -67,11 +76,30 @@ const u32 = (bytes: Uint8Array) => Buffer.from(bytes).readUInt32BE(0);
 
 async function serveCommand(link: Link, chip: Stm32Chip): Promise<void> {
   const code = await next(link);
-  const isCommand = ((await next(link)) ^ code) === 0xff;
-  const command = isCommand ? commandsOf(chip)[code] : undefined;
-  const answer = command === undefined ? null : await command(link, chip);
-  if (answer === null) await link.write([NACK]);
-  else if (answer.length > 0) await link.write(answer);
+  const rest = chip.pauseMs === undefined ? link : impatient(link, chip.pauseMs);
+  try {
+    const isCommand = ((await next(rest)) ^ code) === 0xff;
+    const command = isCommand ? commandsOf(chip)[code] : undefined;
+    const answer = command === undefined ? null : await command(rest, chip);
+    if (answer === null) await link.write([NACK]);
+    else if (answer.length > 0) await link.write(answer);
+  } catch (error) {
+    if (!(error instanceof BrokenOff)) throw error;
+  }
+}
+
+class BrokenOff extends Error {}
+
+function impatient(link: Link, pauseMs: number): Link {
+  const orBreakOff = <T>(value: T | null): T => {
+    if (value === null) throw new BrokenOff();
+    return value;
+  };
+  return {
+    ...link,
+    byte: async () => orBreakOff(await link.byte(pauseMs)),
+    bytes: async (count) => orBreakOff(await link.bytes(count, pauseMs)),
+  };
 }
 
 /** Answers with the command's last bytes, or null to refuse. */
@@ -113,8 +141,9 @@ const read: Command = async (link, { memory }) => {
 const go: Command = async (link, chip) => {
   const from = await address(link);
   if (from === null || !chip.memory.has(from, 8)) return null;
-  chip.runsApplication = chip.memory.isCommitted();
   chip.isSynchronised = false;
+  if (chip.onGo === undefined) chip.runsApplication = chip.memory.isCommitted();
+  else chip.onGo(from);
   return [ACK];
 };
 
