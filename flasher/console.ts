@@ -33,6 +33,8 @@ export interface ConsoleOptions {
 }
 
 const CARD_MS = 3000;
+/** When a port is opened: the board may still be at work on somebody else's line. */
+const OPENING_MS = 8000;
 /** Between two bytes of a line that has begun. */
 const PAUSE_MS = 500;
 const MAX_UNRELATED_LINES = 1000;
@@ -67,10 +69,10 @@ export async function openBoardConsole(
    * One line at a time: while it computes, the firmware does not read. Another answer than the card
    * belongs to what was sent, or to noise that came, before; then the next one is the card.
    */
-  const synchronise = async (): Promise<ModelCardLine | null> => {
+  const synchronise = async (patienceMs: number): Promise<ModelCardLine | null> => {
     for (let attempt = 0; attempt < attempts; attempt++) {
       await port.write(new TextEncoder().encode('?\n'));
-      const answer = await nextObject(attempt === 0 ? CARD_MS : answerMs);
+      const answer = await nextObject(attempt === 0 ? CARD_MS : patienceMs);
       if (answer !== null && isCard(answer[1])) return answer[1];
     }
     return null;
@@ -81,13 +83,13 @@ export async function openBoardConsole(
     return answer;
   };
 
-  const card = await synchronise();
+  const card = await synchronise(OPENING_MS);
   if (card === null) throw silent();
   return {
     card,
     async ask(line, isPlausible = () => true) {
       for (let attempt = 0; attempt < attempts; attempt++) {
-        if (attempt > 0 && (await synchronise()) === null) break;
+        if (attempt > 0 && (await synchronise(answerMs)) === null) break;
         await port.write(new TextEncoder().encode(`${line}\n`));
         const answer = await nextAnswer();
         if (answer !== null && isPlausible(answer[1])) return answer[0];

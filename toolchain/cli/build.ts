@@ -52,7 +52,8 @@ export const buildCommand = defineCommand({
       choices: planGoals,
       default: 'fits',
       requiresArg: true,
-      describe: 'The fastest plan that fits, the fastest of all, or the one with the least RAM',
+      describe:
+        'A fast plan that fits, the fastest whether it fits or not, or the one with least RAM',
     },
     'max-arena': {
       type: 'number',

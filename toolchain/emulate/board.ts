@@ -118,12 +118,25 @@ function makeStorage(path: string, { storage }: BootloaderFacts): void {
       hint: 'Give another file, or remove it for a board as new.',
     });
   }
-  const file = openSync(path, 'w');
+  const file = createStorage(path);
   for (let at = 0; at < sizeBytes; at += ERASED_CHUNK.length) {
     writeSync(file, ERASED_CHUNK, 0, Math.min(ERASED_CHUNK.length, sizeBytes - at), at);
   }
   closeSync(file);
   truncateSync(path, fileBytes);
+}
+
+function createStorage(path: string): number {
+  try {
+    return openSync(path, 'w');
+  } catch (error) {
+    throw userError({
+      code: 'bad-storage',
+      message: `the storage cannot be made: ${error instanceof Error ? error.message : error}`,
+      where: path,
+      hint: 'Give a file in a folder that exists: --storage <file>',
+    });
+  }
 }
 
 interface Monitor {

@@ -185,7 +185,8 @@ function labelsOf(points: readonly Point[]): readonly Label[] {
   const labels: Label[] = [];
   for (const { plan, x, y, roles } of named) {
     const text = `${roles.join(', ')}: ${bytes(plan.arenaBytes)}, ${short(plan.instructions)}`;
-    const label = { text, x: x + 10, y: y - 8, isChosen: roles.includes('chosen') };
+    const left = Math.min(x + 10, WIDTH - RIGHT - text.length * LETTER);
+    const label = { text, x: left, y: y - 8, isChosen: roles.includes('chosen') };
     if (labels.every((other) => !overlap(label, other))) labels.push(label);
   }
   return labels;

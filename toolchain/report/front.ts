@@ -1,16 +1,17 @@
 /** What the renderers say of the chosen plan, and which of its rivals they list. */
+import { nearlyEqualPercent, type PlanGoal } from '../schedule/plan.ts';
 import { arenaLimit, bytes } from './numbers.ts';
 import type { PlanOfFront, Report } from './schema.ts';
 
-const goals: Readonly<Record<string, string>> = {
-  fits: 'the fewest instructions that fit',
+const goals: Readonly<Record<PlanGoal, string>> = {
+  fits: `the smallest within ${nearlyEqualPercent} % of the fastest that fits`,
   fastest: 'the fewest instructions of all plans',
   smallest: 'the smallest arena of all plans',
 };
 
 /** `the fewest instructions that fit (--plan fits)`. */
 export function goalWords({ plan: { goal } }: Report): string {
-  return `${goals[goal] ?? 'as asked for'} (--plan ${goal})`;
+  return `${goals[goal]} (--plan ${goal})`;
 }
 
 /** How good the arena is, as half a sentence. */

@@ -6,6 +6,7 @@
  */
 import * as z from 'zod';
 import { userError } from '../errors.ts';
+import { planGoals } from '../schedule/plan.ts';
 
 const count = z.number().nonnegative();
 /** Null: nothing was linked. */
@@ -112,7 +113,7 @@ export const reportSchema = z.object({
   maxTokens: count,
   plan: z.object({
     /** What was asked for: `fits`, `fastest` or `smallest`. */
-    goal: z.string(),
+    goal: z.enum(planGoals),
     chosen: planSchema,
     text: z.string(),
     /** For `maxTokens` tokens, as the planner compared plans: before quantization. */

@@ -97,13 +97,14 @@ function chooseFrom(
   if (goal === 'fastest') return fastest;
   const fitting = front.filter(({ arenaBytes }) => arenaBytes <= availableBytes);
   const best = fitting.at(-1) ?? smallest;
+  const nearlyEqual = 1 + nearlyEqualPercent / 100;
   return (
     fitting.find(({ instructions }) => instructions <= best.instructions * nearlyEqual) ?? best
   );
 }
 
 /** Estimates of whole runs are hardly better than this. */
-const nearlyEqual = 1.02;
+export const nearlyEqualPercent = 2;
 
 function paretoFront(plans: readonly PricedPlan[]): readonly PricedPlan[] {
   const front: PricedPlan[] = [];
@@ -236,9 +237,10 @@ function doesNotFit(
   const which = isFastest
     ? 'the fastest plan'
     : `the smallest plan, which takes ${(instructions / fastest).toFixed(1)} times the instructions of the fastest`;
-  const fewer = isFastest ? null : mostTokens(pricer, plan, maxTokens, availableBytes);
-  const flag = isFastest ? '--plan fits' : `--max-tokens ${fewer}`;
-  const tryFlag = !isFastest && fewer === null ? 'Use' : `Try ${flag}, or`;
+  const someFits = front.some((one) => one.arenaBytes <= availableBytes);
+  const fewer = someFits ? null : mostTokens(pricer, maxTokens, availableBytes);
+  const flag = someFits ? '--plan fits' : `--plan fits --max-tokens ${fewer}`;
+  const tryFlag = !someFits && fewer === null ? 'Use' : `Try ${flag}, or`;
   return userError({
     code: 'does-not-fit',
     message: `${maxTokens} tokens need ${arenaBytes.toLocaleString('en-US')} bytes of activation memory, with ${which}`,
@@ -258,15 +260,20 @@ export function peakOf(program: Program): string {
   return calls[bytes.indexOf(Math.max(...bytes))] ?? '';
 }
 
-/** The most tokens, in steps of 8, for which the plan surely fits; null if it never does. */
-function mostTokens(
-  pricer: Pricer,
-  plan: Plan,
-  maxTokens: number,
-  availableBytes: number,
-): number | null {
-  for (let fewer = Math.floor((maxTokens - 1) / 8) * 8; fewer >= 8; fewer -= 8) {
-    if (pricer.program(plan, fewer).arenaBytes <= availableBytes) return fewer;
+/** The most tokens, in steps of 8, for which some plan fits; null if there are none. */
+function mostTokens(pricer: Pricer, maxTokens: number, availableBytes: number): number | null {
+  const plans = uniformPlans(pricer.graph).filter(({ tileRows }) => smallTiles.includes(tileRows));
+  const fits = (steps: number): boolean =>
+    plans.some((plan) => pricer.program(plan, steps * 8).arenaBytes <= availableBytes);
+  let most = 0;
+  let tooMany = Math.ceil(maxTokens / 8);
+  while (tooMany - most > 1) {
+    const middle = Math.floor((most + tooMany) / 2);
+    if (fits(middle)) most = middle;
+    else tooMany = middle;
   }
-  return null;
+  return most === 0 ? null : most * 8;
 }
+
+/** Of the choices those that the smallest plans have; streams need a multiple of their blocks. */
+const smallTiles: readonly number[] = [1, 4, 16];
