@@ -239,8 +239,9 @@ function doesNotFit(
     : `the smallest plan, which takes ${(instructions / fastest).toFixed(1)} times the instructions of the fastest`;
   const someFits = front.some((one) => one.arenaBytes <= availableBytes);
   const fewer = someFits ? null : mostTokens(pricer, maxTokens, availableBytes);
-  const flag = someFits ? '--plan fits' : `--plan fits --max-tokens ${fewer}`;
-  const tryFlag = !someFits && fewer === null ? 'Use' : `Try ${flag}, or`;
+  const flag = someFits ? '--plan fits' : `--max-tokens ${fewer}`;
+  const withPlan = someFits || goal === 'fits' ? flag : `--plan fits ${flag}`;
+  const tryFlag = !someFits && fewer === null ? 'Use' : `Try ${withPlan}, or`;
   return userError({
     code: 'does-not-fit',
     message: `${maxTokens} tokens need ${arenaBytes.toLocaleString('en-US')} bytes of activation memory, with ${which}`,
