@@ -24,9 +24,8 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
-import { type Block, type BlockPart, planArena } from './arena.ts';
+import { type OpenBuffer, type PlacedBuffers, placeBuffers } from './place-buffers.ts';
 import type {
-  Buffer,
   BufferKind,
   Call,
   InnerLoop,
@@ -66,23 +65,6 @@ export function schedule(graph: Graph<Stage>, options: ScheduleOptions): Program
     segments: programSegments,
     ...placed,
   };
-}
-
-/** Room for text (a token of English is some 5 bytes), or for token ids as int32. */
-const textBytesPerToken = 8;
-
-interface OpenBuffer {
-  readonly kind: BufferKind;
-  readonly dtype: Tensor['dtype'];
-  readonly rows: number;
-  readonly columns: number;
-  readonly sizeBytes: number;
-  firstCall: number;
-  lastCall: number;
-  /** The tensors in it, side by side. */
-  readonly tensors: string[];
-  /** The result that overwrites it row by row, at this many bytes behind the result's begin. */
-  overwrittenBy: { readonly name: string; readonly offsetBytes: number } | null;
 }
 
 /** Where a call stands. */
@@ -486,72 +468,8 @@ class Layout {
     this.nextCall += 1;
   }
 
-  place(): Pick<Program, 'buffers' | 'arenaBytes' | 'textOffset' | 'lowerBoundBytes'> {
-    const last = this.nextCall - 1;
-    for (const buffer of this.buffers.values()) {
-      if (buffer.kind === 'input') buffer.firstCall = 0;
-      if (buffer.kind === 'output') buffer.lastCall = last;
-    }
-    const roots = [...this.buffers].filter(([, { overwrittenBy }]) => overwrittenBy === null);
-    const blocks = roots.map(([name]) => this.blockOf(name));
-    const { offsets, arenaBytes, textOffset, lowerBoundBytes } = this.bestPlaces(roots, blocks);
-    const offsetOf = new Map(roots.map(([name], index) => [name, offsets[index]!]));
-    const buffers: Record<string, Buffer> = {};
-    for (const [name, buffer] of this.buffers) {
-      const { root, offsetBytes } = this.rootOf(name);
-      const { kind, dtype, rows, columns, sizeBytes, firstCall, lastCall } = buffer;
-      buffers[name] = {
-        ...{ name, kind, dtype, rows, columns, sizeBytes },
-        offset: offsetOf.get(root)! + offsetBytes,
-        ...{ firstCall, lastCall },
-        sharesWith: root === name ? null : root,
-      };
-    }
-    return { buffers, arenaBytes, textOffset, lowerBoundBytes };
-  }
-
-  /** The buffer at the end of whose bytes `name` lies in the end, and how far behind its begin. */
-  private rootOf(name: string): { readonly root: string; readonly offsetBytes: number } {
-    const { overwrittenBy } = this.buffers.get(name)!;
-    if (overwrittenBy === null) return { root: name, offsetBytes: 0 };
-    const { root, offsetBytes } = this.rootOf(overwrittenBy.name);
-    return { root, offsetBytes: offsetBytes + overwrittenBy.offsetBytes };
-  }
-
-  /** The bytes of a buffer and of those that it overwrites, of which the first were last in use. */
-  private blockOf(root: string): Block {
-    const members = [...this.buffers.keys()]
-      .map((name) => ({ ...this.rootOf(name), buffer: this.buffers.get(name)! }))
-      .filter((member) => member.root === root)
-      .sort((a, b) => a.offsetBytes - b.offsetBytes || b.buffer.firstCall - a.buffer.firstCall);
-    const { sizeBytes } = this.buffers.get(root)!;
-    const parts: BlockPart[] = members.map(({ offsetBytes, buffer }, index) => ({
-      sizeBytes: (members[index + 1]?.offsetBytes ?? sizeBytes) - offsetBytes,
-      first: buffer.firstCall,
-    }));
-    const calls = members.map(({ buffer }) => buffer);
-    return {
-      sizeBytes,
-      first: Math.min(...calls.map(({ firstCall }) => firstCall)),
-      last: Math.max(...calls.map(({ lastCall }) => lastCall)),
-      parts: parts.filter((part) => part.sizeBytes > 0),
-    };
-  }
-
-  /** Text lies behind the inputs; putting those lowest makes room for it, or costs a little. */
-  private bestPlaces(roots: readonly [string, OpenBuffer][], blocks: readonly Block[]) {
-    const inputs = [...roots.keys()].filter((index) => roots[index]![1].kind === 'input');
-    const place = (lowest: readonly number[]) => {
-      const { offsets, sizeBytes, lowerBoundBytes } = planArena(blocks, lowest);
-      const inputEnds = inputs.map((index) => offsets[index]! + blocks[index]!.sizeBytes);
-      const textOffset = Math.ceil(Math.max(0, ...inputEnds) / 4) * 4;
-      const withText = textOffset + textBytesPerToken * this.options.maxTokens;
-      return { offsets, arenaBytes: Math.max(sizeBytes, withText), textOffset, lowerBoundBytes };
-    };
-    const inputsLowest = place(inputs);
-    if (inputsLowest.arenaBytes <= inputsLowest.lowerBoundBytes) return inputsLowest;
-    const anywhere = place([]);
-    return inputsLowest.arenaBytes < anywhere.arenaBytes ? inputsLowest : anywhere;
+  place(): PlacedBuffers {
+    return placeBuffers(this.buffers, this.nextCall - 1, this.options.maxTokens);
   }
 }
 
