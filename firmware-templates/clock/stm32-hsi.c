@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * STM32F4 and STM32F7 on the internal 16 MHz oscillator, as after reset, whatever a bootloader in ROM
- * made of it before. RM0385, 5.3: RCC. The flash's wait states may stay: too many do no harm. */
+ * made of it before (RCC: see RM0385, 5.3; compiled only, not compared with it). The flash's wait
+ * states may stay: too many do no harm. */
 #include "platform.h"
 #include "stm32_pins.h"
 

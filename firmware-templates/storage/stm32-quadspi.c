@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Serial NOR flash with 3-byte addresses on bank 1 of the QUADSPI of STM32F7 (RM0385, section 14),
+ * Serial NOR flash with 3-byte addresses on bank 1 of the QUADSPI of STM32F7 (see RM0385, section 14),
  * written on one line and read mapped at BOARD_STORAGE_ORIGIN. memory/ has set up pins, clock and
  * size. The data cache must be off: it would keep what was there before.
- */
+ * Compiled only: no board has run it, and registers must be compared with RM0385 before one does. */
 #include "board.h"
 #include "storage.h"
 
@@ -29,7 +29,7 @@
 #define CCR_INDIRECT_READ (1u << 26)
 #define CCR_MEMORY_MAPPED (3u << 26)
 
-/* N25Q128A datasheet, "Command Set"; the same in any JEDEC serial NOR. */
+/* The commands that serial NOR flashes share (JEDEC); not compared with the N25Q128A datasheet. */
 #define COMMAND_PAGE_PROGRAM 0x02u
 #define COMMAND_READ 0x03u
 #define COMMAND_READ_STATUS 0x05u

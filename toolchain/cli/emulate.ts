@@ -23,7 +23,10 @@ export const emulateCommand = defineCommand({
   },
   examples: [
     ['lm2mcu emulate build/sections', 'Says which port it is; keeps what is flashed in a file'],
-    ['lm2mcu emulate build/sections --storage /tmp/board --json', 'For a program that flashes it'],
+    [
+      'lm2mcu emulate build/sections --storage board.storage --json',
+      'For a program that flashes it',
+    ],
   ],
   async run({ dir, storage, json }, { onInterrupt }) {
     checkBuilt(dir);
