@@ -24,15 +24,20 @@ export interface ArenaPlan {
   /** By block. */
   readonly offsets: readonly number[];
   readonly sizeBytes: number;
-  /** The most bytes in use at once. */
-  readonly lowerBoundBytes: number;
 }
 
 /** Offsets are multiples of this; the arena itself is aligned to 16. */
 export const arenaAlignment = 8;
 
-/** `lowest`: blocks that are to lie below all that live with them. */
-export function planArena(blocks: readonly Block[], lowest: readonly number[] = []): ArenaPlan {
+/**
+ * `lowerBoundBytes`: what `largestLiveSum` says; the search ends there. `lowest`: blocks that are to lie
+ * below all that live with them.
+ */
+export function planArena(
+  blocks: readonly Block[],
+  lowerBoundBytes: number,
+  lowest: readonly number[] = [],
+): ArenaPlan {
   const orders = [
     (a: Block, b: Block): number => b.sizeBytes - a.sizeBytes || a.first - b.first,
     (a: Block, b: Block): number =>
@@ -45,10 +50,9 @@ export function planArena(blocks: readonly Block[], lowest: readonly number[] = 
     const sorted = others.toSorted((a, b) => order(blocks[a]!, blocks[b]!) || a - b);
     return placeInOrder(items, [...lowest, ...sorted], Number.POSITIVE_INFINITY)!;
   });
-  const lowerBoundBytes = largestLiveSum(blocks);
   const best = candidates.reduce((a, b) => (b.sizeBytes < a.sizeBytes ? b : a));
-  const improved = improve(items, best, lowest.length, lowerBoundBytes);
-  return { offsets: improved.offsets, sizeBytes: improved.sizeBytes, lowerBoundBytes };
+  const { offsets, sizeBytes } = improve(items, best, lowest.length, lowerBoundBytes);
+  return { offsets, sizeBytes };
 }
 
 interface Placed {
@@ -94,10 +98,15 @@ const exchangeSteps = 120;
 
 /** A block as the search needs it. */
 interface Item {
-  readonly spans: readonly Span[];
   readonly sizeBytes: number;
-  /** Blocks that are in use with it, at some time. */
-  readonly neighbours: readonly number[];
+  readonly conflicts: readonly Conflict[];
+}
+
+/** The block must not begin between `after` and `before` bytes behind the begin of another. */
+interface Conflict {
+  readonly other: number;
+  readonly after: number;
+  readonly before: number;
 }
 
 /** Bytes `begin` to `end` of a block, in use from call `first` to call `last`. */
@@ -109,13 +118,27 @@ interface Span {
 }
 
 function itemsOf(blocks: readonly Block[]): readonly Item[] {
-  return blocks.map((block, index) => ({
-    spans: spansOf(block),
-    sizeBytes: block.sizeBytes,
-    neighbours: [...blocks.keys()].filter(
-      (other) => other !== index && overlapInTime(block, blocks[other]!),
+  const spans = blocks.map(spansOf);
+  return blocks.map(({ sizeBytes }, index) => ({
+    sizeBytes,
+    conflicts: blocks.flatMap((block, other) =>
+      other === index || !overlapInTime(block, blocks[index]!)
+        ? []
+        : conflictsOf(spans[index]!, spans[other]!, other),
     ),
   }));
+}
+
+function conflictsOf(
+  spans: readonly Span[],
+  otherSpans: readonly Span[],
+  other: number,
+): readonly Conflict[] {
+  return spans.flatMap((span) =>
+    otherSpans
+      .filter((otherSpan) => overlapInTime(span, otherSpan))
+      .map(({ begin, end }) => ({ other, after: begin - span.end, before: end - span.begin })),
+  );
 }
 
 function spansOf({ sizeBytes, first, last, parts }: Block): readonly Span[] {
@@ -143,7 +166,7 @@ function placeInOrder(
   const offsets = new Array<number>(items.length).fill(notPlaced);
   let sizeBytes = 0;
   for (const index of order) {
-    const offset = lowestFree(items, offsets, items[index]!);
+    const offset = lowestFree(offsets, items[index]!);
     offsets[index] = offset;
     sizeBytes = Math.max(sizeBytes, align(offset + items[index]!.sizeBytes));
     if (sizeBytes > limit) return null;
@@ -154,32 +177,25 @@ function placeInOrder(
 const notPlaced = -1;
 
 /** Moves up, past whatever is in the way, until nothing is. */
-function lowestFree(items: readonly Item[], offsets: readonly number[], item: Item): number {
+function lowestFree(offsets: readonly number[], { conflicts }: Item): number {
   let offset = 0;
   for (let isFree = false; !isFree; ) {
     isFree = true;
-    for (const neighbour of item.neighbours) {
-      const base = offsets[neighbour]!;
-      if (base === notPlaced) continue;
-      for (const span of item.spans) {
-        for (const other of items[neighbour]!.spans) {
-          if (span.begin + offset >= base + other.end) continue;
-          if (base + other.begin >= span.end + offset) continue;
-          if (!overlapInTime(span, other)) continue;
-          offset = align(base + other.end - span.begin);
-          isFree = false;
-        }
-      }
+    for (const { other, after, before } of conflicts) {
+      const base = offsets[other]!;
+      if (base === notPlaced || offset <= base + after || offset >= base + before) continue;
+      offset = align(base + before);
+      isFree = false;
     }
   }
   return offset;
 }
 
 /**
- * At the beginning of a span's life the sum may reach a new height. Blocks take a multiple of the
+ * The most bytes in use at once: no placement needs less. At the beginning of a span's life the sum may reach a new height. Blocks take a multiple of the
  * alignment, but where one is not in use as a whole another may lie in what it leaves.
  */
-function largestLiveSum(blocks: readonly Block[]): number {
+export function largestLiveSum(blocks: readonly Block[]): number {
   const spans = blocks.flatMap((block) => spansOf(block).map((span) => ({ ...span, block })));
   let largest = 0;
   for (const { first: call } of spans) {

@@ -1,7 +1,7 @@
 /** Gives every buffer of a schedule its place in the arena, those that overwrite each other together. */
 
 import type { Tensor } from '../ir/graph.ts';
-import { type Block, type BlockPart, planArena } from './arena.ts';
+import { type Block, type BlockPart, largestLiveSum, planArena } from './arena.ts';
 import type { Buffer, BufferKind, Program } from './program.ts';
 
 /** Room for text (a token of English is some 5 bytes), or for token ids as int32. */
@@ -29,18 +29,37 @@ export type PlacedBuffers = Pick<
   'buffers' | 'arenaBytes' | 'textOffset' | 'lowerBoundBytes'
 >;
 
-export function placeBuffers(
-  open: OpenBuffers,
-  lastCall: number,
-  maxTokens: number,
-): PlacedBuffers {
+/** Buffers that overwrite each other are one block. */
+export interface Blocks {
+  /** By block, the buffer that overwrites the others. */
+  readonly roots: readonly (readonly [name: string, buffer: OpenBuffer])[];
+  readonly blocks: readonly Block[];
+  readonly lowerBoundBytes: number;
+}
+
+/** Inputs are in use from the first call on, outputs to the last one. */
+export function blocksOf(open: OpenBuffers, lastCall: number): Blocks {
   for (const buffer of open.values()) {
     if (buffer.kind === 'input') buffer.firstCall = 0;
     if (buffer.kind === 'output') buffer.lastCall = lastCall;
   }
+  const members = new Map<string, Member[]>();
+  for (const [name, buffer] of open) {
+    const { root, offsetBytes } = rootOf(open, name);
+    if (!members.has(root)) members.set(root, []);
+    members.get(root)!.push({ offsetBytes, buffer });
+  }
   const roots = [...open].filter(([, { overwrittenBy }]) => overwrittenBy === null);
-  const blocks = roots.map(([name]) => blockOf(open, name));
-  const { offsets, arenaBytes, textOffset, lowerBoundBytes } = bestPlaces(roots, blocks, maxTokens);
+  const blocks = roots.map(([name, { sizeBytes }]) => blockOf(members.get(name)!, sizeBytes));
+  return { roots, blocks, lowerBoundBytes: largestLiveSum(blocks) };
+}
+
+export function placeBuffers(
+  open: OpenBuffers,
+  { roots, blocks, lowerBoundBytes }: Blocks,
+  maxTokens: number,
+): PlacedBuffers {
+  const { offsets, arenaBytes, textOffset } = bestPlaces(roots, blocks, lowerBoundBytes, maxTokens);
   const offsetOf = new Map(roots.map(([name], index) => [name, offsets[index]!]));
   const buffers: Record<string, Buffer> = {};
   for (const [name, buffer] of open) {
@@ -67,42 +86,46 @@ function rootOf(
   return { root, offsetBytes: offsetBytes + overwrittenBy.offsetBytes };
 }
 
+interface Member {
+  /** Behind the begin of the block. */
+  readonly offsetBytes: number;
+  readonly buffer: OpenBuffer;
+}
+
 /** The bytes of a buffer and of those that it overwrites, of which the first were last in use. */
-function blockOf(open: OpenBuffers, root: string): Block {
-  const members = [...open.keys()]
-    .map((name) => ({ ...rootOf(open, name), buffer: open.get(name)! }))
-    .filter((member) => member.root === root)
-    .sort((a, b) => a.offsetBytes - b.offsetBytes || b.buffer.firstCall - a.buffer.firstCall);
-  const { sizeBytes } = open.get(root)!;
-  const parts: BlockPart[] = members.map(({ offsetBytes, buffer }, index) => ({
-    sizeBytes: (members[index + 1]?.offsetBytes ?? sizeBytes) - offsetBytes,
+function blockOf(members: readonly Member[], sizeBytes: number): Block {
+  const sorted = members.toSorted(
+    (a, b) => a.offsetBytes - b.offsetBytes || b.buffer.firstCall - a.buffer.firstCall,
+  );
+  const parts: BlockPart[] = sorted.map(({ offsetBytes, buffer }, index) => ({
+    sizeBytes: (sorted[index + 1]?.offsetBytes ?? sizeBytes) - offsetBytes,
     first: buffer.firstCall,
   }));
-  const calls = members.map(({ buffer }) => buffer);
   return {
     sizeBytes,
-    first: Math.min(...calls.map(({ firstCall }) => firstCall)),
-    last: Math.max(...calls.map(({ lastCall }) => lastCall)),
+    first: Math.min(...members.map(({ buffer }) => buffer.firstCall)),
+    last: Math.max(...members.map(({ buffer }) => buffer.lastCall)),
     parts: parts.filter((part) => part.sizeBytes > 0),
   };
 }
 
 /** Text lies behind the inputs; putting those lowest makes room for it, or costs a little. */
 function bestPlaces(
-  roots: readonly [string, OpenBuffer][],
+  roots: Blocks['roots'],
   blocks: readonly Block[],
+  lowerBoundBytes: number,
   maxTokens: number,
 ) {
   const inputs = [...roots.keys()].filter((index) => roots[index]![1].kind === 'input');
   const place = (lowest: readonly number[]) => {
-    const { offsets, sizeBytes, lowerBoundBytes } = planArena(blocks, lowest);
+    const { offsets, sizeBytes } = planArena(blocks, lowerBoundBytes, lowest);
     const inputEnds = inputs.map((index) => offsets[index]! + blocks[index]!.sizeBytes);
     const textOffset = Math.ceil(Math.max(0, ...inputEnds) / 4) * 4;
     const withText = textOffset + textBytesPerToken * maxTokens;
-    return { offsets, arenaBytes: Math.max(sizeBytes, withText), textOffset, lowerBoundBytes };
+    return { offsets, arenaBytes: Math.max(sizeBytes, withText), textOffset };
   };
   const inputsLowest = place(inputs);
-  if (inputsLowest.arenaBytes <= inputsLowest.lowerBoundBytes) return inputsLowest;
+  if (inputsLowest.arenaBytes <= lowerBoundBytes) return inputsLowest;
   const anywhere = place([]);
   return inputsLowest.arenaBytes < anywhere.arenaBytes ? inputsLowest : anywhere;
 }

@@ -19,7 +19,7 @@ import {
 import { fuseTable } from '../passes/fuse-table.ts';
 import { integerDtype } from '../quantize/quantize.ts';
 import { liveBytes, type Program } from './program.ts';
-import { type ScratchBytes, schedule } from './schedule.ts';
+import { type Draft, draft, type ScratchBytes } from './schedule.ts';
 
 export interface Plan {
   readonly tileRows: number;
@@ -50,7 +50,7 @@ export interface PlanRequest {
   readonly room: string;
   readonly scratchBytes: ScratchBytes;
   /** Estimate for `maxTokens` tokens. */
-  readonly instructions: (program: Program) => number;
+  readonly instructions: (program: Draft) => number;
 }
 
 export interface PricedPlan {
@@ -67,8 +67,9 @@ export interface Planned extends PricedPlan {
 
 export function choosePlan(request: PlanRequest): Planned {
   const pricer = new Pricer(request);
-  const uniform = paretoFront(uniformPlans(request.graph).map((plan) => pricer.price(plan)));
-  const front = paretoFront([...uniform, ...uniform.flatMap((one) => mixedPlans(one, pricer))]);
+  const uniform = paretoFront(uniformPlans(request.graph).map((plan) => pricer.candidate(plan)));
+  const mixed = uniform.flatMap((one) => mixedPlans(one, pricer));
+  const front = paretoFront([...uniform, ...mixed]).map(priced);
   const chosen = chooseFrom(front, request);
   if (chosen.arenaBytes > request.availableBytes) throw doesNotFit(request, chosen, front, pricer);
   return { ...chosen, front };
@@ -106,17 +107,18 @@ function chooseFrom(
 /** Estimates of whole runs are hardly better than this. */
 export const nearlyEqualPercent = 2;
 
-function paretoFront(plans: readonly PricedPlan[]): readonly PricedPlan[] {
-  const front: PricedPlan[] = [];
-  const sorted = plans.toSorted(
-    (a, b) => a.arenaBytes - b.arenaBytes || a.instructions - b.instructions,
-  );
-  for (const plan of sorted) {
-    if (plan.instructions < (front.at(-1)?.instructions ?? Number.POSITIVE_INFINITY)) {
-      front.push(plan);
-    }
+/** The plans of which none is better in both, by arena, smallest first. */
+function paretoFront(plans: readonly Candidate[]): readonly Candidate[] {
+  const front: Candidate[] = [];
+  let smallest = Number.POSITIVE_INFINITY;
+  for (const plan of plans.toSorted((a, b) => a.instructions - b.instructions)) {
+    // Where a bound is enough, nothing is placed.
+    if (plan.lowerBoundBytes >= smallest || plan.arenaBytes >= smallest) continue;
+    smallest = plan.arenaBytes;
+    if (front.at(-1)?.instructions === plan.instructions) front.pop();
+    front.push(plan);
   }
-  return front;
+  return front.toReversed();
 }
 
 const tileRowChoices = [64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1] as const;
@@ -138,17 +140,20 @@ function uniformPlans(graph: Graph<'float'>): readonly Plan[] {
 }
 
 /** Plans in which each layer has the fastest form within the same memory as the `uniform` plan. */
-function mixedPlans({ plan, arenaBytes }: PricedPlan, pricer: Pricer): readonly PricedPlan[] {
+function mixedPlans(uniform: Candidate, pricer: Pricer): readonly Candidate[] {
   const nodes = attentionsOf(pricer.graph);
   if (nodes.filter((node) => isOverTokens(pricer.graph, node)).length < 2) return [];
-  let best = pricer.price(plan);
+  const { plan, arenaBytes } = uniform;
+  let best = uniform;
   for (const [index, node] of nodes.entries()) {
     for (const form of formsOf(pricer.graph, node)) {
       const layers = best.plan.layers.with(index, { layer: node.name, ...form });
-      const priced = pricer.price({ ...plan, layers });
-      if (priced.arenaBytes <= arenaBytes && priced.instructions < best.instructions) {
-        best = priced;
-      }
+      const other = pricer.candidate({ ...plan, layers });
+      const isBetter =
+        other.instructions < best.instructions &&
+        other.lowerBoundBytes <= arenaBytes &&
+        other.arenaBytes <= arenaBytes;
+      if (isBetter) best = other;
     }
   }
   return [best];
@@ -180,34 +185,58 @@ function formsOf(graph: Graph<'float'>, node: AttentionNode): readonly Attention
   });
 }
 
+/** A plan with its price; its buffers are placed when somebody asks for the arena. */
+class Candidate {
+  readonly plan: Plan;
+  readonly instructions: number;
+  readonly lowerBoundBytes: number;
+  private readonly draft: Draft;
+  private placedBytes: number | null = null;
+
+  constructor(plan: Plan, draft: Draft, instructions: number) {
+    this.plan = plan;
+    this.instructions = instructions;
+    this.lowerBoundBytes = draft.lowerBoundBytes;
+    this.draft = draft;
+  }
+
+  get arenaBytes(): number {
+    this.placedBytes ??= this.draft.place().arenaBytes;
+    return this.placedBytes;
+  }
+}
+
+function priced({ plan, arenaBytes, instructions }: Candidate): PricedPlan {
+  return { plan, arenaBytes, instructions };
+}
+
 /** Schedules plans; what several plans share is made once. */
 class Pricer {
   readonly graph: Graph<'float'>;
   private readonly request: PlanRequest;
   private readonly graphs = new Map<string, Graph<'float'>>();
-  private readonly prices = new Map<string, PricedPlan>();
+  private readonly candidates = new Map<string, Candidate>();
 
   constructor(request: PlanRequest) {
     this.request = request;
     this.graph = request.graph;
   }
 
-  price(plan: Plan): PricedPlan {
+  candidate(plan: Plan): Candidate {
     const key = JSON.stringify(plan);
-    const known = this.prices.get(key);
+    const known = this.candidates.get(key);
     if (known !== undefined) return known;
-    const program = this.program(plan);
-    const instructions = this.request.instructions(program);
-    const priced = { plan, arenaBytes: program.arenaBytes, instructions };
-    this.prices.set(key, priced);
-    return priced;
+    const drafted = this.draft(plan);
+    const candidate = new Candidate(plan, drafted, this.request.instructions(drafted));
+    this.candidates.set(key, candidate);
+    return candidate;
   }
 
   /** The program a plan would give: the same shapes and types, without any numbers. */
-  program(plan: Plan, maxTokens = this.request.maxTokens): Program {
+  draft(plan: Plan, maxTokens = this.request.maxTokens): Draft {
     const { tileRows, recomputeInputs } = plan;
     const { scratchBytes } = this.request;
-    return schedule(this.shaped(plan), { maxTokens, tileRows, recomputeInputs, scratchBytes });
+    return draft(this.shaped(plan), { maxTokens, tileRows, recomputeInputs, scratchBytes });
   }
 
   /** The graph in the plan's forms, with the integer types it will have. */
@@ -245,7 +274,7 @@ function doesNotFit(
   return userError({
     code: 'does-not-fit',
     message: `${maxTokens} tokens need ${arenaBytes.toLocaleString('en-US')} bytes of activation memory, with ${which}`,
-    where: `${room}; the peak is in ${peakOf(pricer.program(plan))}`,
+    where: `${room}; the peak is in ${peakOf(pricer.draft(plan).place())}`,
     neededBytes: arenaBytes,
     availableBytes: Math.max(0, availableBytes),
     hint: `${tryFlag} ${room === '--max-arena' ? 'a larger --max-arena' : 'a --target with more SRAM'}.`,
@@ -265,7 +294,12 @@ export function peakOf(program: Program): string {
 function mostTokens(pricer: Pricer, maxTokens: number, availableBytes: number): number | null {
   const plans = uniformPlans(pricer.graph).filter(({ tileRows }) => smallTiles.includes(tileRows));
   const fits = (steps: number): boolean =>
-    plans.some((plan) => pricer.program(plan, steps * 8).arenaBytes <= availableBytes);
+    plans.some((plan) => {
+      const drafted = pricer.draft(plan, steps * 8);
+      return (
+        drafted.lowerBoundBytes <= availableBytes && drafted.place().arenaBytes <= availableBytes
+      );
+    });
   let most = 0;
   let tooMany = Math.ceil(maxTokens / 8);
   while (tooMany - most > 1) {

@@ -24,7 +24,7 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
-import { type OpenBuffer, type PlacedBuffers, placeBuffers } from './place-buffers.ts';
+import { blocksOf, type OpenBuffer, placeBuffers } from './place-buffers.ts';
 import type {
   BufferKind,
   Call,
@@ -53,18 +53,33 @@ export interface ScheduleOptions {
   readonly scratchBytes: ScratchBytes;
 }
 
+/** A program whose buffers have no place yet: enough to count instructions and to bound the arena. */
+export interface Draft extends Pick<Program, 'graph' | 'maxTokens' | 'segments'> {
+  /** The most bytes in use during any call: no placement needs less. */
+  readonly lowerBoundBytes: number;
+  place(): Program;
+}
+
 /** `graph` may be of any stage: only shapes and dtypes count (a planner asks before quantization). */
-export function schedule(graph: Graph<Stage>, options: ScheduleOptions): Program {
+export function draft(graph: Graph<Stage>, options: ScheduleOptions): Draft {
+  const { maxTokens } = options;
   const segments = cutSegments(graph, options);
   const layout = new Layout(graph, segments, options);
-  const programSegments = segments.map((segment, index) => layout.segment(segment, index));
-  const placed = layout.place();
-  return {
+  const program = {
     graph: graph as Graph<'legal'>,
-    maxTokens: options.maxTokens,
-    segments: programSegments,
-    ...placed,
+    maxTokens,
+    segments: segments.map((segment, index) => layout.segment(segment, index)),
   };
+  const blocks = blocksOf(layout.buffers, layout.lastCall);
+  return {
+    ...program,
+    lowerBoundBytes: blocks.lowerBoundBytes,
+    place: () => ({ ...program, ...placeBuffers(layout.buffers, blocks, maxTokens) }),
+  };
+}
+
+export function schedule(graph: Graph<Stage>, options: ScheduleOptions): Program {
+  return draft(graph, options).place();
 }
 
 /** Where a call stands. */
@@ -84,7 +99,7 @@ class Layout {
   private readonly segments: readonly Segment[];
   private readonly producers: ReadonlyMap<string, Node>;
   private readonly segmentOf = new Map<string, number>();
-  private readonly buffers = new Map<string, OpenBuffer>();
+  readonly buffers = new Map<string, OpenBuffer>();
   private nextCall = 0;
 
   constructor(graph: Graph<Stage>, segments: readonly Segment[], options: ScheduleOptions) {
@@ -468,8 +483,8 @@ class Layout {
     this.nextCall += 1;
   }
 
-  place(): PlacedBuffers {
-    return placeBuffers(this.buffers, this.nextCall - 1, this.options.maxTokens);
+  get lastCall(): number {
+    return this.nextCall - 1;
   }
 }
 
