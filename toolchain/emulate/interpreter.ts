@@ -5,8 +5,10 @@ import { allocate, type TypedArray } from '../ir/dtypes.ts';
 import {
   denseMatrix,
   type Graph,
+  isConstant,
   type Matrix,
   type Node,
+  realValues,
   rowsOf,
   type Stage,
   type Tensor,
@@ -60,10 +62,12 @@ export function inputMatrix(tensor: Tensor, { ids, segmentStart }: Tokens): Matr
   return denseMatrix(Int32Array.of(segmentStart), 1, 1);
 }
 
+/** As the ops of the graph's stage read it: reals in a float graph, else what is stored. */
 export function constantMatrix(graph: Graph<Stage>, name: string): Matrix {
-  const { data, shape } = tensorOf(graph, name);
-  if (data === undefined) throw new Error(`tensor '${name}' is read before it is made`);
-  return denseMatrix(data, shape[0] as number, shape[1]);
+  const tensor = tensorOf(graph, name);
+  if (!isConstant(tensor)) throw new Error(`tensor '${name}' is read before it is made`);
+  const [rows, columns] = tensor.shape as readonly [number, number];
+  return denseMatrix(graph.stage === 'float' ? realValues(tensor) : tensor.data, rows, columns);
 }
 
 function lastReaders(graph: Graph<Stage>): ReadonlyMap<string, number> {

@@ -6,7 +6,7 @@
  * serves a row. Zero variance yields beta.
  */
 import { dtypes } from '../ir/dtypes.ts';
-import { type Affine, isConstant, type Matrix, type Tensor } from '../ir/graph.ts';
+import { type Affine, type Matrix, realValues, type Tensor } from '../ir/graph.ts';
 import {
   clamp,
   reciprocalSqrt,
@@ -232,11 +232,11 @@ interface Table {
 
 /** Symmetric int8 with one scale for the whole table. */
 function quantizeTable(table: Tensor): Table {
-  if (!isConstant(table)) throw new Error(`table '${table.name}' is not constant`);
+  const reals = realValues(table);
   let largest = 0;
-  for (const value of table.data) largest = Math.max(largest, Math.abs(value));
+  for (const value of reals) largest = Math.max(largest, Math.abs(value));
   const scale = largest === 0 ? 1e-9 : largest / 127;
-  const data = Int8Array.from(table.data, (value) => Math.round(value / scale));
+  const data = Int8Array.from(reals, (value) => Math.round(value / scale));
   return {
     scale,
     tensor: {
@@ -263,12 +263,10 @@ function withNorm<T>(
 ): Quantized<NormInteger & T> {
   const gamma = inputs[gammaIndex]!;
   const beta = inputs[gammaIndex + 1]!;
-  if (!isConstant(gamma) || !isConstant(beta))
-    throw new Error('layer norm needs constant operands');
   const fraction = 15 - Math.ceil(Math.log2(width) / 2);
   const { scale, zeroPoint } = output.quant;
-  const gammas = Array.from(gamma.data, (value) => value / scale);
-  const betas = Array.from(beta.data, (value) => value / scale + zeroPoint);
+  const gammas = Array.from(realValues(gamma), (value) => value / scale);
+  const betas = Array.from(realValues(beta), (value) => value / scale + zeroPoint);
   const largestGamma = Math.max(...gammas.map(Math.abs), 1e-9);
   const largestBeta = Math.max(...betas.map(Math.abs), 1);
   // gamma_i·2^(outShift − fraction) in int16, beta_i·2^outShift below 2^30.

@@ -1,5 +1,5 @@
 /** Keeps only the position embeddings that an inference of at most `maxTokens` tokens can reach. */
-import { type Graph, isConstant, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
+import { type Graph, isConstant, type Node, type Tensor, takeRows, tensorOf } from '../ir/graph.ts';
 import { dropDead } from '../ir/rewrite.ts';
 
 /** position' = the first maxTokens rows of position */
@@ -8,11 +8,10 @@ export function trimPositions(graph: Graph<'float'>, maxTokens: number): Graph<'
   const nodes = graph.nodes.map((node): Node<'float'> => {
     if (node.op !== 'embed' && node.op !== 'embedLayerNorm') return node;
     const table = tensorOf(graph, node.inputs[positionOperand]!);
-    const [rows, width] = table.shape as readonly [number, number];
-    if (!isConstant(table) || rows <= maxTokens) return node;
+    if (!isConstant(table) || Number(table.shape[0]) <= maxTokens) return node;
     const name = `${table.name}@${maxTokens}`;
-    const data = table.data.slice(0, maxTokens * width);
-    tensors[name] = { ...table, name, shape: [maxTokens, width], data };
+    const reached = Array.from({ length: maxTokens }, (_, row) => row);
+    tensors[name] = { ...table, name, ...takeRows(table, reached) };
     return { ...node, inputs: node.inputs.with(positionOperand, name) };
   });
   return dropDead({ ...graph, nodes, tensors });
