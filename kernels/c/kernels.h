@@ -234,38 +234,58 @@ void lm_add_s8_s8(const lm_add *p, lm_rows a, lm_rows b, int32_t rows, int8_t *y
 void lm_add_s8_s8_cmsis(const lm_add *p, lm_rows a, lm_rows b, int32_t rows, int8_t *y,
                         int32_t y_stride);
 
-/* y = LayerNorm(word[id] + position[token] + segment[token >= segment_start]), bounded likewise. */
+/* A row tile of token ids. */
+typedef struct {
+  const uint16_t *ids; /* (rows); NULL: tokens are found by where they stand */
+  int32_t rows;
+  int32_t row_start; /* the token of the first row */
+} lm_token_tile;
+
+/* y = rows[id] */
+typedef struct {
+  int32_t width;
+  const int8_t *rows; /* (vocabulary or tokens, width) */
+} lm_lookup_rows;
+
+/* y: (rows, width) */
+void lm_lookup_rows_s8_s8(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,
+                          int32_t y_stride);
+void lm_lookup_rows_s8_s8_dsp(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,
+                              int32_t y_stride);
+void lm_lookup_rows_s8_s8_mve(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,
+                              int32_t y_stride);
+
+/* y = LayerNorm(word + position + segment[token >= segment_start]), bounded likewise. */
 typedef struct {
   lm_norm norm;
-  const int8_t *word;     /* (vocabulary, width) */
-  const int8_t *position; /* (tokens, width) */
-  const int8_t *segment;  /* (segments, width); the first row, then the last */
+  const int8_t *segment; /* (segments, width); the first row, then the last */
   int32_t segments;
   int32_t multiplier_word;
   int32_t multiplier_position;
   int32_t multiplier_segment;
 } lm_embed_layernorm;
 
-/* A row tile of token ids. */
+/* A row tile of what is known of tokens and of where they stand. */
 typedef struct {
-  const uint16_t *ids; /* (rows) */
+  lm_rows word;     /* (rows, width) */
+  lm_rows position; /* (rows, width) */
   int32_t rows;
-  int32_t row_start;     /* the token of the first id */
+  int32_t row_start;     /* the token of the first row */
   int32_t segment_start; /* the first token of the last segment */
-} lm_token_tile;
+} lm_embedding_tile;
 
-/* y: (rows, width) */
-void lm_embed_layernorm_s8_s8(const lm_embed_layernorm *p, const lm_token_tile *tile, int8_t *y,
-                              int32_t y_stride);
-void lm_embed_layernorm_s8_s16(const lm_embed_layernorm *p, const lm_token_tile *tile, int16_t *y,
-                               int32_t y_stride);
-void lm_embed_layernorm_s8_s8_dsp(const lm_embed_layernorm *p, const lm_token_tile *tile,
+/* y: (rows, width); an int8 y may be the word rows. */
+void lm_embed_layernorm_s8_s8(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
+                              int8_t *y, int32_t y_stride);
+void lm_embed_layernorm_s8_s16(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
+                               int16_t *y, int32_t y_stride);
+void lm_embed_layernorm_s8_s8_dsp(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
                                   int8_t *y, int32_t y_stride);
-void lm_embed_layernorm_s8_s16_dsp(const lm_embed_layernorm *p, const lm_token_tile *tile,
+void lm_embed_layernorm_s8_s16_dsp(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
                                    int16_t *y, int32_t y_stride);
-void lm_embed_layernorm_s8_s8_mve(const lm_embed_layernorm *p, const lm_token_tile *tile,
+void lm_embed_layernorm_s8_s8_mve(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
                                   int8_t *y, int32_t y_stride);
-void lm_embed_layernorm_s8_s16_mve(const lm_embed_layernorm *p, const lm_token_tile *tile,
+void lm_embed_layernorm_s8_s16_mve(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
                                    int16_t *y, int32_t y_stride);
 
 /* y = clamp(requantize(sum over rows (x - zero_point), mean / rows)) */

@@ -46,7 +46,8 @@ const tiny = (() => {
   const x = builder.input('x', 'int32', ['tokens', 1]);
   const start = builder.input('segmentStart', 'int32', [1, 1]);
   const word = builder.constant('word', [3, 2], Float32Array.of(1, 2, 3, 4, 5, 6));
-  return builder.finish([builder.node('embed', 'y', [x, start, word, word, word], {})]);
+  const words = builder.node('lookupRows', 'words', [x, word], { index: 'token' });
+  return builder.finish([builder.node('embed', 'y', [words, word, start, word], {})]);
 })();
 
 test('whatever is plain data comes back', () => {

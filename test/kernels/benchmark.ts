@@ -18,6 +18,8 @@ import {
   type LinearShape,
   layerNormCaseOf,
   linearCase,
+  lookupRowsCase,
+  lookupShape,
   meanRowsCaseOf,
   normalizedAttentionCase,
 } from './cases.ts';
@@ -88,10 +90,15 @@ const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark
       work: 16 * 128,
     },
   ],
+  lookup_rows: (kernel) => [
+    { shape: '16 x 128', one: lookupRowsCase(kernel, lookupShape(128, 16)), work: 16 * 128 },
+  ],
   embed_layernorm: (kernel) => [
     {
       shape: '16 x 128',
-      one: embedLayerNormCaseOf(kernel, 128, 16, dtypes[kernel.output]),
+      one: embedLayerNormCaseOf(kernel, {
+        ...{ width: 128, rows: 16, range: dtypes[kernel.output], inPlace: false },
+      }),
       work: 16 * 128,
     },
   ],

@@ -4,6 +4,7 @@ import { allocate, dtypes, type TypedArray, type TypedArrayOf } from '../../tool
 import { ops } from '../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../toolchain/ops/layer-norm.ts';
 import { softmaxScale } from '../../toolchain/ops/softmax.ts';
+import type { TableAttrs } from '../../toolchain/ops/table-rows.ts';
 import type { Requant } from '../../toolchain/quantize/fixed-point.ts';
 import {
   type Kernel,
@@ -65,8 +66,12 @@ const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   add: (kernel) => addCase(kernel, randomAdd()),
   layer_norm: (kernel) => layerNormCaseOf(kernel, randomLayerNorm(kernel)),
   add_layernorm: addLayerNormCase,
+  lookup_rows: (kernel) => lookupRowsCase(kernel, randomLookup()),
   embed_layernorm: (kernel) =>
-    embedLayerNormCaseOf(kernel, pick(normWidths), randomInt(1, 5), randomRange(kernel)),
+    embedLayerNormCaseOf(kernel, {
+      ...{ width: pick(normWidths), rows: randomInt(1, 5), range: randomRange(kernel) },
+      inPlace: kernel.output === 'int8' && pick([false, true]),
+    }),
   mean_rows: (kernel) => {
     const tokens = pick([1, 2, 3, 16, 17, 100, 300]);
     const blockRows = pick([
@@ -570,16 +575,69 @@ export function addLayerNormCaseOf(kernel: Kernel, shape: AddShape): Case {
   );
 }
 
-export function embedLayerNormCaseOf(
-  kernel: Kernel,
-  width: number,
-  rows: number,
-  range: Range,
-): Case {
+export interface LookupShape {
+  readonly width: number;
+  readonly rows: number;
+  readonly index: TableAttrs['index'];
+  readonly gap: number;
+  /** Of the table and the rows made; 1 or more. */
+  readonly alignment: number;
+}
+
+function randomLookup(): LookupShape {
+  return {
+    width: pick([...widths, 160]),
+    rows: randomInt(1, 5),
+    index: pick(['token', 'position']),
+    gap: pick([0, 1, 4, 9]),
+    alignment: pick([1, 4]),
+  };
+}
+
+/** As a model has it: rows of words. */
+export function lookupShape(width: number, rows: number): LookupShape {
+  return { width, rows, index: 'token', gap: 0, alignment: 4 };
+}
+
+export function lookupRowsCase(kernel: Kernel, shape: LookupShape): Case {
+  const { width, rows, index, gap, alignment } = shape;
+  const arena = createArena(ARENA_BYTES);
+  const rowStart = randomInt(0, 6);
+  const vocabulary = index === 'token' ? pick([1, 2, 300]) : rowStart + rows;
+  const table = fill(new Int8Array(vocabulary * width), -128, 127, randomFill());
+  const ids = fill(new Uint16Array(rows), 0, vocabulary - 1, 'random');
+  const stride = width + gap;
+  const y = reserve(arena, (rows - 1) * stride + width, alignment);
+  const args = [
+    ...[width, place(arena, table, alignment)],
+    ...[index === 'token' ? place(arena, ids) : NULL, rows, rowStart, y, stride],
+  ];
+  return finish(kernel, JSON.stringify(shape), arena, args, noScratch, (_before, after) =>
+    ops.lookupRows.evalInteger(
+      [
+        { ...rowOf(ids), rows, columns: 1, stride: 1 },
+        { ...rowOf(table), rows: vocabulary, columns: width, stride: width },
+      ],
+      { index },
+      {},
+      matrixAt(after, kernel.output, y, rows, width, stride),
+      { tokens: rowStart + rows, rowStart },
+    ),
+  );
+}
+
+export interface EmbedNormShape {
+  readonly width: number;
+  readonly rows: number;
+  readonly range: Range;
+  readonly inPlace: boolean;
+}
+
+export function embedLayerNormCaseOf(kernel: Kernel, shape: EmbedNormShape): Case {
+  const { width, rows, range, inPlace } = shape;
   const arena = createArena(ARENA_BYTES);
   const rowStart = randomInt(0, 6);
   const segmentStart = randomInt(0, 12);
-  const vocabulary = pick([1, 2, 300]);
   const segments = randomInt(1, 3);
   const data = randomFill();
   const norm = randomNorm(width, range);
@@ -589,34 +647,25 @@ export function embedLayerNormCaseOf(
     multiplierPosition: randomInt(0, third),
     multiplierSegment: pick([0, third]),
   };
-  const table = (tableRows: number) => fill(new Int8Array(tableRows * width), -128, 127, data);
-  const word = table(vocabulary);
-  const position = table(rowStart + rows);
-  const segment = table(segments);
-  const ids = fill(new Uint16Array(rows), 0, vocabulary - 1, 'random');
+  const segment = fill(new Int8Array(segments * width), -128, 127, data);
   const stride = width + pick([0, 1, 9]);
-  const y = reserveMatrix(arena, kernel.output, rows, width, stride);
+  const positionStride = width + pick([0, 3]);
+  const word = placeMatrix(arena, rows, width, stride, data);
+  const position = placeMatrix(arena, rows, width, positionStride, data);
+  const y = inPlace ? word : reserveMatrix(arena, kernel.output, rows, width, stride);
   const args = [
-    ...placeNorm(arena, norm),
-    ...[place(arena, word), place(arena, position), place(arena, segment), segments],
+    ...[...placeNorm(arena, norm), place(arena, segment), segments],
     ...[own.multiplierWord, own.multiplierPosition, own.multiplierSegment],
-    ...[place(arena, ids), rows, rowStart, segmentStart, y, stride],
+    ...[word, stride, position, positionStride, rows, rowStart, segmentStart, y, stride],
   ];
-  const matrix = (array: TypedArray) => ({
-    ...rowOf(array),
-    rows: array.length / width,
-    columns: width,
-    stride: width,
-  });
-  const title = JSON.stringify({ width, rows, rowStart, segmentStart, data, ...norm.integer });
-  return finish(kernel, title, arena, args, noScratch, (_before, after) =>
+  const title = JSON.stringify({ ...shape, rowStart, segmentStart, data, ...norm.integer });
+  return finish(kernel, title, arena, args, noScratch, (before, after) =>
     ops.embedLayerNorm.evalInteger(
       [
-        { ...rowOf(ids), rows, columns: 1, stride: 1 },
+        matrixAt(before, 'int8', word, rows, width, stride),
+        matrixAt(before, 'int8', position, rows, width, positionStride),
         rowOf(Int32Array.of(segmentStart)),
-        matrix(word),
-        matrix(position),
-        matrix(segment),
+        { ...rowOf(segment), rows: segments, columns: width, stride: width },
         rowOf(norm.gamma),
         rowOf(norm.beta),
       ],

@@ -55,10 +55,9 @@ test('calibration sees every tensor of every example, and what ops observe insid
     'embed',
     'x',
     [
-      ids,
-      start,
-      table('word', 3, [1, -20, 3]),
+      builder.node('lookupRows', 'words', [ids, table('word', 3, [1, -20, 3])], { index: 'token' }),
       table('position', 2, [0, 0.5]),
+      start,
       table('segment', 1, [0]),
     ],
     {},

@@ -16,14 +16,14 @@ function twoLayers(first: readonly number[], second: readonly number[], bias: nu
   const start = builder.input('segmentStart', 'int32', [1, 1]);
   const constant = (name: string, rows: number, data: readonly number[]) =>
     builder.constant(name, [rows, data.length / rows], Float32Array.from(data));
+  const word = constant('word', 3, [1, -1, 2, 0.5, -1, 3]);
   const x = builder.node(
     'embedLayerNorm',
     'x',
     [
-      ids,
-      start,
-      constant('word', 3, [1, -1, 2, 0.5, -1, 3]),
+      builder.node('lookupRows', 'words', [ids, word], { index: 'token' }),
       constant('position', 3, [0, 0, 0.1, -0.1, 0.2, 0]),
+      start,
       constant('segment', 1, [0, 0]),
       constant('gamma', 1, [1, 1]),
       constant('beta', 1, [0, 0]),

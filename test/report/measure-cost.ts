@@ -4,6 +4,7 @@
  *
  *   node test/report/measure-cost.ts            prints the models and how far off they are
  *   node test/report/measure-cost.ts --write    writes them into targets/cores
+ *   … --only lookup                             of kernels with that in their name; others stay as they are
  *   … --cmsis-nn <folder>                       also those that call CMSIS-NN, of which it is a checkout
  */
 import { execFileSync } from 'node:child_process';
@@ -28,6 +29,8 @@ import {
   embedLayerNormCaseOf,
   layerNormCaseOf,
   linearCase,
+  lookupRowsCase,
+  lookupShape,
   meanRowsCaseOf,
   normalizedAttentionCase,
 } from '../kernels/cases.ts';
@@ -198,8 +201,14 @@ const samples: Readonly<
         range: dtypes[kernel.output],
       }),
     ),
+  lookup_rows: (kernel) =>
+    byRows((width, rows) => lookupRowsCase(kernel, lookupShape(width, rows))),
   embed_layernorm: (kernel) =>
-    byRows((width, rows) => embedLayerNormCaseOf(kernel, width, rows, dtypes[kernel.output])),
+    byRows((width, rows) =>
+      embedLayerNormCaseOf(kernel, {
+        ...{ width, rows, range: dtypes[kernel.output], inPlace: false },
+      }),
+    ),
   mean_rows: (kernel) =>
     [16, 64, 128].map((rows) => ({
       one: meanRowsCaseOf(kernel, 128, rows, [rows, rows]),
@@ -332,7 +341,7 @@ function kernelsToMeasure(table: KernelTable, { features }: Machine): readonly K
       selectKernel(table, family, output, some, input),
     ),
   );
-  return [...new Set(best)];
+  return [...new Set(best)].filter(({ name }) => name.includes(flags.only));
 }
 
 function predict(cost: Terms, work: Sample['work']): number {
@@ -400,8 +409,15 @@ function leastSquares(equations: readonly Equation[]): number[] {
 
 const command = 'node test/report/measure-cost.ts --write';
 const { values: flags } = parseArgs({
-  options: { write: { type: 'boolean' }, 'cmsis-nn': { type: 'string' } },
+  options: {
+    write: { type: 'boolean' },
+    only: { type: 'string', default: '' },
+    'cmsis-nn': { type: 'string' },
+  },
 });
+/** Kernels whose cost is kept where they are not measured. */
+const isKept = (name: string): boolean =>
+  !name.includes(flags.only) || (cmsisNn === undefined && name.endsWith('_cmsis'));
 const cmsisNn = flags['cmsis-nn'] === undefined ? undefined : openCmsisNn(flags['cmsis-nn']);
 for (const machine of emulated) {
   const measured = measure(cmsisNn === undefined ? machine : { ...machine, cmsisNn });
@@ -410,11 +426,11 @@ for (const machine of emulated) {
   const path = packagePath('targets', 'cores', `${name}.json`);
   const core = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
   const old = core['cost'] as Target['core']['cost'];
-  const ofLibrary = Object.entries(old.kernels).filter(([name]) => name.endsWith('_cmsis'));
+  const known = Object.entries(old.kernels).filter(([name]) => isKept(name) || name in measured);
   core['cost'] = {
     measuredBy: command,
     cyclesPerInstruction: old.cyclesPerInstruction,
-    kernels: { ...measured, ...(cmsisNn === undefined ? Object.fromEntries(ofLibrary) : {}) },
+    kernels: { ...Object.fromEntries(known), ...measured },
   };
   writeFileSync(path, `${JSON.stringify(core, null, 2)}\n`);
   execFileSync(process.execPath, [formatter, 'format', '--write', path]);

@@ -128,12 +128,11 @@ export function importedEncoder(shape: EncoderShape): Graph<'float'> {
   };
   const ids = builder.input('tokenIds', 'int32', ['tokens', 1]);
   const start = builder.input('segmentStart', 'int32', [1, 1]);
-  const tables = [
-    constant('word', vocabulary, width, 1),
-    constant('position', maxTokens, width, 0.5),
-    constant('segment', 2, width, 0.5),
-  ];
-  let x = norm('norm', builder.node('embed', 'embed', [ids, start, ...tables], {}));
+  const table = constant('word', vocabulary, width, 1);
+  const word = builder.node('lookupRows', 'words', [ids, table], { index: 'token' });
+  const position = constant('position', maxTokens, width, 0.5);
+  const segment = constant('segment', 2, width, 0.5);
+  let x = norm('norm', builder.node('embed', 'embed', [word, position, start, segment], {}));
   for (let layer = 0; layer < layers; layer++) {
     const [q, k, v] = ['q', 'k', 'v'].map((part) => linear(`${layer}.${part}`, x, width, width));
     const attrs = { heads, scale: 1 / Math.sqrt(headWidth), causal: false };

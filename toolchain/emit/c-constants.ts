@@ -213,20 +213,28 @@ export function nodeConstants(
         }),
       };
     }
+    case 'lookupRows': {
+      const table = constant(1);
+      const shape = `(${table.rows}, ${table.columns})`;
+      return {
+        name: `${name}_params`,
+        type: 'lm_lookup_rows',
+        arrays: [
+          {
+            ...array('rows', table.data, 'int8', shape, 'embedding'),
+            alignment: 'LM2MCU_ALIGNED_WORDS',
+          },
+        ],
+        initializer: initializer({ width: table.columns, rows: `${name}_rows` }),
+      };
+    }
     case 'embedLayerNorm': {
-      const [word, position, segment] = [constant(2), constant(3), constant(4)];
+      const segment = constant(3);
       return {
         name: `${name}_params`,
         type: 'lm_embed_layernorm',
         arrays: [
-          array('word', word.data, 'int8', `(${word.rows}, ${word.columns})`, 'embedding'),
-          array(
-            'position',
-            position.data,
-            'int8',
-            `(${position.rows}, ${position.columns})`,
-            'embedding',
-          ),
+          ...positionArray(graph, node, array),
           array(
             'segment',
             segment.data,
@@ -234,12 +242,10 @@ export function nodeConstants(
             `(${segment.rows}, ${segment.columns})`,
             'embedding',
           ),
-          ...normArrays(constant(5).data, constant(6).data, array),
+          ...normArrays(constant(4).data, constant(5).data, array),
         ],
         initializer: initializer({
-          norm: normInitializer(name, word.columns, node.integer),
-          word: `${name}_word`,
-          position: `${name}_position`,
+          norm: normInitializer(name, segment.columns, node.integer),
           segment: `${name}_segment`,
           segments: segment.rows,
           ...embedFields(node.integer),
@@ -277,7 +283,22 @@ type MakeArray = (
   data: ConstantArray['data'],
   dtype: DType,
   comment: string,
+  section?: keyof typeof sectionMacros,
 ) => ConstantArray;
+
+/** The position table, where calls read their rows from it. */
+function positionArray(
+  graph: Graph<'legal'>,
+  node: Node<'legal'>,
+  array: MakeArray,
+): readonly ConstantArray[] {
+  const position = tensorOf(graph, node.inputs[positionOperand]!);
+  if (!isConstant(position)) return [];
+  const shape = `(${position.shape.join(', ')})`;
+  return [{ ...array('position', position.data, 'int8', shape, 'embedding'), isStatic: false }];
+}
+
+const positionOperand = 1;
 
 function normArrays(
   gamma: ConstantArray['data'],

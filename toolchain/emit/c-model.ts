@@ -274,13 +274,17 @@ function constantsOf(request: EmitRequest, names: CNames): readonly NodeConstant
 
 function constantsHeader(constants: readonly NodeConstants[]): string {
   const structs = constants.map(({ type, name }) => `extern const ${type} ${name};\n`);
+  const arrays = constants
+    .flatMap((one) => one.arrays)
+    .filter(({ isStatic }) => !isStatic)
+    .map(({ ctype, name, data }) => `extern const ${ctype} ${name}[${data.length}];\n`);
   return `${banner('The parameters of every layer.')}#ifndef MODEL_CONSTANTS_H
 #define MODEL_CONSTANTS_H
 
 #include "kernels/kernels.h"
 #include "kernels/tokenizer.h"
 
-${structs.join('')}
+${[...structs, ...arrays].join('')}
 extern const lm_tokenizer model_tokenizer;
 
 #endif

@@ -26,7 +26,7 @@ export const constantSuffixes = [
   'smallest_differences',
   'gamma',
   'beta',
-  'word',
+  'rows',
   'position',
   'segment',
 ] as const;

@@ -14,7 +14,7 @@ import {
   type ProgramSegment,
   type Slot,
 } from '../schedule/program.ts';
-import type { CNames } from './c-names.ts';
+import type { CNames, ConstantSuffix } from './c-names.ts';
 import { commentText, hex, wrap } from './c-text.ts';
 
 export interface RunRequest {
@@ -140,6 +140,11 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
       `.carry = ${names.buffers.get(carry!)!}},`,
     ];
   };
+  /** A constant that has a row for each token there can be. */
+  const constantRows = (suffix: ConstantSuffix): string => {
+    const { columns } = output;
+    return `{${names.constants.get(node!.output)!}_${suffix} + ${first} * ${columns}, ${columns}}`;
+  };
   const y = [`${pointer(output)},`, String(stride(output))];
   if (node === null) {
     const from = inputs[0]!;
@@ -184,10 +189,19 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     case 'add':
     case 'addLayerNorm':
       return [start, matrix(inputs[0]), matrix(inputs[1]), `${count},`, ...end(y)];
+    case 'lookupRows':
+      return [
+        start,
+        `&(lm_token_tile){.ids = ${node.attrs.index === 'token' ? pointer(inputs[0]!) : 'NULL'},`,
+        `.rows = ${count},`,
+        `.row_start = ${first}},`,
+        ...end(y),
+      ];
     case 'embedLayerNorm':
       return [
         start,
-        `&(lm_token_tile){.ids = ${pointer(inputs[0]!)},`,
+        `&(lm_embedding_tile){.word = ${view(inputs[0])},`,
+        `.position = ${inputs[1] === null ? constantRows('position') : view(inputs[1])},`,
         `.rows = ${count},`,
         `.row_start = ${first},`,
         `.segment_start = state.segment_start},`,

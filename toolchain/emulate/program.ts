@@ -4,7 +4,7 @@
  */
 import { dtypes, viewBytes } from '../ir/dtypes.ts';
 import { denseMatrix, type Matrix, rowsOf, tensorOf } from '../ir/graph.ts';
-import { opOf } from '../ops/index.ts';
+import { operandOf, opOf } from '../ops/index.ts';
 import { type Buffer, type Call, loopsOf, type Program, type Slot } from '../schedule/program.ts';
 import { constantMatrix, inputMatrix, type Tokens } from './interpreter.ts';
 
@@ -101,16 +101,16 @@ function runCall(
     }
     return;
   }
+  const { tile, count } = position;
   const matrices = node.inputs.map((name, index) => {
     const slot = inputs[index];
     if (slot !== null && slot !== undefined) return slotMatrix(program, arena, slot, position);
     const tensor = tensorOf(program.graph, name);
-    return tensor.role === 'input'
-      ? inputMatrix(tensor, tokens)
-      : constantMatrix(program.graph, name);
+    if (tensor.role === 'input') return inputMatrix(tensor, tokens);
+    const constant = constantMatrix(program.graph, name);
+    return operandOf(node.op, index).reads === 'row' ? rowsOfTile(constant, tile) : constant;
   });
   const op = opOf(node.op);
-  const { tile, count } = position;
   if (carry === null) {
     const context = { tokens: count, rowStart: tile.rowStart };
     op.evalInteger(matrices, node.attrs, node.integer, out, context);
@@ -126,6 +126,10 @@ function runCall(
     out,
     { firstRow: isWhole ? 0 : tile.rowStart, tokens: count },
   );
+}
+
+function rowsOfTile(constant: Matrix, { rowStart, rows }: Block): Matrix {
+  return { ...constant, offset: rowStart * constant.stride, rows };
 }
 
 function slotMatrix(

@@ -281,12 +281,10 @@ function buildEncoder(
   const segments = config.type_vocab_size;
   // A sentence pair has two segments; `embed` takes the last row for the second.
   const segment = table('embeddings.token_type_embeddings', segments, Math.min(segments, 2));
-  let x = builder.node(
-    'embed',
-    'embeddings',
-    [tokenIds, segmentStart, word, position, segment],
-    {},
-  );
+  const words = builder.node('lookupRows', 'embeddings.word_embeddings', [tokenIds, word], {
+    index: 'token',
+  });
+  let x = builder.node('embed', 'embeddings', [words, position, segmentStart, segment], {});
   x = norm('embeddings.LayerNorm', x);
 
   const heads = config.num_attention_heads;

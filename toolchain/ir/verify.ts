@@ -338,8 +338,10 @@ const table256 = arrayOf(Int8Array, 256);
 const isRowVector = (shape: Shape | undefined, width: number): boolean =>
   shape !== undefined && sameShape(shape, [1, width]);
 
-const fitsEmbedding = ([ids, , word, position, segment]: readonly Shape[]): boolean =>
-  ids![1] === 1 && word![1] === position![1] && word![1] === segment![1];
+const fitsEmbedding = ([word, position, , segment]: readonly Shape[]): boolean =>
+  word![1] === position![1] && word![1] === segment![1];
+
+const tableAttrs = z.strictObject({ index: z.enum(['token', 'position']) });
 
 const fitsAttention = (
   [q, k, v]: readonly Shape[],
@@ -347,6 +349,7 @@ const fitsAttention = (
 ): boolean => q![1] === k![1] && k![0] === v![0] && q![1] % heads === 0 && v![1] % heads === 0;
 
 const opForms = {
+  lookupRows: { attrs: tableAttrs, integer: () => none, fits: ([ids]) => ids![1] === 1 },
   embed: { attrs: none, integer: () => z.null(), fits: fitsEmbedding },
   embedLayerNorm: {
     attrs: norm,
@@ -359,8 +362,8 @@ const opForms = {
       }),
     fits: (shapes) =>
       fitsEmbedding(shapes) &&
-      isRowVector(shapes[5], shapes[2]![1]) &&
-      isRowVector(shapes[6], shapes[2]![1]),
+      isRowVector(shapes[4], shapes[0]![1]) &&
+      isRowVector(shapes[5], shapes[0]![1]),
   },
   linear: {
     attrs: none,

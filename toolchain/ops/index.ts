@@ -7,8 +7,10 @@ import { activation, linear } from './linear.ts';
 import { normalizedAttention } from './normalized-attention.ts';
 import type { OpDef } from './op.ts';
 import { concat, meanRows, selectRow } from './rows.ts';
+import { lookupRows } from './table-rows.ts';
 
 export const ops = {
+  lookupRows,
   embed,
   embedLayerNorm,
   linear,

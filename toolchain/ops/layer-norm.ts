@@ -14,6 +14,7 @@ import {
   roundingShiftRight,
 } from '../quantize/fixed-point.ts';
 import type { EvalContext, OpDef, Quantized } from './op.ts';
+import { tableQuant } from './table-rows.ts';
 
 export interface NormAttrs {
   readonly epsilon: number;
@@ -99,68 +100,61 @@ export interface EmbedNormInteger extends NormInteger {
   readonly multiplierSegment: number;
 }
 
-/**
- * y = LayerNorm(word[id] + position[row] + segment[row ≥ segmentStart]); the first layer's input,
- * made again from the token ids whenever that is cheaper than keeping it.
- */
+/** The first layer's input, made again from the tokens whenever that is cheaper than keeping it. */
 export const embedLayerNorm: OpDef<NormAttrs, EmbedNormInteger> = {
-  doc: 'y = LayerNorm(word[id] + position[row] + segment[row ≥ segmentStart])',
+  doc: 'y = LayerNorm(word + position + segment[row ≥ segmentStart])',
   operands: [
-    { name: 'tokenIds', reads: 'row' },
+    { name: 'word', reads: 'row', symmetric: true },
+    { name: 'position', reads: 'row', symmetric: true },
     { name: 'segmentStart', reads: 'scalar' },
-    { name: 'word', reads: 'constant' },
-    { name: 'position', reads: 'constant' },
     { name: 'segment', reads: 'constant' },
     { name: 'gamma', reads: 'constant' },
     { name: 'beta', reads: 'constant' },
   ],
-  infer: ([ids, , word]) => [ids![0], word![1]],
-  evalFloat: ([ids, start, word, position, segment, gamma, beta], attrs, out, context) =>
+  overwritesRows: true,
+  readsIndex: true,
+  infer: ([word]) => word!,
+  evalFloat: ([word, position, start, segment, gamma, beta], attrs, out, context) =>
     normalizeFloat(
       out,
       gamma!,
       beta!,
       attrs,
-      embeddingSum(ids!, start!, word!, position!, segment!, context, 1, 1, 1),
+      embeddingSum(word!, position!, start!, segment!, context, 1, 1, 1),
     ),
-  quantize: ({ attrs, inputs, output }) => {
-    const tables = [2, 3, 4].map((index) => quantizeTable(inputs[index]!));
-    const [word, position, segment] = tables as [Table, Table, Table];
+  quantize: ({ attrs, inputs, quants, output }) => {
+    const tables = [1, 3].map((index) =>
+      quants[index] === null ? quantizeTable(inputs[index]!) : null,
+    );
+    const word = quants[0]!.scale;
+    const position = tables[0]?.scale ?? quants[1]!.scale;
+    const segment = tables[1]!.scale;
     const width = output.shape[1];
-    const total = 127 * (word.scale + position.scale + segment.scale);
-    const unit = total / (alignedLimit(width) - 3 * 127);
-    const quantized = withNorm(inputs, attrs, width, unit, output, 5, {
-      multiplierWord: Math.round(word.scale / unit),
-      multiplierPosition: Math.round(position.scale / unit),
-      multiplierSegment: Math.round(segment.scale / unit),
+    const unit = (128 * (word + position + segment)) / (alignedLimit(width) - 3 * 128);
+    const quantized = withNorm(inputs, attrs, width, unit, output, 4, {
+      multiplierWord: Math.round(word / unit),
+      multiplierPosition: Math.round(position / unit),
+      multiplierSegment: Math.round(segment / unit),
     });
     return {
       integer: quantized.integer,
       constants: {
         ...quantized.constants,
-        2: word.tensor,
-        3: position.tensor,
-        4: segment.tensor,
+        ...(tables[0] == null ? {} : { 1: tables[0].tensor }),
+        3: tables[1]!.tensor,
       },
     };
   },
-  evalInteger: (
-    [ids, start, word, position, segment, gamma, beta],
-    _attrs,
-    integer,
-    out,
-    context,
-  ) =>
+  evalInteger: ([word, position, start, segment, gamma, beta], _attrs, integer, out, context) =>
     normalizeInteger(
       out,
       gamma!,
       beta!,
       integer,
       embeddingSum(
-        ids!,
-        start!,
         word!,
         position!,
+        start!,
         segment!,
         context,
         integer.multiplierWord,
@@ -173,10 +167,9 @@ export const embedLayerNorm: OpDef<NormAttrs, EmbedNormInteger> = {
 };
 
 function embeddingSum(
-  ids: Matrix,
-  start: Matrix,
   word: Matrix,
   position: Matrix,
+  start: Matrix,
   segment: Matrix,
   { rowStart }: EvalContext,
   wordFactor: number,
@@ -185,8 +178,8 @@ function embeddingSum(
 ): (row: number, column: number) => number {
   const segmentStart = start.data[start.offset]!;
   return (row, column) =>
-    wordFactor * at(word, at(ids, row, 0), column) +
-    positionFactor * at(position, rowStart + row, column) +
+    wordFactor * at(word, row, column) +
+    positionFactor * at(position, row, column) +
     segmentFactor * at(segment, rowStart + row >= segmentStart ? segment.rows - 1 : 0, column);
 }
 
@@ -225,27 +218,19 @@ function alignedLimit(width: number): number {
   return 2 ** Math.min(20, 29 - Math.ceil(Math.log2(width)));
 }
 
-interface Table {
+interface QuantizedTable {
   readonly scale: number;
   readonly tensor: Pick<Tensor, 'dtype' | 'shape' | 'data' | 'quant'>;
 }
 
 /** Symmetric int8 with one scale for the whole table. */
-function quantizeTable(table: Tensor): Table {
+function quantizeTable(table: Tensor): QuantizedTable {
   const reals = realValues(table);
   let largest = 0;
   for (const value of reals) largest = Math.max(largest, Math.abs(value));
-  const scale = largest === 0 ? 1e-9 : largest / 127;
-  const data = Int8Array.from(reals, (value) => Math.round(value / scale));
-  return {
-    scale,
-    tensor: {
-      dtype: 'int8',
-      shape: table.shape,
-      data,
-      quant: { kind: 'affine', scale, zeroPoint: 0 },
-    },
-  };
+  const quant = tableQuant(largest);
+  const data = Int8Array.from(reals, (value) => Math.round(value / quant.scale));
+  return { scale: quant.scale, tensor: { dtype: 'int8', shape: table.shape, data, quant } };
 }
 
 /** The parameters all normalizations share; gamma is operand `gammaIndex`, beta the next. */
@@ -390,11 +375,12 @@ export type NoAttrs = Readonly<Record<string, never>>;
 
 /** Float only; fused into `embedLayerNorm`. */
 export const embed: OpDef<NoAttrs, null> = {
-  doc: 'y = word[id] + position[row] + segment[row ≥ segmentStart]',
-  operands: embedLayerNorm.operands.slice(0, 5),
-  infer: ([ids, , word]) => [ids![0], word![1]],
-  evalFloat: ([ids, start, word, position, segment], _attrs, out, context) => {
-    const sumAt = embeddingSum(ids!, start!, word!, position!, segment!, context, 1, 1, 1);
+  doc: 'y = word + position + segment[row ≥ segmentStart]',
+  operands: embedLayerNorm.operands.slice(0, 4),
+  readsIndex: true,
+  infer: ([word]) => word!,
+  evalFloat: ([word, position, start, segment], _attrs, out, context) => {
+    const sumAt = embeddingSum(word!, position!, start!, segment!, context, 1, 1, 1);
     for (let row = 0; row < out.rows; row++) {
       for (let column = 0; column < out.columns; column++) {
         out.data[out.offset + row * out.stride + column] = sumAt(row, column);

@@ -3,8 +3,9 @@ import type { DType } from '../ir/dtypes.ts';
 import type { Affine, Matrix, Shape, Tensor } from '../ir/graph.ts';
 
 /**
- * Which rows of an operand one output row needs: the row of the same index (`row`), every row
- * (`all`), or none because it is a constant (`constant`), or a scalar input (`scalar`).
+ * Which rows of an operand one output row needs: the row of the same index (`row`; of a constant too,
+ * which then has a row for each token there can be), every row (`all`), or none because it is a
+ * constant (`constant`), or a scalar input (`scalar`).
  */
 export type Reads = 'row' | 'all' | 'constant' | 'scalar';
 
@@ -70,6 +71,13 @@ export interface Streaming<A, I> {
   ): void;
 }
 
+/** The constants of an op that are a table, of which an index chooses the row. */
+export interface Table {
+  rows(inputs: readonly Tensor[]): number;
+  /** The operands with only the table's rows of these numbers, in this order. */
+  take(inputs: readonly Tensor[], rows: ArrayLike<number>): readonly Tensor[];
+}
+
 export interface OpDef<A, I> {
   readonly doc: string;
   readonly operands: readonly Operand[];
@@ -86,6 +94,10 @@ export interface OpDef<A, I> {
    * a row with the last block, after it has read that row for the last time.
    */
   readonly overwritesRows?: boolean;
+  /** A row of the output depends on its own index or token, not on rows of operands alone. */
+  readonly readsIndex?: boolean;
+  /** For an op whose rows come from a table. */
+  readonly table?: Table;
   /** Real values of the operand outside this range change the output by less than a step. */
   usefulRange?(attrs: A): readonly [min: number, max: number];
   infer(inputs: readonly Shape[], attrs: A): Shape;

@@ -55,6 +55,7 @@ function moveOneSelection(graph: Graph<'float'>): Graph<'float'> | null {
  */
 function canNarrow(graph: Graph<'float'>, node: Node<'float'>): boolean {
   if (node.op === 'attention' && node.attrs.causal) return false;
+  if (opOf(node.op).readsIndex === true) return false;
   const operands = node.inputs.map((name, index) => ({
     reads: operandOf(node.op, index).reads,
     role: tensorOf(graph, name).role,

@@ -1,20 +1,24 @@
 /** Keeps only the position embeddings that an inference of at most `maxTokens` tokens can reach. */
-import { type Graph, isConstant, type Node, type Tensor, takeRows, tensorOf } from '../ir/graph.ts';
-import { dropDead } from '../ir/rewrite.ts';
+import { type Graph, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
+import { operandOf } from '../ops/index.ts';
+import { withRows } from '../ops/table-rows.ts';
+import { takeTableRows } from './take-table-rows.ts';
 
 /** position' = the first maxTokens rows of position */
 export function trimPositions(graph: Graph<'float'>, maxTokens: number): Graph<'float'> {
+  const suffix = `@${maxTokens}`;
+  const first = (count: number): readonly number[] => [...Array(Math.min(count, maxTokens)).keys()];
   const tensors: Record<string, Tensor> = { ...graph.tensors };
   const nodes = graph.nodes.map((node): Node<'float'> => {
-    if (node.op !== 'embed' && node.op !== 'embedLayerNorm') return node;
-    const table = tensorOf(graph, node.inputs[positionOperand]!);
-    if (!isConstant(table) || Number(table.shape[0]) <= maxTokens) return node;
-    const name = `${table.name}@${maxTokens}`;
-    const reached = Array.from({ length: maxTokens }, (_, row) => row);
-    tensors[name] = { ...table, name, ...takeRows(table, reached) };
-    return { ...node, inputs: node.inputs.with(positionOperand, name) };
+    const inputs = node.inputs.map((name, operand) => {
+      const { role, shape } = tensorOf(graph, name);
+      const isByToken = role === 'constant' && operandOf(node.op, operand).reads === 'row';
+      if (!isByToken || Number(shape[0]) <= maxTokens) return name;
+      const trimmed = withRows(tensorOf(graph, name), first(Number(shape[0])));
+      tensors[name + suffix] = { ...trimmed, name: name + suffix };
+      return name + suffix;
+    });
+    return { ...node, inputs };
   });
-  return dropDead({ ...graph, nodes, tensors });
+  return takeTableRows({ ...graph, nodes, tensors }, 'position', first, suffix);
 }
-
-const positionOperand = 3;

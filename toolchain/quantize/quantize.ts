@@ -14,8 +14,10 @@ import {
   type Tensor,
   tensorOf,
 } from '../ir/graph.ts';
+import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 import { bestRange, type Calibration, type Observed } from './calibrate.ts';
+import { type Range, tableRanges } from './table-ranges.ts';
 
 export function quantize(graph: Graph<'float'>, calibration: Calibration): Graph<'quantized'> {
   const quants = chooseQuants(graph, calibration);
@@ -44,6 +46,10 @@ export function integerDtype(graph: Graph<'float'>, tensor: Tensor): DType {
       ),
   );
   return isWide ? 'int16' : 'int8';
+}
+
+function makesTableRows({ op }: Node<'float'>): boolean {
+  return opOf(op).table !== undefined;
 }
 
 interface TensorQuant {
@@ -87,15 +93,19 @@ function chooseQuants(
   calibration: Calibration,
 ): ReadonlyMap<string, TensorQuant> {
   const readers = readersOf(graph);
+  const producers = producersOf(graph);
+  const tables = tableRanges(graph);
   const quants = new Map<string, TensorQuant>();
   for (const group of sharingGroups(graph)) {
     const isOutput = group.some((name) => graph.outputs.includes(name));
     const reads = group.flatMap((name) =>
       (readers.get(name) ?? []).map((index) => ({ node: graph.nodes[index]!, name })),
     );
-    const symmetric = reads.some(({ node, name }) =>
-      node.inputs.some((input, index) => input === name && operandOf(node.op, index).symmetric),
-    );
+    const symmetric =
+      group.some((name) => makesTableRows(producers.get(name)!)) ||
+      reads.some(({ node, name }) =>
+        node.inputs.some((input, index) => input === name && operandOf(node.op, index).symmetric),
+      );
     const useful = reads.map(({ node }) => opOf(node.op).usefulRange?.(node.attrs));
     const range: readonly [number, number] =
       useful.length > 0 && useful.every((one) => one !== undefined)
@@ -103,7 +113,13 @@ function chooseQuants(
         : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
     const seen = mergeObserved(group.map((name) => calibration.tensors.get(name)!));
     const dtype = integerDtype(graph, tensorOf(graph, isOutput ? graph.outputs[0]! : group[0]!));
-    const quant = dtype === 'int16' ? wideQuant(seen) : activationQuant(seen, symmetric, range);
+    const table = group.length === 1 ? tables.get(group[0]!) : undefined;
+    const quant =
+      dtype === 'int16'
+        ? wideQuant(seen)
+        : table !== undefined
+          ? rangeQuant(table, symmetric)
+          : activationQuant(seen, symmetric, range);
     for (const name of group) quants.set(name, { dtype, quant });
   }
   return quants;
@@ -114,9 +130,18 @@ function activationQuant(
   symmetric: boolean,
   useful: readonly [number, number],
 ): Affine {
-  const levels = symmetric ? 254 : 255;
-  const [min, max] = bestRange(seen, levels, symmetric, useful);
-  const scale = (max - min) / levels || scaleOfZero;
+  const [min, max] = bestRange(seen, levelsOf(symmetric), symmetric, useful);
+  return rangeQuant({ min, max }, symmetric);
+}
+
+function levelsOf(symmetric: boolean): number {
+  return symmetric ? 254 : 255;
+}
+
+/** Nothing in the range, which holds 0, is clipped. */
+function rangeQuant({ min, max }: Range, symmetric: boolean): Affine {
+  const span = symmetric ? 2 * Math.max(-min, max) : max - min;
+  const scale = span / levelsOf(symmetric) || scaleOfZero;
   const zeroPoint = symmetric
     ? 0
     : Math.min(127, Math.max(-128, Math.round(-128 - min / scale) + 0));

@@ -4,6 +4,7 @@ import type { Firmware } from '../build/firmware.ts';
 import { nodeConstants, sectionMacros, sectionNames } from '../emit/c-constants.ts';
 import { sha256Of } from '../emit/c-model.ts';
 import { type Graph, type Node, rowsOf, tensorOf } from '../ir/graph.ts';
+import { opOf } from '../ops/index.ts';
 import { packageVersion } from '../package-root.ts';
 import type { Compiled } from '../pipeline.ts';
 import { callCost, waitCycles } from '../schedule/cost.ts';
@@ -111,8 +112,11 @@ function planOf({ goal, planned, program }: Compiled): Report['plan'] {
 
 /** Rows of the word table: the tokens left after those that no text can reach. */
 function storedVocabularySize(graph: Graph<'legal'>): number {
-  const embedding = graph.nodes.find(({ op }) => op === 'embedLayerNorm');
-  return embedding === undefined ? 0 : rowsOf(tensorOf(graph, embedding.inputs[2]!).shape[0], 0);
+  const node = graph.nodes.find(
+    ({ op, attrs }) => opOf(op).table !== undefined && 'index' in attrs && attrs.index === 'token',
+  );
+  if (node === undefined) return 0;
+  return opOf(node.op).table!.rows(node.inputs.map((name) => tensorOf(graph, name)));
 }
 
 const isFlash = ({ kind }: Pick<MemoryRegion, 'kind'>): boolean =>

@@ -232,6 +232,7 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
       return { ...base, lookups, whole: macs };
     }
     case 'addLayerNorm':
+    case 'lookupRows':
     case 'embedLayerNorm':
     case 'embed':
     case 'activation':

@@ -289,7 +289,10 @@ class Layout {
 
   private inputSlot(node: Node, name: string, index: number, place: Place): Slot | null {
     const { reads } = operandOf(node.op, index);
-    return reads === 'row' || reads === 'all' ? this.slotOf(name, reads, place) : null;
+    const isConstant = tensorOf(this.graph, name).role === 'constant';
+    return (reads === 'row' || reads === 'all') && !isConstant
+      ? this.slotOf(name, reads, place)
+      : null;
   }
 
   private slotOf(name: string, reads: 'row' | 'all', place: Place): Slot {
@@ -353,22 +356,28 @@ class Layout {
     const tensor = tensorOf(this.graph, joins.at(-1)!);
     const isOutput = this.graph.outputs.includes(tensor.name);
     if (madeInside.includes(node.output)) {
-      this.open(buffer, 'tile', tensor, inner!.tileRows, this.nextCall);
+      this.openTile(node, buffer, place, inner!.tileRows);
       return;
     }
     const staysInside =
       !isOutput && this.readingSegments(tensor.name).every((one) => one === segment);
     const isOfTile = staysInside && tensor.shape[0] === this.segments[segment]!.rows;
     if (isOfTile || this.isConsumed(tensor.name) || this.isRecomputed(node.output)) {
-      const overwritten = joins.length === 1 ? this.overwrittenTile(node, segment) : null;
-      this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
-      if (overwritten !== null) this.overwrite(overwritten, buffer);
+      if (joins.length === 1) this.openTile(node, buffer, place, tileRows);
+      else this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
       return;
     }
     const rows = rowsOf(tensor.shape[0], this.options.maxTokens);
     const kind = isOutput ? 'output' : 'whole';
     const overwritten = this.overwrittenBy(tensor, segment, node);
     this.open(buffer, kind, tensor, rows, this.nextCall);
+    if (overwritten !== null) this.overwrite(overwritten, buffer);
+  }
+
+  /** Of a tensor that is no part of a join. */
+  private openTile(node: Node, buffer: string, place: Place, rows: number): void {
+    const overwritten = this.overwrittenTile(node, place);
+    this.open(buffer, 'tile', tensorOf(this.graph, node.output), rows, this.nextCall);
     if (overwritten !== null) this.overwrite(overwritten, buffer);
   }
 
@@ -379,18 +388,18 @@ class Layout {
   }
 
   /** The tile of an operand that nothing reads after `node`, which may write its rows over it. */
-  private overwrittenTile(node: Node, segment: number): OpenBuffer | null {
+  private overwrittenTile(node: Node, place: Place): OpenBuffer | null {
+    const { segment } = place;
     if (opOf(node.op).overwritesRows !== true) return null;
     const { dtype, shape } = tensorOf(this.graph, node.output);
     const nodes = nodesOf(this.segments[segment]!);
     const position = nodes.indexOf(node);
     for (const [index, name] of node.inputs.entries()) {
       if (operandOf(node.op, index).reads !== 'row') continue;
-      const buffer = [...this.buffers.values()].findLast(
-        ({ kind, tensors, overwrittenBy }) =>
-          kind === 'tile' && overwrittenBy === null && tensors.length === 1 && tensors[0] === name,
-      );
-      if (buffer?.dtype !== dtype || buffer.columns !== shape[1]) continue;
+      const buffer = this.buffers.get(this.placeOf(name, place).buffer);
+      if (buffer?.kind !== 'tile' || buffer.overwrittenBy !== null) continue;
+      if (buffer.tensors.length !== 1 || buffer.tensors[0] !== name) continue;
+      if (buffer.dtype !== dtype || buffer.columns !== shape[1]) continue;
       const diesHere = this.realReaders(name).every(
         ({ reader, reads }) =>
           this.segmentOf.get(reader.output) !== segment ||

@@ -14,6 +14,7 @@ import { internalError } from '../errors.ts';
 import { type Dim, type Graph, type Node, readersOf, type Stage, tensorOf } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
+import { sourceNodes } from '../passes/source-rows.ts';
 
 export interface Segment {
   /**
@@ -63,10 +64,15 @@ function recomputed(graph: Graph<Stage>, nodes: readonly Node[]): readonly Step[
   const made = new Set<Node>();
   return nodes.flatMap((node): Step[] => {
     if (cheap.includes(node)) return [];
-    const makersOf = (reads: 'row' | 'all'): Node[] =>
-      cheap.filter(({ output }) =>
-        node.inputs.some((name, index) => name === output && readsAs(node, index) === reads),
-      );
+    const makersOf = (reads: 'row' | 'all'): Node[] => {
+      const wanted = new Set(node.inputs.filter((_, index) => readsAs(node, index) === reads));
+      const makers = cheap.toReversed().filter(({ output, inputs }) => {
+        if (!wanted.has(output)) return false;
+        for (const name of inputs) wanted.add(name);
+        return true;
+      });
+      return makers.reverse();
+    };
     const before = makersOf('row').filter((maker) => !made.has(maker));
     for (const maker of before) made.add(maker);
     const makers = makersOf('all');
@@ -79,10 +85,9 @@ function readsAs(node: Node, index: number): string {
   return operandOf(node.op, index).reads;
 }
 
-/** Made from inputs and constants, and read row by row or as a stream only. */
+/** Made from inputs and constants alone, and read row by row or as a stream only. */
 export function canRecompute(graph: Graph<Stage>, node: Node): boolean {
-  const isSource = node.inputs.every((name) => tensorOf(graph, name).role !== 'activation');
-  if (!isSource || graph.outputs.includes(node.output)) return false;
+  if (!sourceNodes(graph).has(node) || graph.outputs.includes(node.output)) return false;
   return (readersOf(graph).get(node.output) ?? []).every((index) => {
     const reader = graph.nodes[index]!;
     return reader.inputs.every(

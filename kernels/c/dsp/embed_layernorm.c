@@ -7,19 +7,19 @@
 #include "dsp.h"
 #include "norm_columns.h"
 
-/* The three table rows of one token, each (width). */
+/* The three rows that are added up for one token, each (width). */
 typedef struct {
   const int8_t *word;
   const int8_t *position;
   const int8_t *segment;
-} table_rows;
+} addends;
 
-static table_rows rows_of(const lm_embed_layernorm *p, const lm_token_tile *tile, int32_t row) {
+static addends rows_of(const lm_embed_layernorm *p, const lm_embedding_tile *tile, int32_t row) {
   const int32_t token = tile->row_start + row;
   const int32_t segment = token >= tile->segment_start ? p->segments - 1 : 0;
-  const table_rows rows = {
-      p->word + tile->ids[row] * p->norm.width,
-      p->position + token * p->norm.width,
+  const addends rows = {
+      tile->word.data + row * tile->word.stride,
+      tile->position.data + row * tile->position.stride,
       p->segment + segment * p->norm.width,
   };
   return rows;
@@ -163,7 +163,7 @@ MOMENTS_FUNCTION(add_and_keep, "str r11, [r10], #4\n\t")
 MOMENTS_FUNCTION(add_behind, "")
 
 /* Of `count` elements, a multiple of four; the first sums are kept. */
-static lm_moments moments_of(const lm_embed_layernorm *p, table_rows rows, int32_t count,
+static lm_moments moments_of(const lm_embed_layernorm *p, addends rows, int32_t count,
                              int32_t *kept) {
   const int32_t first = lm_min(count, LM_NORM_COLUMNS);
   moments_block block = {
@@ -184,7 +184,7 @@ static lm_moments moments_of(const lm_embed_layernorm *p, table_rows rows, int32
 }
 
 /* Prepares the block for a row; sums of the first columns are kept. */
-static void begin_row(const lm_embed_layernorm *p, table_rows rows, int32_t *kept,
+static void begin_row(const lm_embed_layernorm *p, addends rows, int32_t *kept,
                       normalize_block *block) {
   const int32_t word = p->multiplier_word;
   const int32_t position = p->multiplier_position;
@@ -236,7 +236,7 @@ static int32_t next_output(const lm_norm *p, normalize_block *block, int32_t col
   return (int32_t)scaled >> p->out_shift;
 }
 
-void lm_embed_layernorm_s8_s8_dsp(const lm_embed_layernorm *p, const lm_token_tile *tile,
+void lm_embed_layernorm_s8_s8_dsp(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
                                   int8_t *y, int32_t y_stride) {
   const lm_norm *norm = &p->norm;
   const int32_t whole = norm->width & ~3;
@@ -260,7 +260,7 @@ void lm_embed_layernorm_s8_s8_dsp(const lm_embed_layernorm *p, const lm_token_ti
   }
 }
 
-void lm_embed_layernorm_s8_s16_dsp(const lm_embed_layernorm *p, const lm_token_tile *tile,
+void lm_embed_layernorm_s8_s16_dsp(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
                                    int16_t *y, int32_t y_stride) {
   const lm_norm *norm = &p->norm;
   const int32_t whole = norm->width & ~3;

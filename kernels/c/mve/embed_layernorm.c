@@ -3,19 +3,19 @@
 #include "../norm_row.h"
 #include "mve.h"
 
-/* The three table rows of one token, each (width). */
+/* The three rows that are added up for one token, each (width). */
 typedef struct {
   const int8_t *word;
   const int8_t *position;
   const int8_t *segment;
-} table_rows;
+} addends;
 
-static table_rows rows_of(const lm_embed_layernorm *p, const lm_token_tile *tile, int32_t row) {
+static addends rows_of(const lm_embed_layernorm *p, const lm_embedding_tile *tile, int32_t row) {
   const int32_t token = tile->row_start + row;
   const int32_t segment = token >= tile->segment_start ? p->segments - 1 : 0;
-  const table_rows rows = {
-      p->word + tile->ids[row] * p->norm.width,
-      p->position + token * p->norm.width,
+  const addends rows = {
+      tile->word.data + row * tile->word.stride,
+      tile->position.data + row * tile->position.stride,
       p->segment + segment * p->norm.width,
   };
   return rows;
@@ -30,7 +30,7 @@ static table_rows rows_of(const lm_embed_layernorm *p, const lm_token_tile *tile
   "vldrb.s32 q1, [%[segment]], #4\n\t"   \
   "vmla.s32 q0, q1, %[factor_segment]\n\t"
 
-static lm_moments moments_of(const lm_embed_layernorm *p, table_rows rows) {
+static lm_moments moments_of(const lm_embed_layernorm *p, addends rows) {
   int32_t sum = 0;
   int64_t squares = 0;
   __asm volatile(
@@ -103,33 +103,33 @@ static row_constants constants_of(const lm_embed_layernorm *p, lm_moments moment
         [min] "w"(vdupq_n_s32(p->min)), [max] "w"(vdupq_n_s32(p->max))                      \
       : "q0", "q1", "lr", "memory")
 
-LM_NOINLINE static void finish_s8(const lm_norm *p, row_constants row, table_rows rows,
+LM_NOINLINE static void finish_s8(const lm_norm *p, row_constants row, addends rows,
                                   int8_t *y) {
   const int16_t *gamma = p->gamma;
   const int32_t *beta = p->beta;
   FINISH_ROW("vstrb.32 q0, [%[y]], #4\n\t");
 }
 
-LM_NOINLINE static void finish_s16(const lm_norm *p, row_constants row, table_rows rows,
+LM_NOINLINE static void finish_s16(const lm_norm *p, row_constants row, addends rows,
                                   int16_t *y) {
   const int16_t *gamma = p->gamma;
   const int32_t *beta = p->beta;
   FINISH_ROW("vstrh.32 q0, [%[y]], #8\n\t");
 }
 
-void lm_embed_layernorm_s8_s8_mve(const lm_embed_layernorm *p, const lm_token_tile *tile,
+void lm_embed_layernorm_s8_s8_mve(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
                                   int8_t *y, int32_t y_stride) {
   for (int32_t row = 0; row < tile->rows; row++) {
-    const table_rows rows = rows_of(p, tile, row);
+    const addends rows = rows_of(p, tile, row);
     const row_constants constants = constants_of(p, moments_of(p, rows));
     finish_s8(&p->norm, constants, rows, y + row * y_stride);
   }
 }
 
-void lm_embed_layernorm_s8_s16_mve(const lm_embed_layernorm *p, const lm_token_tile *tile,
+void lm_embed_layernorm_s8_s16_mve(const lm_embed_layernorm *p, const lm_embedding_tile *tile,
                                    int16_t *y, int32_t y_stride) {
   for (int32_t row = 0; row < tile->rows; row++) {
-    const table_rows rows = rows_of(p, tile, row);
+    const addends rows = rows_of(p, tile, row);
     const row_constants constants = constants_of(p, moments_of(p, rows));
     finish_s16(&p->norm, constants, rows, y + row * y_stride);
   }

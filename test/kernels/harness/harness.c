@@ -94,12 +94,18 @@ static lm_norm norm_at(const int32_t *a) {
     name(&p, rows_at(a + 13), rows_at(a + 15), a[17], (type *)at(a[18]), a[19]); \
   }
 
-#define RUN_embed_layernorm(name, input, type)                                       \
-  static void run_##name(const int32_t *a) {                                         \
-    const lm_embed_layernorm p = {norm_at(a), at(a[9]), at(a[10]), at(a[11]), a[12], \
-                                  a[13],      a[14],    a[15]};                      \
-    const lm_token_tile tile = {at(a[16]), a[17], a[18], a[19]};                     \
-    name(&p, &tile, (type *)at(a[20]), a[21]);                                       \
+#define RUN_lookup_rows(name, input, type)                \
+  static void run_##name(const int32_t *a) {              \
+    const lm_lookup_rows p = {a[0], at(a[1])};            \
+    const lm_token_tile tile = {at(a[2]), a[3], a[4]};    \
+    name(&p, &tile, (type *)at(a[5]), a[6]);              \
+  }
+
+#define RUN_embed_layernorm(name, input, type)                                              \
+  static void run_##name(const int32_t *a) {                                                \
+    const lm_embed_layernorm p = {norm_at(a), at(a[9]), a[10], a[11], a[12], a[13]};        \
+    const lm_embedding_tile tile = {rows_at(a + 14), rows_at(a + 16), a[18], a[19], a[20]}; \
+    name(&p, &tile, (type *)at(a[21]), a[22]);                                              \
   }
 
 /* Block `index` of a streamed x; a: data, stride, tokens, carry, rows of even and of odd blocks. */
