@@ -20,6 +20,7 @@ import * as z from 'zod';
 import { environmentError, internalError, userError } from '../errors.ts';
 import { addChild } from '../leftovers.ts';
 import type { BootloaderFacts, Target } from '../targets.ts';
+import { lockStorage } from './storage-lock.ts';
 
 const EMULATOR = 'qemu-system-arm';
 const START_TIMEOUT_MS = 20_000;
@@ -54,6 +55,7 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
     });
   }
   makeStorage(storagePath, bootloader);
+  const unlock = lockStorage(storagePath);
   const qemu = spawn(EMULATOR, [
     ...machineArguments(bootloader, storagePath),
     ...['-kernel', bootloaderPath, '-icount', 'shift=0', '-display', 'none', '-net', 'none'],
@@ -62,6 +64,7 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
   ]);
   addChild(qemu, 'SIGKILL');
   const monitor = openMonitor(qemu);
+  void monitor.closed.then(unlock);
   await monitor.execute('qmp_capabilities');
   const port = ptyOf(await monitor.execute('query-chardev'));
   // While nobody has the pseudo-terminal open, QEMU drops what the board says, and looks only every
