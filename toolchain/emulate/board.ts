@@ -19,7 +19,7 @@ import { createInterface } from 'node:readline';
 import * as z from 'zod';
 import { environmentError, internalError, userError } from '../errors.ts';
 import { addChild } from '../leftovers.ts';
-import type { BootloaderFacts, Target } from '../targets.ts';
+import { type BootloaderFacts, listTargets, loadTarget, type Target } from '../targets.ts';
 import { lockStorage } from './storage-lock.ts';
 
 const EMULATOR = 'qemu-system-arm';
@@ -51,7 +51,7 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
     throw userError({
       code: 'no-bootloader',
       message: `${target.name} has no bootloader to flash it by under QEMU`,
-      hint: 'Boards that have one: lm2mcu targets',
+      hint: `Build for one that has: ${listTargets().filter(hasBootloader).join(', ')}. To run the model alone: lm2mcu run.`,
     });
   }
   makeStorage(storagePath, bootloader);
@@ -87,6 +87,10 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
     },
     ended: monitor.closed,
   };
+}
+
+function hasBootloader(name: string): boolean {
+  return loadTarget(name).bootloader !== undefined;
 }
 
 function machineArguments({ machine, storage }: BootloaderFacts, path: string): readonly string[] {
