@@ -32,7 +32,7 @@ export function portError(problem: PortProblem): Lm2mcuError {
   )?.[0];
   switch (kind) {
     case 'missing':
-      return userError({
+      return environmentError({
         code: 'no-such-port',
         message: `there is no port ${path}`,
         hint: portsHint(problem),
@@ -53,7 +53,7 @@ export function portError(problem: PortProblem): Lm2mcuError {
       return userError({
         code: 'not-a-port',
         message: `${path} is no serial port`,
-        hint: portsHint(problem),
+        hint: 'lm2mcu ports shows those of this host; lm2mcu emulate says that of its board.',
       });
     default:
       return environmentError({
@@ -74,7 +74,10 @@ export function portStuck(path: string): Lm2mcuError {
 }
 
 export function portLost(path: string, use: 'flash' | 'console'): Lm2mcuError {
-  const comfort = use === 'flash' ? ': no half-written image is started' : '';
+  const comfort =
+    use === 'flash'
+      ? ': no half-written image is started. A bootloader that does not answer then waits for the rest of a command: reset it'
+      : '';
   return environmentError({
     code: 'port-lost',
     message: `${path} went away while it was used`,

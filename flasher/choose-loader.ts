@@ -1,10 +1,11 @@
 /** Which of a board's loaders puts this image there, when the user names some of it or nothing. */
 import { statSync } from 'node:fs';
-import { userError } from '../toolchain/errors.ts';
+import { environmentError, type Lm2mcuError, userError } from '../toolchain/errors.ts';
 import type { Loader, Target } from '../toolchain/targets.ts';
 import { findVolume } from './drive.ts';
 import { reaches } from './flash.ts';
 import type { Image } from './image.ts';
+import type { PortInfo } from './ports.ts';
 
 export type RealLoader = Exclude<Loader, { readonly protocol: 'emulator' }>;
 
@@ -19,13 +20,15 @@ export const protocols = [
 ] as const satisfies readonly RealLoader['protocol'][];
 
 /** Those that need --port. */
-const onSerialPort: readonly string[] = ['stm32-uart', 'sam-ba', 'mcuboot-smp', 'ymodem'];
+export const onSerialPort: readonly string[] = ['stm32-uart', 'sam-ba', 'mcuboot-smp', 'ymodem'];
 
 export interface Choice {
   readonly target: Target;
   readonly image: Image;
   readonly protocol: RealLoader['protocol'] | undefined;
   readonly port: string | undefined;
+  /** For the plan alone a loader that is not ready will do. */
+  readonly isDryRun: boolean;
   /** Whether a command is installed. */
   readonly isInstalled: (command: string) => boolean;
 }
@@ -63,37 +66,68 @@ function byPort(target: Target, loaders: readonly RealLoader[], port: string): R
     code: 'no-such-loader',
     message: `${target.name} has no bootloader on a serial port`,
     where: port,
-    hint: `Flash it without --port, by ${loaders.map((one) => one.protocol).join(' or ')}; its serial port is the console (lm2mcu monitor).`,
+    hint: otherWays(
+      loaders,
+      'Its port is the console (lm2mcu monitor). Leave --port away, and get one of these ready:',
+    ),
   });
 }
 
+/** Where the port of the board's probe was given for the bootloader in ROM. */
+export function probePort(
+  { loaders }: Target,
+  loader: Extract<RealLoader, { readonly serial: string }>,
+  { path, title }: Pick<PortInfo, 'path' | 'title'>,
+): Lm2mcuError {
+  const others = loaders.filter(
+    (one): one is RealLoader => one.protocol !== 'emulator' && one !== loader,
+  );
+  return userError({
+    code: 'probe-port',
+    message: `${path} is the console behind the board’s ${title}, where the chip’s bootloader does not listen`,
+    where: path,
+    hint: otherWays(
+      others,
+      `Connect ${loader.serial}. Or leave --port away, and get one of these ready:`,
+    ),
+  });
+}
+
+/** What can be done where the port that was given does not lead to a bootloader. */
+function otherWays(loaders: readonly RealLoader[], advice: string): string {
+  return [advice, ...loaders.map(howToGetReady)].join('\n        ');
+}
+
 /** The first that can be used here and now; when none can, the first that could. */
-function outOfBox(
-  { target, image, isInstalled }: Choice,
-  loaders: readonly RealLoader[],
-): RealLoader {
+function outOfBox(choice: Choice, loaders: readonly RealLoader[]): RealLoader {
+  const { target, image, isDryRun } = choice;
   const reaching = loaders.filter((one) => !('regions' in one) || reaches(target, one, image));
-  const isReady = (loader: RealLoader) => {
-    switch (loader.protocol) {
-      case 'drive':
-        return findVolume(loader.volume) !== undefined;
-      case 'probe-rs':
-      case 'openocd':
-        return isInstalled(loader.protocol);
-      default:
-        return false;
-    }
-  };
-  const ready = reaching.find(isReady);
+  const ready = reaching.find((one) => isReady(one, choice));
   if (ready !== undefined) return ready;
-  throw userError({
+  if (isDryRun) return reaching[0] ?? loaders[0]!;
+  throw environmentError({
     code: 'no-loader-ready',
     message: `none of the ways to flash ${target.name} is ready`,
     hint: reaching.map(howToGetReady).join('\n        '),
   });
 }
 
-function howToGetReady(loader: RealLoader): string {
+export function isReady(
+  loader: RealLoader,
+  { port, isInstalled }: Pick<Choice, 'port' | 'isInstalled'>,
+): boolean {
+  switch (loader.protocol) {
+    case 'drive':
+      return port !== undefined || findVolume(loader.volume) !== undefined;
+    case 'probe-rs':
+    case 'openocd':
+      return isInstalled(loader.protocol);
+    default:
+      return port !== undefined;
+  }
+}
+
+export function howToGetReady(loader: RealLoader): string {
   switch (loader.protocol) {
     case 'drive':
       return `drive: plug the board in, and mount its drive ${loader.volume}`;
@@ -102,6 +136,6 @@ function howToGetReady(loader: RealLoader): string {
     case 'openocd':
       return 'openocd: install it (apt-get install openocd, brew install open-ocd)';
     default:
-      return `${loader.protocol}: give --port; the line is ${loader.serial}`;
+      return `${loader.protocol}: give its --port; the line is ${loader.serial}`;
   }
 }

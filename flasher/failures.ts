@@ -3,7 +3,8 @@ import { environmentError, type Lm2mcuError, userError } from '../toolchain/erro
 
 /** Said wherever something was written and then failed. */
 const retryHint =
-  'Run the same command again: what is already right is kept. No half-written image is started.';
+  'Run the same command again: what is already right is kept. No half-written image is started. ' +
+  'A bootloader that does not answer then waits for the rest of a command: reset it.';
 
 export function noAnswer(protocol: string, hint: string): Lm2mcuError {
   return environmentError({

@@ -16,9 +16,13 @@ export interface Place extends FlashGeometry {
   readonly startAddress?: number | undefined;
 }
 
-export function placeOf(target: Target, { regions }: Pick<PagedLoader, 'regions'>): Place {
+export function placeOf(
+  target: Target,
+  { regions, protocol }: Pick<PagedLoader, 'regions' | 'protocol'>,
+): Place {
+  const commitBytes = protocol === 'stm32-uart' ? STM32_FLASH_WORD_BYTES : WRITE_BYTES;
   return target.bootloader === undefined
-    ? regionsOf(target, regions)
+    ? { ...regionsOf(target, regions), commitBytes }
     : storageOf(target.bootloader);
 }
 
@@ -58,6 +62,9 @@ function regionsOf(target: Target, regions: readonly string[]): Place {
   });
   return { regions: placed, writeBytes: WRITE_BYTES, addressOffset: 0 };
 }
+
+/** The largest that any STM32 writes at once, that of the H7 series; others have 4 to 16. */
+const STM32_FLASH_WORD_BYTES = 32;
 
 export type PagedLoader = Extract<Loader, { readonly regions: readonly string[] }>;
 

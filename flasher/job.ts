@@ -25,6 +25,8 @@ export interface PagedMemory {
   readonly comparesFirst: boolean;
   /** Whether erasing a page erases all that follows too. */
   readonly erasesOnward: boolean;
+  /** Whether a disturbed command is noticed; else it may have changed any page. */
+  readonly checksCommands: boolean;
   isRight(page: Page, content: Uint8Array): Promise<boolean>;
   erase(pages: readonly Page[]): Promise<void>;
   write(block: Segment): Promise<void>;
@@ -37,7 +39,7 @@ const rounds = 8;
 
 /**
  * Compares, mends what differs, compares again; the image counts as flashed when a comparison of
- * every page finds nothing wrong. The commit page goes first and comes last.
+ * every page finds nothing wrong. The commit page goes first and its commit block comes last.
  */
 export async function flashPages(
   plan: FlashPlan,
@@ -46,8 +48,8 @@ export async function flashPages(
   report: Report,
 ): Promise<Pick<Flashed, 'bytesWritten' | 'bytesKept' | 'repeats'>> {
   const { commit, pages } = plan;
-  const others = pages.filter((page) => page !== commit.page);
-  const untouched = new Set(pages);
+  const uncommitted = pages.map((page) => (page === commit.page ? withoutCommit(plan) : page));
+  const untouched = new Set(pages.map(({ address }) => address));
   let bytesWritten = 0;
   const write = async (block: Segment) => {
     await memory.write(block);
@@ -55,68 +57,71 @@ export async function flashPages(
   };
 
   const compares = memory.comparesFirst && !options.rewriteAll;
-  let mayBoot = true;
+  let isChanged = false;
   const mendAll = async (): Promise<void> => {
     let wrong = compares ? await findWrong(memory, pages, 'compare', report) : pages;
     for (let round = 0; wrong.length > 0; round++) {
       if (round === rounds) throw verifyFailed(placeOf(wrong[0]!));
       // Nothing boots from here on: first of all the commit page goes.
-      mayBoot = false;
+      isChanged = true;
       await memory.erase([commit.page]);
-      untouched.delete(commit.page);
-      for (
-        let toMend: readonly Page[] = others.filter(
-            (page) => memory.erasesOnward || wrong.includes(page),
-          ),
-          attempt = 0;
-        toMend.length > 0;
-        attempt++
-      ) {
+      untouched.delete(commit.page.address);
+      const differs = new Set(wrong.map(({ address }) => address));
+      let toMend: readonly Page[] = uncommitted.filter(
+        ({ address }) =>
+          memory.erasesOnward || differs.has(address) || address === commit.page.address,
+      );
+      for (let attempt = 0; toMend.length > 0; attempt++) {
         if (attempt === rounds) throw verifyFailed(placeOf(toMend[0]!));
-        for (const page of toMend) untouched.delete(page);
-        await mend(memory, toMend, write, report);
+        for (const { address } of toMend) untouched.delete(address);
+        const isErased = ({ address }: Page) => attempt === 0 && address === commit.page.address;
+        const toErase = toMend.filter((page) => !isErased(page));
+        await mend(memory, toErase, toMend, write, report);
         // All of them: a disturbed line may have sent a write to another page.
-        toMend = await findWrong(memory, others, 'verify', report);
-      }
-      for (const block of commit.page.writes) await write(block);
-      const offset = commit.write.address - commit.page.address;
-      const before = commit.page.content.slice();
-      before.fill(0xff, offset, offset + commit.write.bytes.length);
-      if (!(await memory.isRight(commit.page, before))) {
-        wrong = [commit.page];
-        continue;
+        toMend = await findWrong(memory, uncommitted, 'verify', report);
       }
       const repeats = memory.repeats();
-      mayBoot = true;
       await write(commit.write);
       const isCommitted = await memory.isRight(commit.page, commit.page.content);
       // On a quiet line nothing else can have changed since it was verified.
-      if (isCommitted && memory.repeats() === repeats) break;
+      const isQuiet = memory.checksCommands && memory.repeats() === repeats;
+      if (isCommitted && isQuiet) return;
       wrong = await findWrong(memory, pages, 'verify', report);
     }
   };
   try {
     await mendAll();
   } catch (error) {
-    // A disturbed line may have sent a write to the commit page: nothing half-written shall boot.
+    // What could not be verified shall not start.
     const isThere = !(error instanceof PortLost);
-    if (!mayBoot && isThere) await memory.erase([commit.page]).catch(() => {});
+    if (isChanged && isThere) await memory.erase([commit.page]).catch(() => {});
     throw error;
   }
-  return { bytesWritten, bytesKept: contentBytes([...untouched]), repeats: memory.repeats() };
+  const kept = pages.filter(({ address }) => untouched.has(address));
+  return { bytesWritten, bytesKept: contentBytes(kept), repeats: memory.repeats() };
 }
 
+/** The commit page as it is before the commit block. */
+function withoutCommit({ commit: { page, write } }: FlashPlan): Page {
+  const content = page.content.slice();
+  const offset = write.address - page.address;
+  content.fill(ERASED, offset, offset + write.bytes.length);
+  return { ...page, content };
+}
+
+const ERASED = 0xff;
 const pagesAtOnce = 8;
 
 async function mend(
   memory: PagedMemory,
+  toErase: readonly Page[],
   pages: readonly Page[],
   write: (block: Segment) => Promise<void>,
   report: Report,
 ): Promise<void> {
-  for (let index = 0; index < pages.length; index += pagesAtOnce) {
-    report('erase', index, pages.length);
-    await memory.erase(pages.slice(index, index + pagesAtOnce));
+  for (let index = 0; index < toErase.length; index += pagesAtOnce) {
+    report('erase', index, toErase.length);
+    await memory.erase(toErase.slice(index, index + pagesAtOnce));
   }
   const total = contentBytes(pages);
   let done = 0;

@@ -23,6 +23,8 @@ export interface FlashGeometry {
   readonly regions: readonly FlashRegion[];
   /** Bytes of one write; its address is a multiple of it. */
   readonly writeBytes: number;
+  /** Of the last write, where it can be smaller: the less, the rarer is damage to it. */
+  readonly commitBytes?: number | undefined;
   /** Address of the last block to write; without one, the image's first. */
   readonly commitAddress?: number | undefined;
 }
@@ -51,13 +53,15 @@ export function planFlash(image: Image, geometry: FlashGeometry): FlashPlan {
   checkInside(image, geometry.regions);
   const first = image.segments[0]!.address;
   const commitAddress = geometry.commitAddress ?? first;
-  const commitStart = commitAddress - (commitAddress % geometry.writeBytes);
+  const commitBytes = geometry.commitBytes ?? geometry.writeBytes;
+  const commitStart = commitAddress - (commitAddress % commitBytes);
   const pages = geometry.regions.flatMap((region) =>
     pagesOf(region).flatMap((place) => {
       const content = contentOf(image, place, geometry.writeBytes);
       if (content === null) return [];
       const blocks = blocksOf(place.address, content, geometry.writeBytes);
-      return [{ ...place, content, writes: blocks.filter((one) => one.address !== commitStart) }];
+      const writes = blocks.flatMap((one) => without(one, commitStart, commitBytes));
+      return [{ ...place, content, writes }];
     }),
   );
   const page = pages.find((candidate) => isIn(candidate, commitStart));
@@ -72,7 +76,7 @@ export function planFlash(image: Image, geometry: FlashGeometry): FlashPlan {
   const offset = commitStart - page.address;
   const write = {
     address: commitStart,
-    bytes: page.content.subarray(offset, offset + geometry.writeBytes),
+    bytes: page.content.subarray(offset, offset + commitBytes),
   };
   const imageBytes = image.segments.reduce((sum, { bytes }) => sum + bytes.length, 0);
   return { pages, commit: { page, write }, imageBytes };
@@ -116,7 +120,21 @@ function blocksOf(address: number, content: Uint8Array, writeBytes: number): rea
   return Array.from({ length: count }, (_, index) => ({
     address: address + index * writeBytes,
     bytes: content.subarray(index * writeBytes, (index + 1) * writeBytes),
-  })).filter(({ bytes }) => bytes.some((byte) => byte !== ERASED));
+  })).filter(hasContent);
+}
+
+function hasContent({ bytes }: Segment): boolean {
+  return bytes.some((byte) => byte !== ERASED);
+}
+
+/** What of a write lies before and behind those bytes. */
+function without({ address, bytes }: Segment, from: number, count: number): readonly Segment[] {
+  const start = from - address;
+  if (start < 0 || start >= bytes.length) return [{ address, bytes }];
+  return [
+    { address, bytes: bytes.subarray(0, start) },
+    { address: from + count, bytes: bytes.subarray(start + count) },
+  ].filter(hasContent);
 }
 
 function isIn({ address, sizeBytes }: Place, wanted: number): boolean {

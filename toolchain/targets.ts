@@ -168,6 +168,8 @@ const loaderSchema = z.discriminatedUnion('protocol', [
     /** RAM for what is to be written; the bootloader's own lies elsewhere. */
     bufferAddress: address,
     bufferBytes: positive,
+    /** Over a UART the monitor carries memory by XMODEM. */
+    over: z.enum(['usb', 'uart']).default('usb'),
   }),
   z.strictObject({
     protocol: z.literal('mcuboot-smp'),

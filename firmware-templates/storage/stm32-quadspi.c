@@ -2,7 +2,8 @@
  * Serial NOR flash with 3-byte addresses on bank 1 of the QUADSPI of STM32F7 (see RM0385, section 14),
  * written on one line and read mapped at BOARD_STORAGE_ORIGIN. memory/ has set up pins, clock and
  * size. The data cache must be off: it would keep what was there before.
- * Compiled only: no board has run it, and registers must be compared with RM0385 before one does. */
+ * Registers and bits as in stm32f746xx.h of ST's cmsis_device_f7, commands as in ST's n25q128a.h.
+ * Compiled only: no board has run it. */
 #include "board.h"
 #include "storage.h"
 
@@ -29,7 +30,7 @@
 #define CCR_INDIRECT_READ (1u << 26)
 #define CCR_MEMORY_MAPPED (3u << 26)
 
-/* The commands that serial NOR flashes share (JEDEC); not compared with the N25Q128A datasheet. */
+/* The same on N25Q128A and W25Q128J. READ is for slow clocks, as the writer's 16 MHz / 3 is. */
 #define COMMAND_PAGE_PROGRAM 0x02u
 #define COMMAND_READ 0x03u
 #define COMMAND_READ_STATUS 0x05u
@@ -51,7 +52,7 @@ static void end_transfer(void) {
   wait_until_idle();
 }
 
-static void leave_mapped(void) {
+static void abort_transfer(void) {
   QUADSPI_CR |= CR_ABORT;
   while ((QUADSPI_CR & CR_ABORT) != 0) {
   }
@@ -59,7 +60,11 @@ static void leave_mapped(void) {
   QUADSPI_FCR = FCR_TRANSFER_COMPLETE;
 }
 
+/* On some chips (STM32L476: errata sheet ES0250) the first mapped read after a transfer is wrong
+ * unless the address was set back; no command waits for an address here. */
 static void enter_mapped(void) {
+  QUADSPI_AR = 0;
+  abort_transfer();
   QUADSPI_CCR = COMMAND_READ | CCR_INSTRUCTION | CCR_ADDRESS_24_BITS | CCR_DATA | CCR_MEMORY_MAPPED;
 }
 
@@ -81,7 +86,7 @@ static void wait_until_changed(void) {
 }
 
 void storage_setup(void) {
-  leave_mapped();
+  abort_transfer();
   enter_mapped();
 }
 
@@ -91,7 +96,7 @@ const uint8_t *storage_at(uint32_t offset) {
 
 void storage_erase(uint32_t page) {
   const uint32_t start = page * BOARD_STORAGE_PAGE_BYTES;
-  leave_mapped();
+  abort_transfer();
   for (uint32_t done = 0; done < BOARD_STORAGE_PAGE_BYTES; done += ERASE_BYTES) {
     enable_write();
     QUADSPI_CCR = COMMAND_ERASE_64K | CCR_INSTRUCTION | CCR_ADDRESS_24_BITS;
@@ -117,7 +122,7 @@ static void program_part(uint32_t offset, const uint8_t *bytes, uint32_t count) 
 }
 
 void storage_program(uint32_t offset, const uint8_t *bytes, uint32_t count) {
-  leave_mapped();
+  abort_transfer();
   while (count > 0) {
     /* A program command wraps round at the end of its 256 bytes. */
     const uint32_t room = PROGRAM_BYTES - offset % PROGRAM_BYTES;

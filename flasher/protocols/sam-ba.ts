@@ -1,24 +1,28 @@
 /**
- * SAM-BA, the monitor of Microchip's SAM chips, over USB, with the extensions of Arduino's bootloaders:
- * `X` erases from an address on, `Y` copies RAM to flash, `Z` computes a CRC-16.
+ * SAM-BA, the monitor of Microchip's SAM chips, with the extensions of Arduino's bootloaders: `X`
+ * erases from an address on, `Y` copies RAM to flash, `Z` computes a CRC-16.
  *
- * Commands are ASCII and end in `#`; answers in binary mode end in LF CR. Nothing has a checksum of its
- * own, so everything that was written is read back.
+ * Commands are ASCII and end in `#`; answers in binary mode end in LF CR. What `S` and `R` carry is raw
+ * over USB, which has checksums, and XMODEM over a UART. A command has none, so everything that was
+ * written is read back. What BOSSA's Samba.cpp knows of these monitors is kept to: over USB at most 63
+ * bytes are read at once, and data does not follow its command in the same packet.
  */
 import { environmentError } from '../../toolchain/errors.ts';
 import { crc16Xmodem } from '../checksums.ts';
 import { flashFailed, noAnswer } from '../failures.ts';
-import { concatenate, hex, type Segment } from '../image.ts';
+import { hex, type Segment } from '../image.ts';
 import { type Flashed, flashPages, type PagedMemory, type Report } from '../job.ts';
 import { type Link, openLink } from '../link.ts';
 import type { FlashPlan } from '../plan.ts';
 import { type Port, PortLost } from '../port.ts';
+import { ACK, BLOCK_BYTES, FRAME_BYTES, NAK, receiveXmodem, sendXmodem } from './xmodem.ts';
 
 export interface SamBaOptions {
   /** RAM that the monitor does not use. */
   readonly bufferAddress: number;
   readonly bufferBytes: number;
   readonly rewriteAll: boolean;
+  readonly over: 'usb' | 'uart';
   /** For the user, when nothing answers. */
   readonly enter: string;
 }
@@ -28,7 +32,8 @@ const ERASE_MS = 20_000;
 const SILENCE_MS = 50;
 const attempts = 12;
 const maxVersionBytes = 200;
-const READ_BYTES = 256;
+const USB_READ_BYTES = 63;
+const UART_READ_BYTES = 2 * BLOCK_BYTES;
 
 /** ARMv6-M and ARMv7-M: the register and the value that reset the chip. */
 const AIRCR = 0xe000ed0c;
@@ -42,8 +47,10 @@ export async function flashSamBa(
 ): Promise<Flashed> {
   const link = openLink(port);
   report('connect');
-  await connect(link, options.enter);
-  const memory = samBaMemory(link, options);
+  const line = options.over === 'usb' ? overUsb : overUart;
+  if (options.over === 'uart') await tellBaud(link);
+  await connect(link, line, options);
+  const memory = samBaMemory(link, line, options);
   const result = await flashPages(plan, memory, options, report);
   report('start');
   await link.write(ascii(`W${digits(AIRCR)},${digits(SYSRESETREQ)}#`));
@@ -56,7 +63,50 @@ export async function flashSamBa(
 
 class Disturbed extends Error {}
 
-async function connect(link: Link, enter: string): Promise<void> {
+/** How memory is carried, and what ends a transfer that broke off. */
+interface Transfers {
+  readonly readBytes: number;
+  send(link: Link, bytes: Uint8Array): Promise<boolean>;
+  receive(link: Link, count: number): Promise<Uint8Array | null>;
+  /** Fills up what a monitor still waits for, at most so many bytes of data. */
+  filler(maxBytes: number): Uint8Array;
+}
+
+const SHARP = 0x23;
+
+const overUsb: Transfers = {
+  readBytes: USB_READ_BYTES,
+  async send(link, bytes) {
+    await link.write(bytes);
+    return true;
+  },
+  receive: (link, count) => link.bytes(count, ANSWER_MS),
+  filler: (maxBytes) => new Uint8Array(maxBytes + 16).fill(SHARP),
+};
+
+/** NAK begins what a monitor was told to send, and ACK is its answer to each block of that. */
+const overUart: Transfers = {
+  readBytes: UART_READ_BYTES,
+  send: sendXmodem,
+  receive: receiveXmodem,
+  filler: () => Uint8Array.of(NAK, ...new Uint8Array(FRAME_BYTES).fill(ACK), SHARP, SHARP),
+};
+
+/** As bossac does: a monitor that measures the speed takes two of these bytes, and all take `#`. */
+async function tellBaud(link: Link): Promise<void> {
+  for (const byte of [BAUD_MARK, BAUD_MARK, SHARP]) {
+    await link.write([byte]);
+    await link.drain(SILENCE_MS);
+  }
+}
+
+const BAUD_MARK = 0x80;
+
+async function connect(
+  link: Link,
+  line: Transfers,
+  { bufferBytes, enter }: SamBaOptions,
+): Promise<void> {
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
       await binaryMode(link);
@@ -67,7 +117,7 @@ async function connect(link: Link, enter: string): Promise<void> {
       if (isSure && /^v?\d/i.test(version)) throw notArduino(version);
     } catch (error) {
       if (!(error instanceof Disturbed)) throw error;
-      await recover(link, READ_BYTES);
+      await recover(link, line, bufferBytes);
     }
   }
   throw noAnswer('SAM-BA', `Bring the board into its bootloader: ${enter}.`);
@@ -82,7 +132,7 @@ function notArduino(version: string): Error {
   });
 }
 
-function samBaMemory(link: Link, options: SamBaOptions): PagedMemory {
+function samBaMemory(link: Link, line: Transfers, options: SamBaOptions): PagedMemory {
   let repeats = 0;
   const run = async <T>(what: string, where: string, command: () => Promise<T>): Promise<T> => {
     for (let attempt = 0; attempt < attempts; attempt++) {
@@ -91,7 +141,7 @@ function samBaMemory(link: Link, options: SamBaOptions): PagedMemory {
       } catch (error) {
         if (!(error instanceof Disturbed)) throw error;
         repeats += 1;
-        await recover(link, options.bufferBytes);
+        await recover(link, line, options.bufferBytes);
       }
     }
     throw flashFailed(`the bootloader does not ${what}`, where);
@@ -100,20 +150,21 @@ function samBaMemory(link: Link, options: SamBaOptions): PagedMemory {
     let previous = '';
     for (let reading = 0; reading < attempts; reading++) {
       const found = await run('read memory', hex(address), () =>
-        read(link, address, wanted.length),
+        read(link, line, address, wanted.length),
       );
       if (Buffer.compare(found, wanted) === 0) return true;
       const text = Buffer.from(found).toString('base64');
       // A difference counts when two readings agree on it.
       if (text === previous) return false;
       previous = text;
-      await recover(link, READ_BYTES);
+      await recover(link, line, line.readBytes);
     }
     return false;
   };
   return {
     comparesFirst: true,
     erasesOnward: true,
+    checksCommands: false,
     repeats: () => repeats,
     async isRight({ address }, content) {
       const crc = await run('compute a CRC', hex(address), () =>
@@ -124,8 +175,8 @@ function samBaMemory(link: Link, options: SamBaOptions): PagedMemory {
           ? crc
           : await run('compute a CRC', hex(address), () => crcOf(link, address, content.length));
       if (again !== crc16Xmodem(content)) return false;
-      for (let offset = 0; offset < content.length; offset += READ_BYTES) {
-        const part = content.subarray(offset, offset + READ_BYTES);
+      for (let offset = 0; offset < content.length; offset += line.readBytes) {
+        const part = content.subarray(offset, offset + line.readBytes);
         if (!(await holds(address + offset, part))) return false;
       }
       return true;
@@ -137,7 +188,7 @@ function samBaMemory(link: Link, options: SamBaOptions): PagedMemory {
     async write(block) {
       for (const { address, bytes } of pieces(block, options.bufferBytes)) {
         await run('write', hex(address), async () => {
-          await load(link, options.bufferAddress, bytes);
+          await load(link, line, options.bufferAddress, bytes);
           await expectAnswer(link, `Y${digits(options.bufferAddress)},0#`, 'Y', ANSWER_MS);
           await expectAnswer(link, `Y${digits(address)},${digits(bytes.length)}#`, 'Y', ERASE_MS);
         });
@@ -153,9 +204,9 @@ function pieces({ address, bytes }: Segment, size: number): readonly Segment[] {
   }));
 }
 
-/** `#` alone is no command: it fills up what the monitor still waits for, and then ends it. */
-async function recover(link: Link, maxBytes: number): Promise<void> {
-  await link.write(new Uint8Array(maxBytes + 16).fill(0x23));
+/** `#` alone is no command. */
+async function recover(link: Link, line: Transfers, maxBytes: number): Promise<void> {
+  await link.write(line.filler(maxBytes));
   await link.drain(SILENCE_MS);
   try {
     await binaryMode(link);
@@ -189,19 +240,32 @@ async function expectAnswer(
   if ((await ask(link, command, timeoutMs)) !== expected) throw new Disturbed();
 }
 
-async function read(link: Link, address: number, count: number): Promise<Uint8Array> {
+async function read(
+  link: Link,
+  line: Transfers,
+  address: number,
+  count: number,
+): Promise<Uint8Array> {
   await link.write(ascii(`R${digits(address)},${digits(count)}#`));
-  const bytes = await link.bytes(count, ANSWER_MS);
+  const bytes = await line.receive(link, count);
   if (bytes === null) throw new Disturbed();
   return bytes;
 }
 
 /** Into RAM, and read back from there: what `Y` copies is right. */
-async function load(link: Link, address: number, bytes: Uint8Array): Promise<void> {
-  const command = ascii(`S${digits(address)},${digits(bytes.length)}#`);
-  await link.write(concatenate([command, bytes]));
-  const found = await read(link, address, bytes.length);
-  if (Buffer.compare(found, bytes) !== 0) throw new Disturbed();
+async function load(
+  link: Link,
+  line: Transfers,
+  address: number,
+  bytes: Uint8Array,
+): Promise<void> {
+  await link.write(ascii(`S${digits(address)},${digits(bytes.length)}#`));
+  if (!(await line.send(link, bytes))) throw new Disturbed();
+  for (let offset = 0; offset < bytes.length; offset += line.readBytes) {
+    const wanted = bytes.subarray(offset, offset + line.readBytes);
+    const found = await read(link, line, address + offset, wanted.length);
+    if (Buffer.compare(found, wanted) !== 0) throw new Disturbed();
+  }
 }
 
 async function crcOf(link: Link, address: number, count: number): Promise<number> {

@@ -8,7 +8,7 @@
  */
 import { crc32Stm32, xorOf } from '../checksums.ts';
 import { flashFailed, noAnswer, refused, wrongChip } from '../failures.ts';
-import { hex } from '../image.ts';
+import { concatenate, hex } from '../image.ts';
 import { type Flashed, flashPages, type PagedMemory, type Report } from '../job.ts';
 import { type Link, openLink } from '../link.ts';
 import type { FlashPlan, Page } from '../plan.ts';
@@ -40,6 +40,9 @@ const SILENCE_MS = 50;
 const MAX_BUSY = 1000;
 /** Of a command on a disturbed line. */
 const attempts = 12;
+/** Of reading as much at once; then it is read in halves, down to this size. */
+const readAttempts = 4;
+const MIN_READ_BYTES = 16;
 
 export interface Stm32UartOptions {
   readonly boardName: string;
@@ -185,19 +188,23 @@ export async function identify(
   let repeats = 0;
   /** Runs a command until it goes through undisturbed. */
   const run = async <T>(what: string, where: string, command: () => Promise<T>): Promise<T> => {
-    let last: Disturbed | undefined;
-    for (let attempt = 0; attempt < attempts; attempt++) {
+    const result = await tryTo(command, attempts);
+    if (!(result instanceof Disturbed)) return result;
+    if (result.trouble === 'nack') throw refused(what, where, nackHint(result.part));
+    throw flashFailed(`the bootloader does not ${what}: ${troubleText(result)}`, where);
+  };
+  const tryTo = async <T>(command: () => Promise<T>, times: number): Promise<T | Disturbed> => {
+    for (let attempt = 0; ; ) {
       try {
         return await command();
       } catch (error) {
         if (!(error instanceof Disturbed)) throw error;
-        last = error;
         repeats += 1;
         await reconnect(link, attempt);
+        attempt += 1;
+        if (attempt === times) return error;
       }
     }
-    if (last?.trouble === 'nack') throw refused(what, where, nackHint(last.part));
-    throw flashFailed(`the bootloader does not ${what}: ${troubleText(last!)}`, where);
   };
 
   const wireAddress = (address: number) => (address + options.addressOffset) >>> 0;
@@ -228,9 +235,7 @@ export async function identify(
   const holdsBlock = async (address: number, wanted: Uint8Array): Promise<boolean> => {
     let previous: Uint8Array | undefined;
     for (let reading = 0; reading < attempts; reading++) {
-      const found = await run('read memory', hex(address), () =>
-        readMemory(link, wireAddress(address), wanted.length),
-      );
+      const found = await read(address, wanted.length);
       if (isSame(found, wanted)) return true;
       if (previous !== undefined && isSame(found, previous)) return false;
       previous = found;
@@ -238,17 +243,18 @@ export async function identify(
     }
     return false;
   };
+  /** Where a block does not come through, its halves may. */
+  const read = async (address: number, count: number): Promise<Uint8Array> => {
+    const command = () => readMemory(link, wireAddress(address), count);
+    if (count < 2 * MIN_READ_BYTES) return run('read memory', hex(address), command);
+    const found = await tryTo(command, readAttempts);
+    if (!(found instanceof Disturbed)) return found;
+    const half = count >>> 1;
+    return concatenate([await read(address, half), await read(address + half, count - half)]);
+  };
   const checksumOf = async (address: number, length: number): Promise<number | null> => {
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      try {
-        return await getChecksum(link, wireAddress(address), length);
-      } catch (error) {
-        if (!(error instanceof Disturbed)) throw error;
-        repeats += 1;
-        await reconnect(link, attempt);
-      }
-    }
-    return null;
+    const found = await tryTo(() => getChecksum(link, wireAddress(address), length), attempts);
+    return found instanceof Disturbed ? null : found;
   };
 
   return {
@@ -257,6 +263,7 @@ export async function identify(
     // Comparing by reading takes as long as writing.
     comparesFirst: checksum,
     erasesOnward: false,
+    checksCommands: true,
     hasChecksum: () => checksum,
     repeats: () => repeats,
     async isRight({ address }, content) {

@@ -1,6 +1,9 @@
 /**
  * YMODEM, as bootloaders with a menu take a file (C. Forsberg, XMODEM/YMODEM Protocol Reference, 1988):
  * blocks with a number and a CRC-16, each of which the receiver asks for or acknowledges.
+ *
+ * A block may have to be sent twice on a quiet line too: lrzsz throws away what has come right after it
+ * has answered (lrz.c: wcrx, `purgeline`), and so the beginning of a block that follows fast.
  */
 import { environmentError } from '../../toolchain/errors.ts';
 import { crc16Xmodem } from '../checksums.ts';
@@ -100,6 +103,7 @@ async function send(
   header.set(new TextEncoder().encode(`${name}\0${content.length} `));
   await sendBlock(link, 0, header, 'the file’s name', counter);
   await expectAsk(link); // where it is lost, the receiver takes the block all the same
+  await link.drain(SILENCE_MS);
   for (let offset = 0, number = 1; offset < content.length; number++) {
     report('write', offset, content.length);
     const left = content.length - offset;
@@ -143,7 +147,7 @@ async function sendAndConfirm(
   for (let attempt = 0; attempt < tries; attempt++) {
     if (attempt > 0) counter.repeats += 1;
     // An answer that came twice must not pass for the next one.
-    await link.drain(0);
+    await link.drain(attempt === 0 ? 0 : SILENCE_MS);
     await link.write(frame);
     if (await isAcknowledged(link, where)) return;
   }
@@ -155,7 +159,8 @@ async function isAcknowledged(link: Link, where: string): Promise<boolean> {
   for (let noise = 0; noise < maxNoise; noise++) {
     const byte = await link.byte(ANSWER_MS);
     if (byte === ACK) return true;
-    if (byte === NAK || byte === null) return false;
+    // Until it has the first block of a file, a receiver asks again instead of saying NAK.
+    if (byte === NAK || byte === ASK_CRC || byte === null) return false;
     cancels = byte === CAN ? cancels + 1 : 0;
     if (cancels < 2) continue;
     throw environmentError({

@@ -125,6 +125,9 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'flash of an emulated board': ['flash', 'good.hex', '--target', 'mps2-an386'],
   'flash in a way the board has not': ['flash', 'good.hex', ...nucleo, '--protocol', 'ymodem'],
   'flash without a port': ['flash', 'good.hex', ...nucleo, '--protocol', 'stm32-uart'],
+  'flash at a port that is not there': [
+    ...['flash', 'good.hex', ...nucleo, '--port', '/dev/ttyNONE', '--dry-run'],
+  ],
   'flash at no address': ['flash', 'raw.bin', ...nucleo, '--address', '12'],
   'flash at no speed': ['flash', 'good.hex', ...nucleo, '--protocol', 'drive', '--baud', 'fast'],
   'flash by unknown signals': [
@@ -139,6 +142,7 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'flash saved in no form': ['flash', 'good.hex', ...nucleo, '--save', 'firmware.doc'],
   'flash to a folder that is no drive': ['flash', 'good.hex', ...nucleo, '--port', 'empty'],
   'monitor of no port': ['monitor'],
+  'monitor of a file': ['monitor', '--port', 'a-file'],
   'monitor for no time': ['monitor', '--port', 'x', '--for', '0'],
   'report of an empty folder': ['report', 'empty'],
   'report of a damaged build': ['report', 'damaged'],

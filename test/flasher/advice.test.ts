@@ -2,16 +2,38 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { type PortProblem, portError, portLost, portStuck } from '../../flasher/advice.ts';
+import { chooseLoader, probePort, type RealLoader } from '../../flasher/choose-loader.ts';
 import { flashFailed, noAnswer, refused, verifyFailed, wrongChip } from '../../flasher/failures.ts';
 import { noPort } from '../../flasher/flash.ts';
+import { joinSegments } from '../../flasher/image.ts';
 import { describePorts } from '../../flasher/ports.ts';
 import { formatError, Lm2mcuError } from '../../toolchain/errors.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
+import { loadTarget } from '../../toolchain/targets.ts';
 
 const ports = [
   { path: '/dev/ttyACM0', title: 'ST-LINK/V2.1' },
   { path: '/dev/ttyUSB0', title: 'FTDI USB serial adapter' },
 ];
+const nucleo = loadTarget('nucleo-f446re');
+const rom = nucleo.loaders.find(
+  (one): one is Extract<RealLoader, { protocol: 'stm32-uart' }> => one.protocol === 'stm32-uart',
+)!;
+
+/** What is said where nothing is installed and no drive mounted. */
+function choiceFails(board: string, port?: string): Error {
+  const target = loadTarget(board);
+  const { origin } = target.regions[0]!;
+  const image = joinSegments([{ address: origin, bytes: new Uint8Array(4) }], 'test');
+  const nothing = { protocol: undefined, isDryRun: false, isInstalled: () => false };
+  try {
+    chooseLoader({ target, image, port, ...nothing });
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error('a loader was found');
+}
+
 /** As serialport 13 words them on each system. */
 const problems: readonly Partial<PortProblem>[] = [
   { reason: 'Error: Permission denied, cannot open /dev/ttyUSB0' },
@@ -49,6 +71,9 @@ test('every message is as written down', () => {
     ['the port goes away', portLost('/dev/ttyUSB0', 'flash')],
     ['the port takes nothing', portStuck('/dev/ttyUSB0')],
     ['no port given', noPort('stm32-uart')],
+    ['nothing is ready', choiceFails('nucleo-f446re')],
+    ['the port of the probe', probePort(nucleo, rom, ports[0]!)],
+    ['a port that leads to no bootloader', choiceFails('nrf52840-dk', '/dev/ttyACM0')],
     [
       'no bootloader',
       noAnswer('STM32 (AN3155)', 'Bring the board into its bootloader: BOOT0 high, then reset.'),

@@ -41,6 +41,7 @@ export const boardKinds = [
   'stm32-uart-rom',
   'stm32-writer',
   'sam-ba',
+  'sam-ba-uart',
   'mcuboot-smp',
   'ymodem',
 ] as const;
@@ -75,7 +76,9 @@ export function testBoard(kind: BoardKind, seed: number, images = smallImages): 
     case 'stm32-writer':
       return writerBoard(images, seed);
     case 'sam-ba':
-      return samBoard(images);
+      return samBoard(images, 'usb');
+    case 'sam-ba-uart':
+      return samBoard(images, 'uart');
     case 'mcuboot-smp':
       return smpBoard(images, seed);
     case 'ymodem':
@@ -104,7 +107,7 @@ function stm32Board(images: Images, seed: number, bootloader: 'ours' | 'rom'): T
   const isOurs = bootloader === 'ours';
   const eraseBlocks = [images.blocks];
   const regions = [{ name: 'flash', origin: ORIGIN, eraseBlocks, firstPage: 0 }];
-  const geometry = { regions, writeBytes: 256 };
+  const geometry = { regions, writeBytes: 256, ...(isOurs ? {} : { commitBytes: 32 }) };
   const memory = flashMemory(geometry, ORIGIN);
   const erase = seed % 2 === 0 ? 'extended' : 'short';
   const chip = stm32Chip(memory, { hasChecksum: isOurs, hasBootLine: isOurs, erase });
@@ -141,11 +144,11 @@ const WRITER_ID = 0xf746;
 
 /** Code in the internal flash, which the ROM writes; the first half of it in the NOR as well. */
 function writerBoard(images: Images, seed: number): TestBoard {
-  const place = (origin: number, name: string) => {
+  const place = (origin: number, name: string, commitBytes: number) => {
     const regions = [{ name, origin, eraseBlocks: [images.blocks], firstPage: 0 }];
-    return { regions, writeBytes: 256 };
+    return { regions, writeBytes: 256, commitBytes };
   };
-  const [inFlash, inNor] = [place(ORIGIN, 'flash'), place(NOR_ORIGIN, 'nor')];
+  const [inFlash, inNor] = [place(ORIGIN, 'flash', 32), place(NOR_ORIGIN, 'nor', 256)];
   const [flash, nor] = [flashMemory(inFlash, ORIGIN), flashMemory(inNor, NOR_ORIGIN)];
   const program = { address: 0x20010000, bytes: imageBytesOf(9, 301) };
   const erase = seed % 2 === 0 ? 'extended' : 'short';
@@ -191,8 +194,8 @@ function contentOf(
   return isBootable ? 'mixed' : 'none';
 }
 
-function samBoard(images: Images): TestBoard {
-  const chip = samChip();
+function samBoard(images: Images, over: 'usb' | 'uart'): TestBoard {
+  const chip = samChip(over);
   const origin = chip.applicationAddress;
   const eraseBlocks = [images.blocks];
   const regions = [{ name: 'flash', origin, eraseBlocks, firstPage: 0 }];
@@ -209,6 +212,7 @@ function samBoard(images: Images): TestBoard {
           bufferAddress: 0x20005000,
           bufferBytes: 256,
           rewriteAll: false,
+          over,
           enter: 'tap reset twice',
         },
         quiet,

@@ -130,7 +130,7 @@ describe('which loader', () => {
     'test',
   );
   const disco = loadTarget('stm32f746g-disco');
-  const base = { target: disco, image, protocol: undefined, port: undefined };
+  const base = { target: disco, image, protocol: undefined, port: undefined, isDryRun: false };
   const all = () => true;
 
   test('the first that is ready and reaches all of the image', () => {
@@ -142,6 +142,8 @@ describe('which loader', () => {
     expect(chooseLoader({ ...base, image: withNor, isInstalled: all }).protocol).toBe('openocd');
     const none = () => chooseLoader({ ...base, image: withNor, isInstalled: () => false });
     expect(none).toThrow('none of the ways to flash stm32f746g-disco is ready');
+    const dry = { ...base, isDryRun: true, image: withNor, isInstalled: () => false };
+    expect(chooseLoader(dry).protocol).toBe('openocd');
   });
 
   test('a serial port means the bootloader, a folder the drive', () => {

@@ -70,35 +70,16 @@ export async function faultRun(kind: BoardKind, faults: Faults): Promise<FaultRu
 }
 
 /** From a line that is a little noisy to one on which hardly a block goes through. */
-export function faultsOf(kind: BoardKind, seed: number): Faults {
+export function faultsOf(kind: BoardKind, seed: number, isRaw = false): Faults {
   const random = seededRandom(seed);
   const rate = 10 ** (-5 + 2.3 * random());
   const share = () => rate * 2 * random();
   const [drop, flip, duplicate, delay] = [share(), share(), share(), share()];
+  // Over USB no byte is changed or doubled: packets have a CRC-16 and a sequence bit.
+  const isUsb = kind === 'sam-ba' && !isRaw;
   return {
-    ...noFaults,
-    seed,
-    ...reaching(kind, { drop, flip, duplicate }),
-    ...{ delay, delayMs: 1500 },
+    ...{ ...noFaults, seed, drop, delay, delayMs: 1500 },
+    ...(isUsb ? {} : { flip, duplicate }),
     cutAfter: random() < 0.25 ? Math.floor(random() * 5000) : Number.POSITIVE_INFINITY,
   };
-}
-
-type Damage = Pick<Faults, 'drop' | 'flip' | 'duplicate'>;
-
-/** What of it the line below lets through. */
-function reaching(kind: BoardKind, damage: Damage): Damage {
-  switch (kind) {
-    case 'stm32-uart-rom':
-    case 'stm32-writer':
-      // Even parity: a byte with a flipped bit is known to be wrong, and lost.
-      return { ...damage, drop: damage.drop + damage.flip, flip: 0 };
-    case 'sam-ba':
-      // It has no checksums and relies on those of USB.
-      return { ...damage, flip: 0, duplicate: 0 };
-    case 'stm32-uart':
-    case 'mcuboot-smp':
-    case 'ymodem':
-      return damage;
-  }
 }

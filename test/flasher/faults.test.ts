@@ -49,7 +49,7 @@ describe.each(boardKinds)('%s', (kind) => {
     };
     const first = await flash();
     const second = await flash();
-    const tells = ['stm32-uart', 'sam-ba', 'mcuboot-smp'].includes(kind);
+    const tells = ['stm32-uart', 'sam-ba', 'sam-ba-uart', 'mcuboot-smp'].includes(kind);
     // Of the two memories of such a board, the NOR.
     const norBytes = kind === 'stm32-writer' ? 512 : 0;
     expect(second.bytesWritten).toBe(tells ? 0 : first.bytesWritten - norBytes);

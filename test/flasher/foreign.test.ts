@@ -140,17 +140,17 @@ describe('STM32 (AN3155)', () => {
   );
 });
 
-describe('SAM-BA', () => {
+describe.each(['usb', 'uart'] as const)('SAM-BA over %s', (over) => {
   const absent = missing('socat', 'bossac');
 
   test.skipIf(absent !== '')(`bossac writes to our peer${absent}`, async () => {
     pair = await ptyPair(folder);
-    const chip = samChip();
+    const chip = samChip(over);
     await serve(pair.ours, (port) => serveSamBa(port, chip));
     writeFileSync(join(folder, 'fw.bin'), content);
     const args = [
       `--port=${pair.theirs}`,
-      '--usb-port',
+      `--usb-port=${over === 'usb' ? 1 : 0}`,
       '--offset=0x2000',
       '-e',
       '-w',
@@ -165,13 +165,14 @@ describe('SAM-BA', () => {
 
   test.skipIf(missing('socat') !== '')('we write to the same peer', async () => {
     pair = await ptyPair(folder);
-    const chip = samChip();
+    const chip = samChip(over);
     await serve(pair.ours, (port) => serveSamBa(port, chip));
     const port = await openSerialPort(pair.theirs, settings);
     const eraseBlocks = [{ count: 62, sizeBytes: 4096 }];
     const regions = [{ name: 'flash', origin: 0x2000, eraseBlocks, firstPage: 0 }];
     const image = joinSegments([{ address: 0x2000, bytes: content }], 'test');
-    const options = { bufferAddress: 0x20005000, bufferBytes: 4096, rewriteAll: false, enter: '' };
+    const buffer = { bufferAddress: 0x20005000, bufferBytes: 4096 };
+    const options = { ...buffer, over, rewriteAll: false, enter: '' };
     const flashed = await flashSamBa(
       port,
       planFlash(image, { regions, writeBytes: 256 }),

@@ -14,7 +14,7 @@ const region = { ...flashRegion!, origin: 0x2000, sizeBytes: 62 * 4096, eraseBlo
 const board = { ...target, regions: [region] };
 const loader = {
   ...{ protocol: 'sam-ba', regions: ['flash'], serial: 'USB', enter: 'tap reset twice' },
-  ...{ baud: 115200, bufferAddress: 0x20005000, bufferBytes: 4096 },
+  ...{ baud: 115200, bufferAddress: 0x20005000, bufferBytes: 4096, over: 'usb' },
 } as const;
 
 test('opened at 1200 baud, closed, and flashed when it is back', async () => {

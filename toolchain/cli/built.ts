@@ -13,6 +13,7 @@ import {
 import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
+import { parseReport, type Report } from '../report/schema.ts';
 import type { Target } from '../targets.ts';
 import type { Context } from './command.ts';
 
@@ -30,6 +31,26 @@ export function checkBuilt(dir: string): void {
       ? `Build it first: lm2mcu build ${dir} --target <board> --out <dir>`
       : 'Give the folder that lm2mcu build wrote (--out).',
   });
+}
+
+/** What the build says of itself. */
+export function readReport(dir: string): Report {
+  checkBuilt(dir);
+  const path = join(dir, 'report.json');
+  let json: string;
+  try {
+    json = readFileSync(path, 'utf8');
+  } catch (cause) {
+    const error = userError({
+      code: 'no-report',
+      message: `${JSON.stringify(dir)} has no report.json that can be read`,
+      where: path,
+      hint: 'Build the model again: lm2mcu build <model> --target <board> --out <dir>',
+    });
+    error.cause = cause;
+    throw error;
+  }
+  return parseReport(json, path);
 }
 
 /** For `--on`: a machine of this host, or a board by its port. */

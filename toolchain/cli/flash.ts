@@ -2,7 +2,16 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
-import { chooseLoader, protocols, type RealLoader } from '../../flasher/choose-loader.ts';
+import { portError } from '../../flasher/advice.ts';
+import {
+  chooseLoader,
+  howToGetReady,
+  isReady,
+  onSerialPort,
+  probePort,
+  protocols,
+  type RealLoader,
+} from '../../flasher/choose-loader.ts';
 import type { Wiring } from '../../flasher/enter.ts';
 import {
   type FlashPlans,
@@ -85,7 +94,8 @@ export const flashCommand = defineCommand({
     const image = flags.only === undefined ? whole : onlyIn(whole, target, flags.only);
     if (flags.save !== undefined) return saveImage(image, target, flags.save);
     const { protocol, port } = flags;
-    const loader = chooseLoader({ target, image, protocol, port, isInstalled });
+    const isDryRun = flags['dry-run'];
+    const loader = chooseLoader({ target, image, protocol, port, isDryRun, isInstalled });
     const request: FlashRequest = {
       ...{ target, loader, image, port, rewriteAll: flags.all },
       baud: parseBaud(flags.baud),
@@ -93,15 +103,17 @@ export const flashCommand = defineCommand({
       writer: readWriter(flags.image),
     };
     const plans = plansOf(request);
-    if (flags['dry-run']) return describeDryRun(request, plans);
-    if (port !== undefined) await checkPort(loader, port);
+    if (port !== undefined) await checkPort(target, loader, port);
+    const note = extname(flags.image) === '.bin' ? uncheckable(target) : undefined;
+    if (isDryRun) return describeDryRun(request, plans, note);
     const begin = performance.now();
     const flashed = await flash(
       request,
       (path) => (settings) => openSerialPort(path, settings),
-      (phase, done, total) => progress.report(phase, done, total),
+      (phase, done, total) =>
+        progress.report(phase, done, total, phase === 'erase' ? undefined : 'B'),
     );
-    return describe(request, flashed, (performance.now() - begin) / 1000);
+    return describe(request, flashed, (performance.now() - begin) / 1000, note);
   },
 });
 
@@ -202,16 +214,22 @@ function isInstalled(command: string): boolean {
 }
 
 /** The wrong port is the commonest mistake: a probe's port does not lead to a ROM bootloader. */
-async function checkPort(loader: RealLoader, path: string): Promise<void> {
+async function checkPort(target: Target, loader: RealLoader, path: string): Promise<void> {
+  if (!onSerialPort.includes(loader.protocol)) return;
+  const { platform } = process;
+  const ports = await listPorts();
+  if (platform !== 'win32' && !existsSync(path)) {
+    throw portError({ path, reason: 'no such file', platform, ports });
+  }
   if (loader.protocol !== 'stm32-uart' || loader.bootLine) return;
-  const port = (await listPorts()).find((one) => one.path === path);
+  const port = ports.find((one) => one.path === path);
   if (port?.isProbe !== true) return;
-  throw userError({
-    code: 'probe-port',
-    message: `${path} is the console behind the board’s ${port.title}, where the chip’s bootloader does not listen`,
-    where: path,
-    hint: `Flash without --port (by the drive or a probe tool), or connect ${loader.serial}.`,
-  });
+  throw probePort(target, loader, port);
+}
+
+/** Other files have addresses, and a build its board. */
+function uncheckable({ name }: Target): string {
+  return `note      a .bin does not say what it is for: that it is for ${name} is --target's word`;
 }
 
 function saveImage(image: Image, target: Target, file: string): Output {
@@ -228,7 +246,11 @@ function saveImage(image: Image, target: Target, file: string): Output {
   };
 }
 
-function describeDryRun(request: FlashRequest, plans: FlashPlans): Output {
+function describeDryRun(
+  request: FlashRequest,
+  plans: FlashPlans,
+  note: string | undefined,
+): Output {
   const { target, loader, image } = request;
   const { plan, throughWriter } = plans;
   const json = {
@@ -247,10 +269,11 @@ function describeDryRun(request: FlashRequest, plans: FlashPlans): Output {
         ? whole
         : describePlan(plan)
       : describeSteps(request, throughWriter, plan);
-  return {
-    json,
-    text: `board     ${target.name} by ${loader.protocol}; nothing is done\n${detail}`,
-  };
+  const lines = [`board     ${target.name} by ${loader.protocol}; nothing is done`, detail];
+  if (!isReady(loader, { port: request.port, isInstalled })) {
+    lines.push(`missing   ${howToGetReady(loader)}`);
+  }
+  return { json, text: [...lines, ...(note === undefined ? [] : [note])].join('\n') };
 }
 
 function pagesOf({ pages, commit }: FlashPlan) {
@@ -281,6 +304,7 @@ function describe(
   { target, loader, image, port }: FlashRequest,
   { verifiedBy, bytesWritten, bytesKept, repeats, started }: Flashed,
   seconds: number,
+  note: string | undefined,
 ): Output {
   const bytesPerSecond = Math.round(bytesWritten / seconds);
   const json = {
@@ -298,6 +322,7 @@ function describe(
     `written   ${written}${kept}${again}`,
     `verified  ${verifiedBy}`,
     `started   ${started === true ? 'yes' : 'not known: if it does not run, press reset'}`,
+    ...(note === undefined ? [] : [note]),
   ].join('\n');
   return { json, text };
 }

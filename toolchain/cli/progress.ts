@@ -4,8 +4,8 @@
 import { Presets, SingleBar } from 'cli-progress';
 
 export interface Progress {
-  /** `done` of `total` steps; a total of 0 is a phase of unknown length. */
-  report(phase: string, done?: number, total?: number): void;
+  /** `done` of `total` steps; a total of 0 is a phase of unknown length. Of units, their speed is shown. */
+  report(phase: string, done?: number, total?: number, unit?: 'B'): void;
   /** Takes the bar away. */
   stop(): void;
 }
@@ -31,25 +31,31 @@ function lines(stream: NodeJS.WritableStream): Progress {
 function bars(stream: NodeJS.WriteStream): Progress {
   let current = '';
   let bar: SingleBar | undefined;
+  let began = 0;
   const stop = () => {
     bar?.stop();
     bar = undefined;
     current = '';
   };
   return {
-    report(phase, done = 0, total = 0) {
+    report(phase, done = 0, total = 0, unit) {
       if (phase !== current) {
         stop();
         current = phase;
+        began = performance.now();
         const format =
-          total === 0 ? `${phase} …` : `${phase} {bar} {value}/{total}, {eta_formatted} left`;
+          total === 0
+            ? `${phase} …`
+            : `${phase} {bar} {value}/{total}{speed}, {eta_formatted} left`;
         bar = new SingleBar(
           { format, stream, clearOnComplete: true, hideCursor: true, gracefulExit: false },
           Presets.legacy,
         );
-        bar.start(total, done);
+        bar.start(total, done, { speed: '' });
       }
-      bar?.update(done);
+      const perSecond = Math.round((1000 * done) / (performance.now() - began));
+      const speed = unit === undefined || done === 0 ? '' : `, ${perSecond} ${unit}/s`;
+      bar?.update(done, { speed });
     },
     stop,
   };

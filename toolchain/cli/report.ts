@@ -1,6 +1,4 @@
 /** `lm2mcu report`: the memory budget of a build, or what changed between two. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { userError } from '../errors.ts';
 import { diffReports } from '../report/diff.ts';
 import {
@@ -11,8 +9,7 @@ import {
   renderReport,
   reportFormats,
 } from '../report/render.ts';
-import { parseReport, type Report } from '../report/schema.ts';
-import { checkBuilt } from './built.ts';
+import { readReport } from './built.ts';
 import { defineCommand } from './command.ts';
 
 export const reportCommand = defineCommand({
@@ -47,25 +44,6 @@ export const reportCommand = defineCommand({
     return { json: change, text: renderDiff(change, diffFormatOf(format), { color }) };
   },
 });
-
-function readReport(dir: string): Report {
-  checkBuilt(dir);
-  const path = join(dir, 'report.json');
-  let json: string;
-  try {
-    json = readFileSync(path, 'utf8');
-  } catch (cause) {
-    const error = userError({
-      code: 'no-report',
-      message: `${JSON.stringify(dir)} has no report.json that can be read`,
-      where: path,
-      hint: 'Build the model again: lm2mcu build <model> --target <board> --out <dir>',
-    });
-    error.cause = cause;
-    throw error;
-  }
-  return parseReport(json, path);
-}
 
 function diffFormatOf(format: string): DiffFormat {
   const found = diffFormats.find((name) => name === format);

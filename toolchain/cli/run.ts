@@ -1,7 +1,11 @@
 /** `lm2mcu run`: one text through a built model. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Answer, ExecutorName } from '../emulate/executor.ts';
+import { duration, megahertz } from '../report/numbers.ts';
 import type { Target } from '../targets.ts';
-import { onOption, withBuilt } from './built.ts';
+import { onOption, readReport, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { type Head, readHead } from './head.ts';
 
@@ -39,31 +43,51 @@ export const runCommand = defineCommand({
       const { tokens, truncated, instructions } = answer;
       return {
         json: { on: executor.on, tokens, truncated, ...head, instructions },
-        text: describe(executor.on, executor.model.target, answer, head),
+        text: describe(executor.on, executor.model.target, answer, head, rateOf(dir)),
       };
     });
   },
 });
 
 /** The answer comes last, where the eye is. */
-function describe(on: ExecutorName, target: Target, answer: Answer, head: Head): string {
+function describe(
+  on: ExecutorName,
+  target: Target,
+  answer: Answer,
+  head: Head,
+  rate: number | null,
+): string {
   const { tokens, truncated } = answer;
   return [
     `on        ${on}${on === 'emulator' ? ` (${target.emulation?.machine}, for ${target.name})` : ''}`,
     `tokens    ${tokens}${truncated ? ', the text was cut (build with a larger --max-tokens)' : ''}`,
-    ...describeWork(answer, target),
+    ...describeWork(answer, target, rate),
     ...describeHead(head),
   ].join('\n');
 }
 
-function describeWork({ instructions }: Answer, { name, clockHz }: Target): readonly string[] {
+/** Cycles an instruction, waits for flash among them, as the report of the build estimates them. */
+function rateOf(dir: string): number | null {
+  if (!existsSync(join(dir, 'report.json'))) return null;
+  const { compute, layers } = readReport(dir);
+  const instructions = layers.reduce((sum, layer) => sum + layer.estimatedInstructions, 0);
+  return instructions === 0 ? null : compute.estimatedCycles / instructions;
+}
+
+function describeWork(
+  { instructions }: Answer,
+  { name, clockHz }: Target,
+  rate: number | null,
+): readonly string[] {
   if (instructions === null) return [];
   const { tokenizer, inference } = instructions;
   const count = (value: number) => value.toLocaleString('en-US');
-  const ms = (((tokenizer + inference) / clockHz) * 1000).toFixed(1);
+  const work = `work      ${count(inference)} instructions, and ${count(tokenizer)} for the tokenizer`;
+  if (rate === null) return [work];
+  const estimate = duration(((tokenizer + inference) * rate) / clockHz);
   return [
-    `work      ${count(inference)} instructions, and ${count(tokenizer)} for the tokenizer`,
-    `time      about ${ms} ms on ${name} (an estimate: one instruction a cycle at ${clockHz / 1e6} MHz)`,
+    work,
+    `time      about ${estimate} on ${name} (an estimate: ${rate.toFixed(2)} cycles an instruction, as in the report, at ${megahertz(clockHz)})`,
   ];
 }
 

@@ -19,7 +19,8 @@ import { createInterface } from 'node:readline';
 import * as z from 'zod';
 import { environmentError, internalError, userError } from '../errors.ts';
 import { addChild } from '../leftovers.ts';
-import type { BootloaderFacts, Target } from '../targets.ts';
+import { type BootloaderFacts, listTargets, loadTarget, type Target } from '../targets.ts';
+import { lockStorage } from './storage-lock.ts';
 
 const EMULATOR = 'qemu-system-arm';
 const START_TIMEOUT_MS = 20_000;
@@ -50,10 +51,11 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
     throw userError({
       code: 'no-bootloader',
       message: `${target.name} has no bootloader to flash it by under QEMU`,
-      hint: 'Boards that have one: lm2mcu targets',
+      hint: `Build for one that has: ${listTargets().filter(hasBootloader).join(', ')}. To run the model alone: lm2mcu run.`,
     });
   }
   makeStorage(storagePath, bootloader);
+  const unlock = lockStorage(storagePath);
   const qemu = spawn(EMULATOR, [
     ...machineArguments(bootloader, storagePath),
     ...['-kernel', bootloaderPath, '-icount', 'shift=0', '-display', 'none', '-net', 'none'],
@@ -62,6 +64,7 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
   ]);
   addChild(qemu, 'SIGKILL');
   const monitor = openMonitor(qemu);
+  void monitor.closed.then(unlock);
   await monitor.execute('qmp_capabilities');
   const port = ptyOf(await monitor.execute('query-chardev'));
   // While nobody has the pseudo-terminal open, QEMU drops what the board says, and looks only every
@@ -84,6 +87,10 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
     },
     ended: monitor.closed,
   };
+}
+
+function hasBootloader(name: string): boolean {
+  return loadTarget(name).bootloader !== undefined;
 }
 
 function machineArguments({ machine, storage }: BootloaderFacts, path: string): readonly string[] {

@@ -1,7 +1,14 @@
-/** The device's side of SAM-BA over USB, with Arduino's extensions, as bossac finds it on a SAMD21. */
+/**
+ * The device's side of SAM-BA with Arduino's extensions, as bossac finds it on a SAMD21: over USB, or
+ * over a UART with XMODEM, where it does what ArduinoCore-samd's sam_ba_serial.c does. That one waits for
+ * each byte for ever, ends what it receives at the first damaged block, and sends a block again after
+ * whatever is no ACK.
+ */
 import { crc16Xmodem } from '../../../flasher/checksums.ts';
+import { concatenate } from '../../../flasher/image.ts';
 import { type Link, openLink } from '../../../flasher/link.ts';
 import type { Port } from '../../../flasher/port.ts';
+import { ACK, BLOCK_BYTES, FRAME_BYTES, frameOf, NAK } from '../../../flasher/protocols/xmodem.ts';
 
 const FLASH_BYTES = 0x40000;
 const PAGE_BYTES = 64;
@@ -20,16 +27,20 @@ export interface SamChip {
   /** The application begins behind the bootloader. */
   readonly applicationAddress: number;
   runsApplication: boolean;
+  readonly over: 'usb' | 'uart';
 }
 
-export function samChip(): SamChip {
+export function samChip(over: SamChip['over'] = 'usb'): SamChip {
   return {
     flash: new Uint8Array(FLASH_BYTES).fill(0xff),
     ram: new Uint8Array(RAM_BYTES),
     applicationAddress: 0x2000,
     runsApplication: false,
+    over,
   };
 }
+
+const FOREVER = Number.POSITIVE_INFINITY;
 
 export async function serveSamBa(port: Port, chip: SamChip): Promise<never> {
   const link = openLink(port);
@@ -37,9 +48,10 @@ export async function serveSamBa(port: Port, chip: SamChip): Promise<never> {
   let source = 0;
   let text = '';
   const end = () => link.write(Buffer.from('\n\r'));
+  const { send, receive } = transfers[chip.over];
   const say = (line: string) => link.write(Buffer.from(`${line}\n\r`));
   for (;;) {
-    const byte = (await link.byte(Number.POSITIVE_INFINITY))!;
+    const byte = (await link.byte(FOREVER))!;
     if (byte !== 0x23) {
       text = (text + String.fromCharCode(byte)).slice(-64);
       continue;
@@ -68,10 +80,10 @@ export async function serveSamBa(port: Port, chip: SamChip): Promise<never> {
         if (address === AIRCR) chip.runsApplication = isProgrammed(chip);
         break;
       case 'S':
-        await receive(link, chip, address, value);
+        store(chip, address, await receive(link, value));
         break;
       case 'R':
-        await link.write(memoryAt(chip, address, value) ?? new Uint8Array(value));
+        await send(link, memoryAt(chip, address, value) ?? new Uint8Array(value));
         break;
       case 'X':
         eraseFrom(chip, address);
@@ -114,11 +126,66 @@ function wordAt(chip: SamChip, address: number): Uint8Array {
   return word;
 }
 
-async function receive(link: Link, chip: SamChip, address: number, count: number): Promise<void> {
-  for (let index = 0; index < count; index++) {
-    const byte = (await link.byte(Number.POSITIVE_INFINITY))!;
+interface Transfers {
+  send(link: Link, bytes: Uint8Array): Promise<void>;
+  receive(link: Link, count: number): Promise<Uint8Array>;
+}
+
+const transfers: Readonly<Record<SamChip['over'], Transfers>> = {
+  usb: {
+    send: (link, bytes) => link.write(bytes),
+    receive: async (link, count) => (await link.bytes(count, FOREVER))!,
+  },
+  uart: { send: sendBlocks, receive: receiveBlocks },
+};
+
+async function sendBlocks(link: Link, bytes: Uint8Array): Promise<void> {
+  for (;;) {
+    const start = await link.byte(FOREVER);
+    if (start === 0x71) return; // q
+    if (start === NAK || start === ASK_CRC) break;
+  }
+  for (let number = 1, offset = 0; offset < bytes.length; ) {
+    await link.write(frameOf(number, bytes.subarray(offset, offset + BLOCK_BYTES)));
+    if ((await link.byte(FOREVER)) !== ACK) continue;
+    number += 1;
+    offset += BLOCK_BYTES;
+  }
+  await link.write([EOT]);
+  await link.byte(FOREVER);
+}
+
+async function receiveBlocks(link: Link, count: number): Promise<Uint8Array> {
+  const received: Uint8Array[] = [];
+  let first: number | null = null;
+  for (let asks = 0; first === null && asks < 100; asks++) {
+    await link.write([ASK_CRC]);
+    first = await link.byte(ASK_MS);
+  }
+  for (let kind = first; kind !== null; kind = await link.byte(FOREVER)) {
+    if (kind === EOT) await link.write([ACK]);
+    if (kind !== SOH) break;
+    const rest = (await link.bytes(FRAME_BYTES - 1, FOREVER))!;
+    const data = rest.subarray(2, 2 + BLOCK_BYTES);
+    const wanted = frameOf(received.length + 1, data).subarray(1);
+    const isRight = Buffer.compare(rest, wanted) === 0;
+    await link.write([isRight ? ACK : CAN]);
+    if (!isRight) break;
+    received.push(data.slice());
+  }
+  return concatenate(received).subarray(0, count);
+}
+
+const SOH = 0x01;
+const EOT = 0x04;
+const CAN = 0x18;
+const ASK_CRC = 0x43;
+const ASK_MS = 500;
+
+function store({ ram }: SamChip, address: number, bytes: Uint8Array): void {
+  for (const [index, byte] of bytes.entries()) {
     const offset = address + index - RAM;
-    if (offset >= 0 && offset < chip.ram.length) chip.ram[offset] = byte;
+    if (offset >= 0 && offset < ram.length) ram[offset] = byte;
   }
 }
 
