@@ -37,7 +37,10 @@ export function convolve(
   const what = `weight stream of the ${kind} at word ${word}`;
   const bytes = readRange(memory, operation.weights, 'the weight stream', word);
   if (order.outputs * order.height * order.width * order.inputs > mostWeightsOfOp) {
-    throw streamError(word, `the op has more than ${mostWeightsOfOp.toLocaleString('en-US')} weights`);
+    throw streamError(
+      word,
+      `the op has more than ${mostWeightsOfOp.toLocaleString('en-US')} weights`,
+    );
   }
   const mostWeights = countWeights(order);
   const decoded = decodeWeights(bytes, { mostWeights, where: what });

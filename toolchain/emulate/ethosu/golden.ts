@@ -21,7 +21,10 @@ const description = z.object({
   npu_ops: z.array(
     z.object({
       config_word: z.string().regex(/^0x[0-9a-f]+$/),
-      scratch_bytes: z.int().nonnegative().max(2 ** 28),
+      scratch_bytes: z
+        .int()
+        .nonnegative()
+        .max(2 ** 28),
     }),
   ),
   cpu_builtin_codes: z.array(z.unknown()).optional(),
