@@ -1,10 +1,18 @@
 /** Golden streams against the simulator and the lint: what `lm2mcu npu check` prints. */
+import { basename } from 'node:path';
 import { Lm2mcuError, userError } from '../../errors.ts';
 import { type Accelerator, acceleratorOfConfig } from '../../ethosu/accelerators.ts';
 import { type Finding, lint } from '../../ethosu/lint.ts';
 import { wordsOf } from '../../ethosu/stream.ts';
 import { encodeWeights } from '../../ethosu/weight-encode.ts';
-import type { Golden, GoldenTensor } from './golden.ts';
+import type { WeightStream } from './convolution.ts';
+import {
+  type DecodedWeights,
+  type Golden,
+  type GoldenPlace,
+  type GoldenTensor,
+  readGolden,
+} from './golden.ts';
 import { definedSpace, type Space, undefinedSpace, writeSpace } from './memory.ts';
 import { simulate } from './simulate.ts';
 
@@ -28,11 +36,14 @@ export interface WeightSizes {
   readonly ownBytes: number;
 }
 
-export function checkGolden(golden: Golden): Checked {
-  const { model, set } = golden;
+/** Null: there is nothing to check. A file that cannot be read is a failure of its model. */
+export function checkPlace(place: GoldenPlace): Checked | null {
+  const { set } = place;
+  const model = basename(place.prefix);
   const nothing = { operations: 0, macs: 0, weightStreams: [], findings: [], simulationMs: 0 };
   try {
-    return check(golden);
+    const golden = readGolden(place);
+    return golden === null ? null : checkGolden(golden);
   } catch (error) {
     if (!(error instanceof Lm2mcuError) || error.kind !== 'user') throw error;
     const { message, where } = error.details;
@@ -41,8 +52,8 @@ export function checkGolden(golden: Golden): Checked {
   }
 }
 
-function check(golden: Golden): Checked {
-  const { model, set, isWhole } = golden;
+export function checkGolden(golden: Golden): Checked {
+  const { model, set } = golden;
   const accelerator = knownAccelerator(golden);
   const words = wordsOf(golden.stream, `${set}/${model}.cms.bin`);
   const regions = regionsOf(golden);
@@ -52,9 +63,10 @@ function check(golden: Golden): Checked {
   const start = performance.now();
   const { operations, macs, weightStreams } = simulate(words, accelerator, regions);
   const simulationMs = performance.now() - start;
-  const compared = golden.outputs.filter(({ bytes }) => isWhole && bytes !== null);
+  const compared = hasInputs(golden) ? golden.outputs.filter(({ bytes }) => bytes !== null) : [];
   const differences = [
     ...compared.flatMap((output) => differenceOf(output, regions[1]!)),
+    ...golden.decoded.flatMap((reference) => decodedDifference(reference, weightStreams)),
     ...findings.map(({ rule, message, word }) => `${rule}: ${message} (word ${word})`),
   ];
   const outcome =
@@ -88,13 +100,19 @@ function knownAccelerator({ config, set, model }: Golden): Accelerator {
   });
 }
 
+/** Whether all that the stream reads is known; else it runs on noise, for the errors that it meets. */
+function hasInputs({ inputs, isWhole }: Golden): boolean {
+  return isWhole && inputs.every(({ bytes }) => bytes !== null);
+}
+
 /** Vela's `arena_cache_size` of the modes that have such a memory; descriptions do not give it. */
 const fastScratchBytes = 384 * 1024;
 
 /** Region 0 constants, 1 the arena, 2 the fast scratch memory. */
-function regionsOf({ constants, arenaBytes, inputs, isWhole }: Golden): readonly Space[] {
+function regionsOf(golden: Golden): readonly Space[] {
+  const { constants, arenaBytes, inputs } = golden;
   const scratch = undefinedSpace('the arena', arenaBytes);
-  const arena = isWhole ? scratch : definedSpace(scratch.name, scratch.bytes);
+  const arena = hasInputs(golden) ? scratch : definedSpace(scratch.name, scratch.bytes);
   for (const { name, offset, bytes } of inputs) {
     if (bytes === null) continue;
     if (offset + bytes.length > arenaBytes) {
@@ -109,6 +127,17 @@ function regionsOf({ constants, arenaBytes, inputs, isWhole }: Golden): readonly
   }
   const fast = undefinedSpace('the fast scratch memory', fastScratchBytes);
   return [definedSpace('the constants', constants), arena, fast];
+}
+
+function decodedDifference(
+  { word, weights }: DecodedWeights,
+  streams: readonly WeightStream[],
+): readonly string[] {
+  const decoded = streams.find((stream) => stream.word === word)?.decoded;
+  if (decoded === undefined) return [`the op of word ${word} decodes no weights`];
+  const isSame =
+    decoded.length === weights.length && decoded.every((weight, i) => weight === weights[i]);
+  return isSame ? [] : [`the weights of word ${word} decode to others than expected`];
 }
 
 function differenceOf({ name, offset, bytes }: GoldenTensor, arena: Space): readonly string[] {

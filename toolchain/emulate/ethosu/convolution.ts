@@ -16,6 +16,7 @@ import { type Memory, readRange } from './memory.ts';
 import type { Finish } from './output.ts';
 
 export interface WeightStream {
+  /** Of its op. */
   readonly word: number;
   readonly bytes: Uint8Array;
   readonly decoded: Int16Array;
@@ -209,8 +210,8 @@ export function pool(memory: Memory, operation: Pool, finish: Finish): Int32Arra
     throw streamError(word, `a pool from ${ifm.depth} to ${ofm.depth} channels`);
   }
   const scaledSum = (sum: number, count: number) => {
-    const scale = mode === 'average' && isPadded(operation) ? meanScale(count) : ofmScale;
-    return scale === null ? sum : scaled(sum, scale, rounding);
+    if (mode === 'average' && isPadded(operation)) return scaled(sum, meanScale(count), 'tfl');
+    return ofmScale === null ? sum : scaled(sum, ofmScale, rounding);
   };
   const find = finder(operation.upscale);
   const { padding } = operation;
@@ -245,7 +246,7 @@ export function pool(memory: Memory, operation: Pool, finish: Finish): Int32Arra
   return values;
 }
 
-/** Then the hardware divides by the number of values itself. */
+/** Then the hardware divides by the number of values itself, ties away from zero. */
 function isPadded({ padding: { top, left, bottom, right } }: Pool): boolean {
   return top + left + bottom + right > 0;
 }

@@ -3,7 +3,7 @@
  * version and accelerator, `<version>/<accelerator>/<model>.json, .cms.bin, .flash.bin`.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { userError } from '../../errors.ts';
 
@@ -13,6 +13,8 @@ const tensor = z.object({
   dtype: z.enum(['int8', 'uint8', 'int16', 'int32']),
   arena_offset: z.int().nonnegative(),
 });
+
+const stream = z.object({ cmd_word: z.int().nonnegative(), files: z.string().nullish() });
 
 /** The parts of a model's JSON that are read here; it says more. */
 const description = z.object({
@@ -25,6 +27,7 @@ const description = z.object({
         .int()
         .nonnegative()
         .max(2 ** 28),
+      streams: z.array(stream).optional(),
     }),
   ),
   cpu_builtin_codes: z.array(z.unknown()).optional(),
@@ -47,14 +50,33 @@ export interface Golden {
   readonly constants: Uint8Array;
   readonly inputs: readonly GoldenTensor[];
   readonly outputs: readonly GoldenTensor[];
+  readonly decoded: readonly DecodedWeights[];
   /** Other ops of the model run on a core: what this stream reads and writes is not known here. */
   readonly isWhole: boolean;
 }
 
-/** `prefix`: path of a model's three files without their endings; `io`: the same of its data. */
-export function readGolden(prefix: string, io: string, set: string): Golden | null {
-  const json = `${prefix}.json`;
-  const { inputs, outputs, npu_ops, cpu_builtin_codes } = parseDescription(json);
+/** What a weight stream decodes to: `<name>.weights.decoded.i16.bin`, where there is one. */
+export interface DecodedWeights {
+  /** Of the op in the stream. */
+  readonly word: number;
+  readonly weights: Int16Array;
+}
+
+export interface GoldenPlace {
+  /** Path of a model's three files, without their endings. */
+  readonly prefix: string;
+  /** The same of its inputs and outputs. */
+  readonly io: string;
+  /** `<version>/<accelerator>`. */
+  readonly set: string;
+}
+
+/** Null: nothing of the model runs on the NPU, or the JSON beside is of something else. */
+export function readGolden({ prefix, io, set }: GoldenPlace): Golden | null {
+  const json = readJson(`${prefix}.json`);
+  const isDescription = json !== null && typeof json === 'object' && 'npu_ops' in json;
+  if (!isDescription && !existsSync(`${prefix}.cms.bin`)) return null;
+  const { inputs, outputs, npu_ops, cpu_builtin_codes } = parseDescription(json, `${prefix}.json`);
   const [first] = npu_ops;
   if (first === undefined) return null;
   const data = (kind: 'in' | 'ref') => (of: z.infer<typeof tensor>, index: number) => {
@@ -63,7 +85,7 @@ export function readGolden(prefix: string, io: string, set: string): Golden | nu
     return { name: of.name, offset: of.arena_offset, bytes };
   };
   return {
-    model: prefix.split(/[/\\]/).at(-1)!,
+    model: basename(prefix),
     set,
     config: Number.parseInt(first.config_word, 16),
     arenaBytes: first.scratch_bytes,
@@ -71,19 +93,33 @@ export function readGolden(prefix: string, io: string, set: string): Golden | nu
     constants: readFile(`${prefix}.flash.bin`),
     inputs: inputs.map(data('in')),
     outputs: outputs.map(data('ref')),
+    decoded: readDecoded(dirname(prefix), first.streams ?? []),
     isWhole: npu_ops.length === 1 && (cpu_builtin_codes ?? []).length === 0,
   };
 }
 
-function parseDescription(path: string): z.infer<typeof description> {
-  const hint = 'It says where the inputs and outputs lie, as those of the fixtures do.';
-  let json: unknown;
+function readDecoded(folder: string, streams: readonly z.infer<typeof stream>[]) {
+  return streams.flatMap(({ cmd_word: word, files }): readonly DecodedWeights[] => {
+    if (files === undefined || files === null) return [];
+    const path = join(folder, `${basename(files)}.weights.decoded.i16.bin`);
+    if (!existsSync(path)) return [];
+    const bytes = Uint8Array.from(readFileSync(path));
+    return [{ word, weights: new Int16Array(bytes.buffer, 0, bytes.length >> 1) }];
+  });
+}
+
+const hint = 'It says where the inputs and outputs lie, as those of the fixtures do.';
+
+function readJson(path: string): unknown {
   try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
+    return JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
     const message = `the description is not JSON: ${(error as Error).message}`;
     throw userError({ code: 'bad-golden', message, where: path, hint });
   }
+}
+
+function parseDescription(json: unknown, path: string): z.infer<typeof description> {
   const parsed = description.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -103,12 +139,6 @@ function readFile(path: string): Uint8Array {
     where: path,
     hint: 'Beside X.json there are X.cms.bin and X.flash.bin.',
   });
-}
-
-export interface GoldenPlace {
-  readonly prefix: string;
-  readonly io: string;
-  readonly set: string;
 }
 
 /** Every model of a folder, in the order of names. */
