@@ -7,6 +7,7 @@ import { evalCommand } from './eval.ts';
 import { flashCommand } from './flash.ts';
 import { inspectCommand } from './inspect.ts';
 import { monitorCommand } from './monitor.ts';
+import { npuCommand } from './npu.ts';
 import { portsCommand } from './ports.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   portsCommand,
   reportCommand,
   inspectCommand,
+  npuCommand,
   targetsCommand,
   doctorCommand,
 ];

@@ -6,6 +6,7 @@ import { macsOf, simplify } from '../pipeline.ts';
 import { leastWork } from '../schedule/plan.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
 import { defineCommand } from './command.ts';
+import { inspectStream } from './inspect-npu.ts';
 import { alignColumns } from './targets.ts';
 
 export const inspectCommand = defineCommand({
@@ -15,7 +16,8 @@ export const inspectCommand = defineCommand({
     model: {
       type: 'string',
       demandOption: true,
-      describe: 'A folder as Hugging Face writes it: config.json, model.safetensors, vocab.txt',
+      describe:
+        'A folder as Hugging Face writes it: config.json, model.safetensors, vocab.txt; or an Ethos-U stream: X.cms.bin, a payload, a TFLite file of Vela’s',
     },
   },
   options: {},
@@ -24,6 +26,8 @@ export const inspectCommand = defineCommand({
     ['lm2mcu inspect examples/debian-sections/model --json', 'The same for a program'],
   ],
   async run({ model }) {
+    const stream = inspectStream(model);
+    if (stream !== null) return stream;
     const imported = importModel(model);
     const tokenizer = compileTokenizer(imported.tokenizer);
     const inspection = inspect(imported, tokenizer);
