@@ -101,7 +101,7 @@ const golden = (random: Random) => goldens[random.below(goldens.length)]!;
 test('damaged command streams', () => {
   const outcomes = outcomesOf(runs, 1, (random) => {
     const { stream, constants, arenaBytes, config } = golden(random);
-    const words = wordsOf(damage(stream, random), 'word 0');
+    const words = wordsOf(damage(stream, random), 'damaged');
     const accelerator = acceleratorOfConfig(config)!;
     formatStream(words);
     lint(words, accelerator, { regionBytes: [constants.length, arenaBytes] });
@@ -157,7 +157,7 @@ const place = join(goldenFolder, 'vela-5.1.0', 'ethos-u55-128');
 test('damaged payloads', () => {
   const payload = readFileSync(join(place, 'softmax_1x16.payload.bin'));
   const outcomes = outcomesOf(runs, 5, (random) => {
-    const { words } = readPayload(damage(payload, random), 'word 0');
+    const { words } = readPayload(damage(payload, random), 'damaged');
     formatStream(wordsOf(bytesOf(words), 'own'));
   });
   expect(outcomes['accepted']).toBeGreaterThan(0);
@@ -168,7 +168,7 @@ test('damaged payloads', () => {
 test('damaged TFLite files', () => {
   const file = readFileSync(join(place, 'fc_64x32_vela.tflite'));
   const outcomes = outcomesOf(runs, 6, (random) => {
-    readTflite(damage(file, random), 'byte 0');
+    readTflite(damage(file, random), 'damaged');
   });
   expect(outcomes['accepted']).toBeGreaterThan(0);
   expect(outcomes['bad-tflite']).toBeGreaterThan(runs / 10);
