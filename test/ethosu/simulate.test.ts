@@ -107,9 +107,9 @@ test('a fully connected layer gives the bits of the interpreter on every acceler
         const int = (min: number, max: number) => min + Math.floor(random() * (max - min + 1));
         const rows = height * width;
         const { microBlock } = accelerator;
-        // A height of one takes blocks of one row; depths of 16 fit every output.
+        // Depths of 16 fit every output.
         const block = {
-          height: height === 1 ? 1 : blocks[0] * microBlock.height,
+          height: blocks[0] * microBlock.height,
           width: blocks[1] * microBlock.width,
           depth: blocks[2] * 16,
         };

@@ -212,10 +212,10 @@ export function chooseBlock(accelerator: Accelerator, work: ConvolutionWork): Ch
 
 function legalBlocks(accelerator: Accelerator, work: ConvolutionWork): readonly Shape3[] {
   const { microBlock } = accelerator;
-  const { output, kernel } = work;
-  const isOneRow = output.height === 1 && kernel.height === 1;
+  const { output } = work;
   const sizes = (axis: 'height' | 'width') => {
-    const micro = isOneRow && axis === 'height' ? 1 : microBlock[axis];
+    // Four columns of one row are made at a time: other widths leave some of them idle.
+    const micro = Math.max(microBlock[axis], microBlockOf(accelerator, work)[axis]);
     const most = Math.min(mostBlock[axis], Math.ceil(output[axis] / micro) * micro);
     return steps(micro, most, micro);
   };
