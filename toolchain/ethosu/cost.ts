@@ -50,9 +50,11 @@ export interface Cycles {
   readonly output: number;
   /** Both, as they overlap, with the first input and the last output. */
   readonly npu: number;
-  /** The weights are read once for every block of rows and columns. */
+  /** Inputs, read again for every block of channels, and outputs: both in SRAM. */
+  readonly activations: number;
+  /** Weights, read again for every block of rows and columns. */
   readonly weights: number;
-  /** What is longer. */
+  /** The longest of the array's and each memory's. */
   readonly total: number;
 }
 
@@ -92,16 +94,31 @@ export function convolutionCycles(
       : Math.floor(outputBalanced * blocks + macBalanced);
   const npu = overlapped + last + input;
 
-  const spatial =
-    Math.ceil(work.output.height / block.height) * Math.ceil(work.output.width / block.width);
+  const times = divided(work.output, block);
+  const spatial = times.height * times.width;
   const weights = (work.weightBytes * spatial) / work.weightMemory.bytesPerCycle;
+  const activations = activationCycles(work, block, volume(times));
+  const isShared = work.weightMemory === sram;
   return {
     mac: mac * blocks,
     output: output * blocks,
     npu,
+    activations,
     weights,
-    total: Math.max(npu, weights),
+    total: Math.max(npu, isShared ? activations + weights : Math.max(activations, weights)),
   };
+}
+
+function activationCycles(work: ConvolutionWork, block: Shape3, blocks: number): number {
+  const { kernel, inputDepth, inputBytes, output } = work;
+  const { height, width } = inputOf(work, block);
+  const subKernels =
+    Math.ceil(kernel.height / subKernelLimit) * Math.ceil(kernel.width / subKernelLimit);
+  const read = height * width * inputDepth * inputBytes * subKernels * blocks;
+  const transferred =
+    (read * sram.burstBytes) / inputBurst(work, block) +
+    (volume(output) * sram.burstBytes) / outputBurst(work, block);
+  return Math.floor(transferred / sram.bytesPerCycle);
 }
 
 /** With an output of one row, the 256-MAC parts take four columns of one row at a time. */
@@ -163,31 +180,45 @@ function outputCyclesOfElement(
   return activation === 'none' ? scaled : Math.max(scaled, row[activation]);
 }
 
-/** A tensor in NHWC, in SRAM. */
 function firstInputCycles(work: ConvolutionWork, block: Shape3): number {
-  const { kernel, stride, output, inputBytes } = work;
-  const use = useOf(work, block);
-  const side = (outputs: number, step: number, taps: number) =>
-    (outputs - 1) * step + Math.min(taps, subKernelLimit);
-  const depth = work.inputDepth;
-  const blockDepth = inputBlockDepth(use);
-  const shape = {
-    height: Math.min(side(block.height, stride.y, kernel.height), output.height * stride.y),
-    width: Math.min(side(block.width, stride.x, kernel.width), output.width * stride.x),
-    depth: Math.min(depth, blockDepth),
-  };
-  const run = depth === blockDepth ? side(block.width, stride.x, kernel.width) : 1;
-  const burst = Math.min(sram.burstBytes, inputBytes * blockDepth * run);
-  const bytes = (volume(shape) * inputBytes * sram.burstBytes) / burst;
+  const { height, width } = inputOf(work, block);
+  const depth = Math.min(work.inputDepth, inputBlockDepth(useOf(work, block)));
+  const bytes =
+    height * width * depth * work.inputBytes * (sram.burstBytes / inputBurst(work, block));
   return sram.readLatency + Math.floor(bytes / sram.bytesPerCycle);
 }
 
-function lastOutputCycles({ output }: ConvolutionWork, block: Shape3): number {
-  const isWhole = output.depth === block.depth;
-  const run = block.depth <= 16 && isWhole ? block.depth * block.width : Math.min(16, block.depth);
-  const burst = Math.min(sram.burstBytes, run);
-  const bytes = (volume(least(block, output)) * sram.burstBytes) / burst;
+function lastOutputCycles(work: ConvolutionWork, block: Shape3): number {
+  const { output } = work;
+  const bytes = volume(least(block, output)) * (sram.burstBytes / outputBurst(work, block));
   return sram.writeLatency + Math.floor(bytes / sram.bytesPerCycle);
+}
+
+/** Rows and columns that a block reads of an input padded to the output's size. */
+function inputOf(work: ConvolutionWork, block: Shape3) {
+  const { kernel, stride, output } = work;
+  return {
+    height: Math.min(inputSide(block.height, stride.y, kernel.height), output.height * stride.y),
+    width: Math.min(inputSide(block.width, stride.x, kernel.width), output.width * stride.x),
+  };
+}
+
+function inputSide(outputs: number, step: number, taps: number): number {
+  return (outputs - 1) * step + Math.min(taps, subKernelLimit);
+}
+
+/** Consecutive bytes of a tensor in NHWC that a block reads or writes, up to a burst. */
+function inputBurst(work: ConvolutionWork, block: Shape3): number {
+  const { inputDepth, inputBytes, kernel, stride } = work;
+  const blockDepth = inputBlockDepth(useOf(work, block));
+  const run = inputDepth === blockDepth ? inputSide(block.width, stride.x, kernel.width) : 1;
+  return Math.min(sram.burstBytes, inputBytes * blockDepth * run);
+}
+
+function outputBurst({ output }: ConvolutionWork, block: Shape3): number {
+  const isWhole = output.depth === block.depth && block.depth <= 16;
+  const run = isWhole ? block.depth * block.width : Math.min(16, block.depth);
+  return Math.min(sram.burstBytes, run);
 }
 
 export interface ChosenBlock {
