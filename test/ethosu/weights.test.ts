@@ -13,7 +13,7 @@ import {
 } from '../../toolchain/ethosu/weight-order.ts';
 import { generator } from './fixtures.ts';
 
-const runs = { numRuns: Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 200), seed: 1 };
+const runs = { numRuns: Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 60), seed: 1 };
 
 /** What weights look like: spread, sparse, few values, changing along the stream. */
 const shapes = ['uniform', 'laplace', 'sparse', 'few', 'zeros', 'changing', 'blocks'] as const;

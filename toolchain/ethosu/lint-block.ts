@@ -38,9 +38,7 @@ export function blockProblems(operation: Block, { microBlock }: Accelerator): re
   const { block, ofm } = operation;
   const problems: string[] = [];
   for (const axis of ['height', 'width', 'depth'] as const) {
-    // An output of one row may have blocks of one row (1 × 4 micro blocks where they are 2 × 2).
-    const isOneRow = axis === 'height' && block.height === 1 && ofm.height === 1;
-    if (block[axis] % microBlock[axis] !== 0 && !isOneRow) {
+    if (block[axis] % microBlock[axis] !== 0) {
       problems.push(`block ${axis} ${block[axis]} is no multiple of ${microBlock[axis]}`);
     }
     if (block[axis] > mostBlock[axis]) {

@@ -39,7 +39,7 @@ export interface BlockUse {
   readonly usesTable: boolean;
   /** Elementwise: a second input that is a tensor. */
   readonly hasSecondInput: boolean;
-  /** Output height is 1 (and kernel height): then a block of the 256-MAC parts may be one row. */
+  /** Output and kernel are one row high: then a block two rows high has accumulators for one. */
   readonly isOneRow: boolean;
 }
 
@@ -65,9 +65,10 @@ export function layOut(accelerator: Accelerator, use: BlockUse): ShramLayout | n
       secondInputStart: use.hasSecondInput ? inputEnd : null,
     };
   }
-  const { block, accumulator } = use;
+  const { block, accumulator, isOneRow } = use;
+  const rows = isOneRow && accelerator.microBlock.height === 2 ? 1 : block.height;
   const accumulatorBytes =
-    block.height * block.width * roundUp(block.depth, 8) * (accumulator === 'int32' ? 4 : 5);
+    rows * block.width * roundUp(block.depth, 8) * (accumulator === 'int32' ? 4 : 5);
   const accumulatorStart =
     top - doubled(accumulatorBytes, accelerator.accumulatorGranule[accumulator]);
   if (inputEnd > accumulatorStart) return null;
@@ -80,14 +81,12 @@ function doubled(bytes: number, granule: number): number {
 
 function inputBlockBytes({ microBlock }: Accelerator, use: BlockUse): number {
   const { block, kernel, stride, upscale } = use;
-  // The accumulators of a one-row output are one row; its input is laid out for the micro block.
-  const rows = use.isOneRow ? roundUp(block.height, microBlock.height) : block.height;
   const side = (outputs: number, step: number, taps: number, micro: number) => {
     const border = Math.min(taps, subKernelLimit) + (upscale === 'nearest' ? 1 : 0);
     const size = Math.ceil(((outputs - 1) * step + border) / (upscale === 'none' ? 1 : 2));
     return roundUp(size, micro);
   };
-  const height = side(rows, stride.y, kernel.height, microBlock.height);
+  const height = side(block.height, stride.y, kernel.height, microBlock.height);
   const width = side(block.width, stride.x, kernel.width, microBlock.width);
   return height * width * roundUp(inputBlockDepth(use) * use.inputBytes, 8);
 }

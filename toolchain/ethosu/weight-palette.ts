@@ -142,6 +142,10 @@ function bestPalette(
     return { palette, bits: headerBits + meanPaddingBits };
   }
   const byCount = used.toSorted((a, b) => histogram[b]! - histogram[a]! || a - b);
+  const rank = new Int16Array(codeCount);
+  byCount.forEach((code, place) => {
+    rank[code] = place;
+  });
   let best: CostedPalette | null = null;
   let last = -1;
   for (const wanted of sizes) {
@@ -150,7 +154,7 @@ function bestPalette(
     if (size === 1 || size === last) continue;
     last = size;
     const codes = byCount.slice(0, size);
-    const rest = size === 0 ? used : byCount.slice(size).sort((a, b) => a - b);
+    const rest = used.filter((code) => rank[code]! >= size);
     while (codes.length < size) codes.push(0);
     const candidate = costed(histogram, codes, rest, zeroRuns);
     if (candidate !== null && (best === null || candidate.bits < best.bits)) best = candidate;
