@@ -215,19 +215,21 @@ void lm_linear_rows_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int1
 #define SCALE_HIGH_2(high, low) \
   "add " high ", r10, " high "\n\t" LM_SCALE(high, "r2", "r1")
 
-LM_PAIRS_FUNCTION(1, s8, BEGIN, ALL_PARTS, SCALE_HIGH_2, LM_END_S8)
-LM_PAIRS_FUNCTION(2, s8, BEGIN, ALL_PARTS, SCALE_HIGH_2, LM_END_S8)
-LM_PAIRS_FUNCTION(3, s8, BEGIN, ALL_PARTS, SCALE_HIGH_3, LM_END_S8)
-LM_PAIRS_FUNCTION(1, s16, BEGIN, ALL_PARTS, SCALE_HIGH_2, LM_END_S16)
-LM_PAIRS_FUNCTION(2, s16, BEGIN, ALL_PARTS, SCALE_HIGH_2, LM_END_S16)
-LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_PARTS, SCALE_HIGH_3, LM_END_S16)
+LM_PAIRS_FUNCTION(1, s8, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S8)
+LM_PAIRS_FUNCTION(2, s8, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S8)
+LM_PAIRS_FUNCTION(3, s8, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_3, LM_END_S8)
+LM_PAIRS_FUNCTION(1, s16, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S16)
+LM_PAIRS_FUNCTION(2, s16, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S16)
+LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_3, LM_END_S16)
 
 __attribute__((naked, noinline)) static void lm_sum_pair(
     lm_pairs_block *block __attribute__((unused))) {
   __asm volatile(SUM_PAIR : : : "memory");
 }
 
-static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type) {
+static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type,
+                          lm_pairs_way way) {
+  (void)way;
   if (type->output_bytes == 1) {
     if (rows == 1) pairs_1_s8(block);
     else if (rows == 2) pairs_2_s8(block);
@@ -237,6 +239,14 @@ static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_ty
     else if (rows == 2) pairs_2_s16(block);
     else pairs_3_s16(block);
   }
+}
+
+static const lm_pairs_types s8_s8 = {1, 1, -18};
+static const lm_pairs_types s8_s16 = {1, 2, -11};
+
+static int32_t lm_largest_shift(const lm_pairs_types *type) {
+  (void)type;
+  return -1;
 }
 
 static int32_t lm_pair_bytes(void) { return 2; }
@@ -259,7 +269,7 @@ void lm_linear_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
   if (p->inputs > LONGEST_PACKED_ROW) {
     lm_linear_rows_s8_s8_dsp(p, x, rows, y, y_stride, scratch);
   } else {
-    lm_make_outputs(p, x.data, x.stride, rows, y, y_stride, scratch, &lm_pairs_s8_s8);
+    lm_make_outputs(p, x.data, x.stride, rows, y, y_stride, scratch, &s8_s8);
   }
 }
 
@@ -268,6 +278,6 @@ void lm_linear_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *
   if (p->inputs > LONGEST_PACKED_ROW) {
     lm_linear_rows_s8_s16_dsp(p, x, rows, y, y_stride, scratch);
   } else {
-    lm_make_outputs(p, x.data, x.stride, rows, y, 2 * y_stride, scratch, &lm_pairs_s8_s16);
+    lm_make_outputs(p, x.data, x.stride, rows, y, 2 * y_stride, scratch, &s8_s16);
   }
 }

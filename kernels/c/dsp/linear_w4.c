@@ -2,11 +2,11 @@
  * linear_w4.c for the DSP extension: up to three rows, widened to int16 once, by two outputs at a
  * time, the weights never unpacked to memory.
  *
- * A byte of weights ("offset-nibble-pairs" in toolchain/schedule/packings.ts) is u + 16 * high for two
- * outputs of an input, u = low + 8. SXTB16 makes two bytes halfwords, which give the sum H of x *
- * (u + 16 * high); an AND leaves u, of which L = sum x * u. So S(high) = (H - L) / 16, and
- * S(low) = L - 8 * sum x, of which the last part is the same for all outputs of a row. All of it
- * is exact for any row: at most 2^7 * 2^7 * 2^15 for int8, and 2^15 * 2^7 * 2^8 for int16. */
+ * A byte of weights ("offset-nibble-pairs" in toolchain/schedule/packings.ts) is u + 16 * high for
+ * two outputs of an input, u = low + 8. SXTB16 makes two bytes halfwords, which give the sum H of
+ * x * (u + 16 * high); an AND leaves u, which gives the sum L of x * u. So S(high) = (H - L) / 16 and
+ * S(low) = L - 8 * sum x, the last part of which is the same for all outputs of a row. All of it is
+ * exact for any row: H is at most 2^7 * 2^7 * 2^15 for int8, and 2^15 * 2^7 * 2^8 for int16. */
 #include <stddef.h>
 
 #include "../kernels.h"
@@ -74,12 +74,34 @@
 #define SCALE_HIGH(high, low) \
   "add " high ", r10, " high ", asr #3\n\t" LM_SCALE(high, "r2", "r1")
 
-LM_PAIRS_FUNCTION(1, s8, BEGIN, ALL_INPUTS, SCALE_HIGH, LM_END_S8)
-LM_PAIRS_FUNCTION(2, s8, BEGIN, ALL_INPUTS, SCALE_HIGH, LM_END_S8)
-LM_PAIRS_FUNCTION(3, s8, BEGIN, ALL_INPUTS, SCALE_HIGH, LM_END_S8)
-LM_PAIRS_FUNCTION(1, s16, BEGIN, ALL_INPUTS, SCALE_HIGH, LM_END_S16)
-LM_PAIRS_FUNCTION(2, s16, BEGIN, ALL_INPUTS, SCALE_HIGH, LM_END_S16)
-LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_INPUTS, SCALE_HIGH, LM_END_S16)
+LM_PAIRS_FUNCTION(1, s8, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
+LM_PAIRS_FUNCTION(2, s8, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
+LM_PAIRS_FUNCTION(3, s8, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
+LM_PAIRS_FUNCTION(1, s16, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
+LM_PAIRS_FUNCTION(2, s16, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
+LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
+
+/* Shifts to the left, which are kept inverted, round only once. */
+#define SCALE_LEFT_LOW(low)      \
+  "mvn r0, r11\n\t"              \
+  "lsl " low ", " low ", #1\n\t" \
+  "lsl " low ", " low ", r0\n\t" \
+  "smmulr " low ", " low ", r10\n\t"
+#define SCALE_LEFT_HIGH(high, low)          \
+  "mvn r0, r1\n\t"                          \
+  "add " high ", r10, " high ", asr #3\n\t" \
+  "lsl " high ", " high ", r0\n\t"          \
+  "smmulr " high ", " high ", r2\n\t"
+
+#define SATURATE(sum) "ssat " sum ", #16, " sum "\n\t"
+#define SATURATE_HIGH(high, low) SATURATE(high)
+#define END_LEFT(rows)                                      \
+  LM_FOR_##rows(SATURATE) LM_FOR_HIGH_##rows(SATURATE_HIGH) \
+  LM_FOR_HIGH_##rows(LM_JOIN16) LM_STORE_##rows("str", "4")
+
+LM_PAIRS_FUNCTION(1, left_s16, BEGIN, ALL_INPUTS, SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
+LM_PAIRS_FUNCTION(2, left_s16, BEGIN, ALL_INPUTS, SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
+LM_PAIRS_FUNCTION(3, left_s16, BEGIN, ALL_INPUTS, SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
 
 /* The sums as they are, without biases. */
 __attribute__((naked, noinline)) static void lm_sum_pair(
@@ -100,8 +122,13 @@ __attribute__((naked, noinline)) static void lm_sum_pair(
       : "memory");
 }
 
-static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type) {
-  if (type->output_bytes == 1) {
+static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type,
+                          lm_pairs_way way) {
+  if (way == LM_LEFT) {
+    if (rows == 1) pairs_1_left_s16(block);
+    else if (rows == 2) pairs_2_left_s16(block);
+    else pairs_3_left_s16(block);
+  } else if (type->output_bytes == 1) {
     if (rows == 1) pairs_1_s8(block);
     else if (rows == 2) pairs_2_s8(block);
     else pairs_3_s8(block);
@@ -112,8 +139,14 @@ static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_ty
   }
 }
 
+static int32_t lm_largest_shift(const lm_pairs_types *type) {
+  return type->output_bytes == 2 ? 6 : -1;
+}
+
 static int32_t lm_pair_bytes(void) { return 1; }
 
+static const lm_pairs_types s8_s8 = {1, 1, -18};
+static const lm_pairs_types s8_s16 = {1, 2, -11};
 static const lm_pairs_types s16_s8 = {2, 1, -18};
 
 /* One row of int16 in the order in which lm_widen_row leaves int8. */
@@ -165,12 +198,12 @@ static void lm_widen_block(const lm_linear *p, const void *x, int32_t x_stride, 
 
 void lm_linear_w4_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
                             int32_t y_stride, void *scratch) {
-  lm_make_outputs(p, x.data, x.stride, rows, y, y_stride, scratch, &lm_pairs_s8_s8);
+  lm_make_outputs(p, x.data, x.stride, rows, y, y_stride, scratch, &s8_s8);
 }
 
 void lm_linear_w4_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
                              int32_t y_stride, void *scratch) {
-  lm_make_outputs(p, x.data, x.stride, rows, y, 2 * y_stride, scratch, &lm_pairs_s8_s16);
+  lm_make_outputs(p, x.data, x.stride, rows, y, 2 * y_stride, scratch, &s8_s16);
 }
 
 void lm_linear_w4_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,

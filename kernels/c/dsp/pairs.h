@@ -96,47 +96,47 @@ typedef char lm_pairs_offsets_are_as_assembled[offsetof(lm_pairs_block, starts) 
 /* The biases stop at 2^28, where all results of shifts that the block may have are saturated: the
  * sums of products take at most half of it. BEGIN(rows) starts sums with the bias in r0, SUM(rows)
  * leaves the high ones as SCALE_HIGH takes them: of them, doubled, the bias in r10 is a part. */
-#define LM_PAIRS(rows, BEGIN, SUM, SCALE_HIGH, END) \
-  LM_SAVE_REGISTERS("64")                           \
-  "mov lr, r0\n\t"                                  \
-  "ldr r3, [lr, #8]\n"                              \
-  "1:\n\t"                                          \
-  "ldr r1, [lr, #16]\n\t"                           \
-  "ldr r0, [r1], #8\n\t"                            \
-  "ldr r2, [lr]\n\t"                                \
-  "str r1, [lr, #16]\n\t"                           \
-  "ssat r0, #29, r0\n\t"                            \
-  BEGIN(rows) SUM(rows)                             \
-  "ldr r0, [lr, #24]\n\t"                           \
-  "ldrsb r11, [r0], #1\n\t"                         \
-  "ldrsb r1, [r0], #1\n\t"                          \
-  "str r0, [lr, #24]\n\t"                           \
-  "ldr r0, [lr, #20]\n\t"                           \
-  "ldrd r10, r2, [r0], #8\n\t"                      \
-  "str r0, [lr, #20]\n\t"                           \
-  "mvn r11, r11\n\t"                                \
-  "mvn r1, r1\n\t"                                  \
-  "ldr r12, [lr, #28]\n\t"                          \
-  "lsl r12, r12, r11\n\t"                           \
-  LM_FOR_##rows(LM_SCALE_LOW)                       \
-  "ldr r10, [lr, #16]\n\t"                          \
-  "ldr r12, [lr, #28]\n\t"                          \
-  "ldr r10, [r10, #-4]\n\t"                         \
-  "lsl r12, r12, r1\n\t"                            \
-  "ssat r10, #29, r10\n\t"                          \
-  "lsl r10, r10, #1\n\t"                            \
-  LM_FOR_HIGH_##rows(SCALE_HIGH)                    \
-  END(rows)                                         \
-  "ldr r0, [lr, #12]\n\t"                           \
-  "cmp r3, r0\n\t"                                  \
-  "bne.w 1b\n\t"                                    \
+#define LM_PAIRS(rows, BEGIN, SUM, SCALE_LOW, SCALE_HIGH, END) \
+  LM_SAVE_REGISTERS("64")                                      \
+  "mov lr, r0\n\t"                                             \
+  "ldr r3, [lr, #8]\n"                                         \
+  "1:\n\t"                                                     \
+  "ldr r1, [lr, #16]\n\t"                                      \
+  "ldr r0, [r1], #8\n\t"                                       \
+  "ldr r2, [lr]\n\t"                                           \
+  "str r1, [lr, #16]\n\t"                                      \
+  "ssat r0, #29, r0\n\t"                                       \
+  BEGIN(rows) SUM(rows)                                        \
+  "ldr r0, [lr, #24]\n\t"                                      \
+  "ldrsb r11, [r0], #1\n\t"                                    \
+  "ldrsb r1, [r0], #1\n\t"                                     \
+  "str r0, [lr, #24]\n\t"                                      \
+  "ldr r0, [lr, #20]\n\t"                                      \
+  "ldrd r10, r2, [r0], #8\n\t"                                 \
+  "str r0, [lr, #20]\n\t"                                      \
+  "mvn r11, r11\n\t"                                           \
+  "mvn r1, r1\n\t"                                             \
+  "ldr r12, [lr, #28]\n\t"                                     \
+  "lsl r12, r12, r11\n\t"                                      \
+  LM_FOR_##rows(SCALE_LOW)                                     \
+  "ldr r10, [lr, #16]\n\t"                                     \
+  "ldr r12, [lr, #28]\n\t"                                     \
+  "ldr r10, [r10, #-4]\n\t"                                    \
+  "lsl r12, r12, r1\n\t"                                       \
+  "ssat r10, #29, r10\n\t"                                     \
+  "lsl r10, r10, #1\n\t"                                       \
+  LM_FOR_HIGH_##rows(SCALE_HIGH)                               \
+  END(rows)                                                    \
+  "ldr r0, [lr, #12]\n\t"                                      \
+  "cmp r3, r0\n\t"                                             \
+  "bne.w 1b\n\t"                                               \
   LM_RETURN("64")
 
 /* Outputs, two at a time, of as many rows as the name says. */
-#define LM_PAIRS_FUNCTION(rows, type, BEGIN, SUM, SCALE_HIGH, END)              \
-  __attribute__((naked, noinline)) static void pairs_##rows##_##type(           \
-      lm_pairs_block *block __attribute__((unused))) {                          \
-    __asm volatile(LM_PAIRS(rows, BEGIN, SUM, SCALE_HIGH, END) : : : "memory"); \
+#define LM_PAIRS_FUNCTION(rows, type, BEGIN, SUM, SCALE_LOW, SCALE_HIGH, END)              \
+  __attribute__((naked, noinline)) static void pairs_##rows##_##type(                      \
+      lm_pairs_block *block __attribute__((unused))) {                                     \
+    __asm volatile(LM_PAIRS(rows, BEGIN, SUM, SCALE_LOW, SCALE_HIGH, END) : : : "memory"); \
   }
 
 
@@ -144,18 +144,69 @@ static inline int32_t lm_pairs_padded(const lm_linear *p) {
   return (p->inputs + LM_PAIRS_INPUTS - 1) & -LM_PAIRS_INPUTS;
 }
 
-/* Whether the assembly scales outputs `pair` and `pair + 1`. */
-static inline bool lm_pair_fits(const lm_linear *p, int32_t pair, int32_t smallest_shift) {
-  return pair + 1 < p->outputs && p->shifts[pair] < 0 && p->shifts[pair] >= smallest_shift &&
-         p->shifts[pair + 1] < 0 && p->shifts[pair + 1] >= smallest_shift;
+typedef struct {
+  int32_t input_bytes;
+  int32_t output_bytes;
+  int32_t smallest_shift;
+} lm_pairs_types;
+
+/* The largest shift to the left that the assembly makes; -1: none. */
+static int32_t lm_largest_shift(const lm_pairs_types *type);
+
+/* How the assembly scales outputs: it does not, it shifts to the right or to the left. */
+typedef enum { LM_BY_RULE, LM_RIGHT, LM_LEFT } lm_pairs_way;
+
+/* Shifts to the left saturate nothing: the products of 4,096 inputs take at most 2^22, too. */
+enum { LM_LARGEST_LEFT_BIAS = 1 << 22, LM_LARGEST_LEFT_INPUTS = 4096 };
+
+static inline bool lm_is_left(const lm_linear *p, int32_t output, const lm_pairs_types *type) {
+  const int32_t bias = p->bias[output], shift = p->shifts[output];
+  return shift >= 0 && shift <= lm_largest_shift(type) && bias <= LM_LARGEST_LEFT_BIAS &&
+         bias >= -LM_LARGEST_LEFT_BIAS;
 }
 
-/* Whether it scales all of them. */
-static bool lm_all_pairs_fit(const lm_linear *p, int32_t smallest_shift) {
-  for (int32_t pair = 0; pair < p->outputs; pair += 2) {
-    if (!lm_pair_fits(p, pair, smallest_shift)) return false;
+static inline bool lm_is_right(const lm_linear *p, int32_t output, const lm_pairs_types *type) {
+  const int32_t above = p->shifts[output] - type->smallest_shift;
+  return (uint32_t)above < (uint32_t)-type->smallest_shift;
+}
+
+/* Of outputs `pair` and `pair + 1`. */
+static inline lm_pairs_way lm_way_of(const lm_linear *p, int32_t pair, const lm_pairs_types *type) {
+  if (pair + 1 >= p->outputs) return LM_BY_RULE;
+  if (lm_is_right(p, pair, type) && lm_is_right(p, pair + 1, type)) return LM_RIGHT;
+  const bool is_small = p->inputs <= LM_LARGEST_LEFT_INPUTS && p->zero_point == 0;
+  const bool is_left = lm_is_left(p, pair, type) && lm_is_left(p, pair + 1, type);
+  return is_small && is_left ? LM_LEFT : LM_BY_RULE;
+}
+
+/* Whether all outputs are of pairs to the right, as they mostly are: four shifts at a time. */
+static bool lm_all_right(const lm_linear *p, const lm_pairs_types *type) {
+  uint32_t smallest = 0xffffffff; /* bytes, of which those of shifts to the right are the largest */
+  for (int32_t output = 0; output + 4 <= p->outputs; output += 4) {
+    smallest = lm_min_u8x4(smallest, lm_load4(p->shifts + output));
   }
-  return true;
+  for (int32_t output = p->outputs & ~3; output < p->outputs; output++) {
+    if (!lm_is_right(p, output, type)) return false;
+  }
+  const uint32_t least = (uint8_t)type->smallest_shift;
+  return p->outputs % 2 == 0 && lm_min_u8x4(smallest, least * 0x01010101) == least * 0x01010101;
+}
+
+/* Pairs from `first` on that go one way, up to output `end`. */
+typedef struct {
+  lm_pairs_way way;
+  int32_t first;
+  int32_t end;
+} lm_pairs_run;
+
+__attribute__((noinline)) static lm_pairs_run lm_run_from(const lm_linear *p, int32_t first,
+                                                          const lm_pairs_types *type) {
+  lm_pairs_run run = {lm_way_of(p, first, type), first, first};
+  do {
+    run.end += 2;
+  } while (run.end < p->outputs && lm_way_of(p, run.end, type) == run.way);
+  run.end = lm_min(run.end, p->outputs);
+  return run;
 }
 
 /* As many rows at once as divide the rest best and as scratch has room for. */
@@ -165,12 +216,6 @@ static int32_t lm_rows_at_once(const lm_linear *p, int32_t rows) {
   return lm_min(rows, 2);
 }
 
-/* The first pair at or after `pair` that fits, or does not. */
-static int32_t lm_next_pair(const lm_linear *p, int32_t pair, int32_t smallest_shift, bool fits) {
-  while (pair < p->outputs && lm_pair_fits(p, pair, smallest_shift) != fits) pair += 2;
-  return pair;
-}
-
 /* The value of an output of one row from its sum without bias, by every rule. */
 static int32_t lm_value_of(const lm_linear *p, int32_t column, int32_t sum) {
   const int32_t scaled =
@@ -178,15 +223,6 @@ static int32_t lm_value_of(const lm_linear *p, int32_t column, int32_t sum) {
   const int32_t value = lm_clamp_from_zero_point(scaled, p->zero_point, p->min, p->max);
   return p->table == NULL ? value : p->table[value + 128];
 }
-
-typedef struct {
-  int32_t input_bytes;
-  int32_t output_bytes;
-  int32_t smallest_shift;
-} lm_pairs_types;
-
-static const lm_pairs_types lm_pairs_s8_s8 = {1, 1, -18};
-static const lm_pairs_types lm_pairs_s8_s16 = {1, 2, -11};
 
 static void lm_finish_s8(const lm_linear *p, int8_t *y) {
   if (p->min > INT8_MIN || p->max < INT8_MAX) {
@@ -206,7 +242,8 @@ static void lm_finish_s16(const lm_linear *p, int16_t *y) {
 }
 
 /* One row as pairs of int16, `rows` pairs apart; zeros from `inputs` to `padded`. */
-static void lm_widen_row(const int8_t *x, int32_t inputs, int32_t padded, int32_t rows,
+__attribute__((noinline)) static void lm_widen_row(const int8_t *x, int32_t inputs,
+                                                   int32_t padded, int32_t rows,
                          uint32_t *to) {
   int32_t i = 0;
   for (; i + 8 <= inputs; i += 8) {
@@ -246,7 +283,8 @@ static inline void lm_store_value(int32_t value, void *y, int32_t column,
 static int32_t lm_pair_bytes(void);
 static void lm_widen_block(const lm_linear *p, const void *x, int32_t x_stride, int32_t rows,
                            lm_pairs_block *block, uint32_t *scratch, const lm_pairs_types *type);
-static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type);
+static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type,
+                          lm_pairs_way way);
 static void lm_sum_pair(lm_pairs_block *block);
 
 /* The block of `rows` rows from x on; outputs remain to be chosen. */
@@ -275,42 +313,53 @@ static inline void lm_choose_pairs(const lm_linear *p, int32_t first, int32_t en
   block->shifts = p->shifts + first;
 }
 
-/* The outputs that fit, of all rows; returns whether these were all. */
-static bool lm_make_fitting(const lm_linear *p, const int8_t *x, int32_t x_stride, int32_t rows,
-                            int8_t *y, int32_t y_stride, uint32_t *scratch,
-                            const lm_pairs_types *type) {
-  const bool fit = lm_all_pairs_fit(p, type->smallest_shift);
+/* The outputs that the assembly scales, of all rows; returns whether these were all. */
+__attribute__((noinline)) static bool lm_make_scaled(const lm_linear *p, const int8_t *x,
+                                                     int32_t x_stride, int32_t rows, int8_t *y,
+                                                     int32_t y_stride, uint32_t *scratch,
+                                                     const lm_pairs_types *type) {
+  const lm_pairs_run all = {LM_RIGHT, 0, p->outputs};
+  const lm_pairs_run first_run = lm_all_right(p, type) ? all : lm_run_from(p, 0, type);
+  const bool is_one_run = first_run.end == p->outputs;
+  if (is_one_run && first_run.way == LM_BY_RULE) return false;
   int32_t at_once;
   for (int32_t row = 0; row < rows; row += at_once) {
     at_once = lm_rows_at_once(p, rows - row);
     lm_pairs_block block = lm_block_of(p, x + row * x_stride, x_stride, at_once, scratch, type);
-    int32_t end;
-    for (int32_t first = 0; first < p->outputs; first = end) {
-      if (!fit) first = lm_next_pair(p, first, type->smallest_shift, true);
-      if (first >= p->outputs) break;
-      end = fit ? p->outputs : lm_next_pair(p, first, type->smallest_shift, false);
-      lm_choose_pairs(p, first, end, &block);
-      for (int32_t i = 0; i < at_once; i++) {
-        block.y[i] = y + (row + i) * y_stride + first * type->output_bytes;
+    lm_pairs_run run = first_run;
+    for (;;) {
+      if (run.way != LM_BY_RULE) {
+        lm_choose_pairs(p, run.first, run.end, &block);
+        for (int32_t i = 0; i < at_once; i++) {
+          block.y[i] = y + (row + i) * y_stride + run.first * type->output_bytes;
+        }
+        lm_make_pairs(&block, at_once, type, run.way);
       }
-      lm_make_pairs(&block, at_once, type);
+      if (run.end == p->outputs) break;
+      run = lm_run_from(p, run.end, type);
     }
   }
-  return fit;
+  return is_one_run;
 }
 
-/* The outputs that do not, of a row. */
-static void lm_make_rest(const lm_linear *p, const int8_t *x, void *y, uint32_t *scratch,
-                         const lm_pairs_types *type) {
+/* The outputs that it does not, of a row. */
+__attribute__((noinline)) static void lm_make_rest(const lm_linear *p, const int8_t *x, void *y,
+                                                   uint32_t *scratch,
+                                                   const lm_pairs_types *type) {
   lm_pairs_block block = lm_block_of(p, x, 0, 1, scratch, type);
-  for (int32_t pair = lm_next_pair(p, 0, type->smallest_shift, false); pair < p->outputs;
-       pair = lm_next_pair(p, pair + 2, type->smallest_shift, false)) {
-    int32_t sums[2];
-    lm_choose_pairs(p, pair, pair + 2, &block);
-    block.y[0] = sums;
-    lm_sum_pair(&block);
-    lm_store_value(lm_value_of(p, pair, sums[0]), y, pair, type);
-    if (pair + 1 < p->outputs) lm_store_value(lm_value_of(p, pair + 1, sums[1]), y, pair + 1, type);
+  lm_pairs_run run;
+  for (int32_t first = 0; first < p->outputs; first = run.end) {
+    run = lm_run_from(p, first, type);
+    for (int32_t pair = first; pair < run.end && run.way == LM_BY_RULE; pair += 2) {
+      int32_t sums[2];
+      lm_choose_pairs(p, pair, pair + 2, &block);
+      block.y[0] = sums;
+      lm_sum_pair(&block);
+      lm_store_value(lm_value_of(p, pair, sums[0]), y, pair, type);
+      if (pair + 1 < p->outputs) {
+        lm_store_value(lm_value_of(p, pair + 1, sums[1]), y, pair + 1, type);
+      }
+    }
   }
 }
 
@@ -319,7 +368,7 @@ static void lm_make_outputs(const lm_linear *p, const void *x, int32_t x_stride,
                             void *y, int32_t y_stride, void *scratch, const lm_pairs_types *type) {
   const int8_t *from = x;
   int8_t *to = y;
-  const bool is_made = lm_make_fitting(p, from, x_stride, rows, to, y_stride, scratch, type);
+  const bool is_made = lm_make_scaled(p, from, x_stride, rows, to, y_stride, scratch, type);
   for (int32_t row = 0; row < rows; row++, from += x_stride, to += y_stride) {
     lm_finish_row(p, to, type);
     if (!is_made) lm_make_rest(p, from, to, scratch, type);
