@@ -9,20 +9,21 @@ import { type Kernel, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import {
   type AttendInputsShape,
   type AttentionShape,
-  addCase,
-  addLayerNormCaseOf,
   attendInputsCase,
   attentionCase,
-  type Case,
+  normalizedAttentionCase,
+} from './cases/attention.ts';
+import type { Case } from './cases/common.ts';
+import { type LinearShape, linearCase } from './cases/linear.ts';
+import {
+  addCase,
+  addLayerNormCaseOf,
   embedLayerNormCaseOf,
-  type LinearShape,
   layerNormCaseOf,
-  linearCase,
   lookupRowsCase,
   lookupShape,
   meanRowsCaseOf,
-  normalizedAttentionCase,
-} from './cases.ts';
+} from './cases/rows.ts';
 import { seedRandom } from './random.ts';
 import { emulated, kernelsOf, runCases } from './run.ts';
 
