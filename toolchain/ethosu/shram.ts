@@ -43,7 +43,7 @@ export interface BlockUse {
   readonly accumulatorRows: number;
 }
 
-export const reservedOutputBanks = 2;
+const reservedOutputBanks = 2;
 export const mostBlock: Shape3 = { height: 32, width: 64, depth: 128 };
 /** A block less deep than the output is a multiple of this deep. */
 export const splitDepth = 16;
