@@ -49,7 +49,7 @@ export function compileFullyConnected(layer: FullyConnected): Compiled | null {
     accumulator: 'int32',
     usesTable: table !== null,
     hasSecondInput: false,
-    isOneRow: height === 1,
+    accumulatorRows: block.height,
   });
   if (layout === null) return null;
   const weights = encodeWeights(

@@ -74,6 +74,23 @@ test('scaling in "tfl" is requantize of the interpreter', () => {
   );
 });
 
+test.each([
+  [20, 255],
+  [15, 65_535],
+])('an operand of ADD counts as shifted left by %i, as TFLite shifts it', (leftShift, most) => {
+  const operand = fc.integer({ min: -most, max: most });
+  const factor = fc.integer({ min: 2 ** 30, max: 2 ** 31 - 1 });
+  fc.assert(
+    fc.property(operand, factor, fc.integer({ min: -11, max: 0 }), (value, m, s) => {
+      const { scale, shift } = scaleOf({ multiplier: m, shift: s });
+      const own = scaled(value, { scale, shift: shift - leftShift }, 'tfl', leftShift);
+      // -0 is 0 in memory.
+      expect(own + 0).toBe(requantize(value * 2 ** leftShift, m, s));
+    }),
+    { numRuns: 50 * runs, seed: 1 },
+  );
+});
+
 test('a mean is rounded as TFLite rounds it', () => {
   const different: string[] = [];
   for (let count = 1; count <= 64; count++) {

@@ -277,7 +277,7 @@ function useOf(work: ConvolutionWork, block: Shape3): BlockUse {
     accumulator: work.accumulator,
     usesTable: work.activation === 'table',
     hasSecondInput: false,
-    isOneRow: work.output.height === 1 && work.kernel.height === 1,
+    accumulatorRows: block.height,
   };
 }
 

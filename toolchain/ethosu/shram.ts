@@ -39,11 +39,11 @@ export interface BlockUse {
   readonly usesTable: boolean;
   /** Elementwise: a second input that is a tensor. */
   readonly hasSecondInput: boolean;
-  /** Output and kernel are one row high: then a block two rows high has accumulators for one. */
-  readonly isOneRow: boolean;
+  /** Less than the block's for an output of one row, where micro blocks are two rows high. */
+  readonly accumulatorRows: number;
 }
 
-export const reservedOutputBanks = 2;
+const reservedOutputBanks = 2;
 export const mostBlock: Shape3 = { height: 32, width: 64, depth: 128 };
 /** A block less deep than the output is a multiple of this deep. */
 export const splitDepth = 16;
@@ -65,10 +65,9 @@ export function layOut(accelerator: Accelerator, use: BlockUse): ShramLayout | n
       secondInputStart: use.hasSecondInput ? inputEnd : null,
     };
   }
-  const { block, accumulator, isOneRow } = use;
-  const rows = isOneRow && accelerator.microBlock.height === 2 ? 1 : block.height;
+  const { block, accumulator, accumulatorRows } = use;
   const accumulatorBytes =
-    rows * block.width * roundUp(block.depth, 8) * (accumulator === 'int32' ? 4 : 5);
+    accumulatorRows * block.width * roundUp(block.depth, 8) * (accumulator === 'int32' ? 4 : 5);
   const accumulatorStart =
     top - doubled(accumulatorBytes, accelerator.accumulatorGranule[accumulator]);
   if (inputEnd > accumulatorStart) return null;
@@ -106,7 +105,7 @@ export function inputBlockDepth({
 
 /** What decides how an op's buffers lie in SHRAM. */
 export function blockUse(operation: Block): BlockUse {
-  const { ifm, ofm, block, activation, accumulator } = operation;
+  const { ifm, block, activation, accumulator } = operation;
   const shared = {
     block,
     inputDepth: ifm.depth,
@@ -123,7 +122,7 @@ export function blockUse(operation: Block): BlockUse {
       isPartKernelFirst: false,
       upscale: 'none',
       hasSecondInput: operation.second?.kind === 'tensor',
-      isOneRow: ofm.height === 1,
+      accumulatorRows: block.height,
     };
   }
   const { kernel, upscale } = operation;
@@ -136,7 +135,7 @@ export function blockUse(operation: Block): BlockUse {
     isPartKernelFirst: operation.kind === 'conv' && kernel.isPartKernelFirst,
     upscale,
     hasSecondInput: false,
-    isOneRow: ofm.height === 1 && kernel.height === 1,
+    accumulatorRows: block.height,
   };
 }
 

@@ -27,7 +27,9 @@ export interface Section {
 }
 
 const codeCount = 512;
-const blockLength = 256;
+const leastBlockLength = 256;
+/** The joining takes time in the square of it. */
+const mostBlocks = 4096;
 
 export function findSections(weights: Int16Array): readonly Section[] {
   const sections = cutIntoBlocks(weights);
@@ -60,6 +62,7 @@ export function findSections(weights: Int16Array): readonly Section[] {
 
 function cutIntoBlocks(weights: Int16Array): Section[] {
   const blocks: Section[] = [];
+  const blockLength = Math.max(leastBlockLength, Math.ceil(weights.length / mostBlocks));
   for (let start = 0; start < weights.length; start += blockLength) {
     const end = Math.min(start + blockLength, weights.length);
     const histogram = new Uint32Array(codeCount);
