@@ -4,7 +4,6 @@ import { allocate, dtypes, type TypedArray, type TypedArrayOf } from '../../tool
 import { ops } from '../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../toolchain/ops/layer-norm.ts';
 import { softmaxScale } from '../../toolchain/ops/softmax.ts';
-import type { TableAttrs } from '../../toolchain/ops/table-rows.ts';
 import type { Requant } from '../../toolchain/quantize/fixed-point.ts';
 import {
   type Kernel,
@@ -24,6 +23,7 @@ import {
   reserveMatrix,
 } from './arena.ts';
 import { type Fill, fill, pick, randomInt, seedRandom } from './random.ts';
+import { randomClusterCase, randomCodebookCase, randomLookupCase } from './table-cases.ts';
 
 export interface Case {
   /** Shape and extremes, for the failure's message. */
@@ -37,7 +37,7 @@ export interface Case {
   readonly scratch: Region;
 }
 
-const ARENA_BYTES = 1 << 19;
+export const ARENA_BYTES = 1 << 19;
 
 /** `count` cases of a kernel; the same seed gives the same cases. */
 export function sampleCases(kernel: Kernel, count: number, seed: number): Case[] {
@@ -50,7 +50,7 @@ export function sampleCases(kernel: Kernel, count: number, seed: number): Case[]
 }
 
 /** Below, at, above and between multiples of every block size. */
-const widths = [
+export const widths = [
   ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 31, 32, 33, 36, 48, 63, 64, 65, 100],
   ...[127, 128, 130],
 ];
@@ -66,7 +66,9 @@ const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   add: (kernel) => addCase(kernel, randomAdd()),
   layer_norm: (kernel) => layerNormCaseOf(kernel, randomLayerNorm(kernel)),
   add_layernorm: addLayerNormCase,
-  lookup_rows: (kernel) => lookupRowsCase(kernel, randomLookup()),
+  lookup_rows: randomLookupCase,
+  cluster_rows: randomClusterCase,
+  codebook_rows: randomCodebookCase,
   embed_layernorm: (kernel) =>
     embedLayerNormCaseOf(kernel, {
       ...{ width: pick(normWidths), rows: randomInt(1, 5), range: randomRange(kernel) },
@@ -575,57 +577,6 @@ export function addLayerNormCaseOf(kernel: Kernel, shape: AddShape): Case {
   );
 }
 
-export interface LookupShape {
-  readonly width: number;
-  readonly rows: number;
-  readonly index: TableAttrs['index'];
-  readonly gap: number;
-  /** Of the table and the rows made; 1 or more. */
-  readonly alignment: number;
-}
-
-function randomLookup(): LookupShape {
-  return {
-    width: pick([...widths, 160]),
-    rows: randomInt(1, 5),
-    index: pick(['token', 'position']),
-    gap: pick([0, 1, 4, 9]),
-    alignment: pick([1, 4]),
-  };
-}
-
-/** As a model has it: rows of words. */
-export function lookupShape(width: number, rows: number): LookupShape {
-  return { width, rows, index: 'token', gap: 0, alignment: 4 };
-}
-
-export function lookupRowsCase(kernel: Kernel, shape: LookupShape): Case {
-  const { width, rows, index, gap, alignment } = shape;
-  const arena = createArena(ARENA_BYTES);
-  const rowStart = randomInt(0, 6);
-  const vocabulary = index === 'token' ? pick([1, 2, 300]) : rowStart + rows;
-  const table = fill(new Int8Array(vocabulary * width), -128, 127, randomFill());
-  const ids = fill(new Uint16Array(rows), 0, vocabulary - 1, 'random');
-  const stride = width + gap;
-  const y = reserve(arena, (rows - 1) * stride + width, alignment);
-  const args = [
-    ...[width, place(arena, table, alignment)],
-    ...[index === 'token' ? place(arena, ids) : NULL, rows, rowStart, y, stride],
-  ];
-  return finish(kernel, JSON.stringify(shape), arena, args, noScratch, (_before, after) =>
-    ops.lookupRows.evalInteger(
-      [
-        { ...rowOf(ids), rows, columns: 1, stride: 1 },
-        { ...rowOf(table), rows: vocabulary, columns: width, stride: width },
-      ],
-      { index },
-      {},
-      matrixAt(after, kernel.output, y, rows, width, stride),
-      { tokens: rowStart + rows, rowStart },
-    ),
-  );
-}
-
 export interface EmbedNormShape {
   readonly width: number;
   readonly rows: number;
@@ -711,9 +662,9 @@ export function meanRowsCaseOf(
   );
 }
 
-const noScratch: Region = { offset: 0, size: 0 };
+export const noScratch: Region = { offset: 0, size: 0 };
 
-function finish(
+export function finish(
   kernel: Kernel,
   title: string,
   arena: Arena,
@@ -760,7 +711,7 @@ function randomExpTables(heads: number) {
   return tables;
 }
 
-function randomFill(): Fill {
+export function randomFill(): Fill {
   return pick(['random', 'random', 'random', 'min', 'max', 'extremes', 'constant']);
 }
 

@@ -29,13 +29,18 @@ import {
   embedLayerNormCaseOf,
   layerNormCaseOf,
   linearCase,
-  lookupRowsCase,
-  lookupShape,
   meanRowsCaseOf,
   normalizedAttentionCase,
 } from '../kernels/cases.ts';
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
+import {
+  clusterRowsCase,
+  codebookRowsCase,
+  lookupRowsCase,
+  tokenTile,
+  wordLookup,
+} from '../kernels/table-cases.ts';
 
 const formatter = packagePath('node_modules/@biomejs/biome/bin/biome');
 
@@ -202,7 +207,16 @@ const samples: Readonly<
       }),
     ),
   lookup_rows: (kernel) =>
-    byRows((width, rows) => lookupRowsCase(kernel, lookupShape(width, rows))),
+    byRows((width, rows) => lookupRowsCase(kernel, wordLookup(width), tokenTile(rows))),
+  cluster_rows: (kernel) =>
+    byRows((width, rows) =>
+      clusterRowsCase(kernel, { width, ranks: [24, 24], bits: 4 }, tokenTile(rows)),
+    ),
+  codebook_rows: (kernel) =>
+    byRows((rank, rows) => {
+      const books = Array.from({ length: 6 }, (_, stage) => [8, 8 * stage] as const);
+      return codebookRowsCase(kernel, { rank, stages: [6], books, entries: 16 }, tokenTile(rows));
+    }),
   embed_layernorm: (kernel) =>
     byRows((width, rows) =>
       embedLayerNormCaseOf(kernel, {

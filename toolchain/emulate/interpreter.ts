@@ -5,8 +5,10 @@ import { allocate, type TypedArray } from '../ir/dtypes.ts';
 import {
   denseMatrix,
   type Graph,
+  isConstant,
   type Matrix,
   type Node,
+  realValues,
   rowsOf,
   type Stage,
   type Tensor,
@@ -60,10 +62,12 @@ export function inputMatrix(tensor: Tensor, { ids, segmentStart }: Tokens): Matr
   return denseMatrix(Int32Array.of(segmentStart), 1, 1);
 }
 
+/** In a float graph its real values, however it is stored. */
 export function constantMatrix(graph: Graph<Stage>, name: string): Matrix {
-  const { data, shape } = tensorOf(graph, name);
-  if (data === undefined) throw new Error(`tensor '${name}' is read before it is made`);
-  return denseMatrix(data, shape[0] as number, shape[1]);
+  const tensor = tensorOf(graph, name);
+  if (!isConstant(tensor)) throw new Error(`tensor '${name}' is read before it is made`);
+  const data = graph.stage === 'float' ? realValues(tensor) : tensor.data;
+  return denseMatrix(data, tensor.shape[0] as number, tensor.shape[1]);
 }
 
 function lastReaders(graph: Graph<Stage>): ReadonlyMap<string, number> {

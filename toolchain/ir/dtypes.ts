@@ -1,5 +1,7 @@
 /** The element types, one row each: size, range and what each backend calls them. */
 export const dtypes = {
+  /** Of constants only. Here an element a byte; in C two, the lower four bits first. */
+  int4: { bytes: 1, min: -8, max: 7, c: 'int8_t' },
   float32: { bytes: 4, min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY, c: 'float' },
   int8: { bytes: 1, min: -128, max: 127, c: 'int8_t' },
   uint8: { bytes: 1, min: 0, max: 255, c: 'uint8_t' },
@@ -11,6 +13,7 @@ export const dtypes = {
 export type DType = keyof typeof dtypes;
 
 const arrayTypes = {
+  int4: Int8Array,
   float32: Float32Array,
   int8: Int8Array,
   uint8: Uint8Array,

@@ -10,7 +10,7 @@
  * which stage is checked by `verify.ts`.
  */
 import type { AttrsOf, IntegerOf, OpName } from '../ops/index.ts';
-import type { DType, TypedArray } from './dtypes.ts';
+import type { DType, TypedArray, TypedArrayOf } from './dtypes.ts';
 
 export type Stage = 'float' | 'quantized' | 'legal';
 
@@ -85,6 +85,33 @@ export function rowsOf(dim: Dim, tokens: number): number {
 
 export function isConstant(tensor: Tensor): tensor is Tensor & { readonly data: TypedArray } {
   return tensor.role === 'constant' && tensor.data !== undefined;
+}
+
+const knownReals = new WeakMap<TypedArray, Float32Array<ArrayBuffer>>();
+
+/** The numbers that a constant stands for: its elements, times their scales where it has any. */
+export function realValues(
+  tensor: Tensor & { readonly data: TypedArray },
+): TypedArrayOf<'float32'> {
+  const { data, quant, shape } = tensor;
+  if (data instanceof Float32Array) return data as TypedArrayOf<'float32'>;
+  const known = knownReals.get(data);
+  if (known !== undefined) return known;
+  const zeroPoint = quant?.kind === 'affine' ? quant.zeroPoint : 0;
+  const scaleOf = (row: number): number => {
+    if (quant === undefined) return 1;
+    return quant.kind === 'affine' ? quant.scale : quant.scales[row]!;
+  };
+  const [, columns] = shape;
+  const reals = new Float32Array(data.length);
+  for (let row = 0; row * columns < data.length; row++) {
+    const scale = scaleOf(row);
+    for (let at = row * columns; at < (row + 1) * columns; at++) {
+      reals[at] = (data[at]! - zeroPoint) * scale;
+    }
+  }
+  knownReals.set(data, reals);
+  return reals;
 }
 
 /** The tensor of that name; a missing one is a broken graph. */

@@ -213,7 +213,7 @@ const storedArray = z.custom<Tensor['data']>(
 const tensorSchema = z.strictObject({
   name: z.string(),
   role: z.enum(['input', 'constant', 'activation', 'state']),
-  dtype: z.enum(['float32', 'int8', 'uint8', 'int16', 'uint16', 'int32']),
+  dtype: z.enum(['float32', 'int4', 'int8', 'uint8', 'int16', 'uint16', 'int32']),
   shape: z.tuple([z.union([z.literal('tokens'), z.number()]), z.number()]),
   data: storedArray.optional(),
   quant: z

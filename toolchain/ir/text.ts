@@ -56,6 +56,7 @@ const arrayTypes = {
   int16: Int16Array,
   uint16: Uint16Array,
   int32: Int32Array,
+  int4: Int8Array,
 } as const;
 type ArrayTypeName = keyof typeof arrayTypes;
 
@@ -250,7 +251,7 @@ function parseNumber(word: string, where: string): number {
 /** Above a BERT-mini's word table. */
 const maxMadeUp = 2 ** 25;
 
-/** Elements from a seed: floats in −1 … 1, integers 0 … 15, scales above 0; all exact. */
+/** Elements from a seed: floats in −1 … 1, integers 0 … 15 or of 4 bits, scales above 0; all exact. */
 function madeUp(type: ArrayTypeName, length: number, seed: string, where: string): DataArray {
   if (!(length >= 0 && length <= maxMadeUp)) throw malformed(`${length} elements`, where);
   let state = crc32(seed);
@@ -260,6 +261,7 @@ function madeUp(type: ArrayTypeName, length: number, seed: string, where: string
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     const value = state >>> 28;
     if (type === 'float32') array[index] = (value - 8) / 8;
+    else if (type === 'int4') array[index] = value - 8;
     else array[index] = type === 'float64' ? (value + 1) / 16 : value;
   }
   return array;

@@ -15,7 +15,8 @@
  *  7. The output's shape is the one the op table infers.
  *  8. Attributes are of the op's form.
  *
- * `float`: `integer` is null; constants and activations are float32 without quantization.
+ * `float`: `integer` is null; activations are float32 without quantization, and so are constants, but
+ * for those that a compression stores as integers.
  *
  * `quantized` and `legal`:
  *  9. Every op has an integer form and every node carries it, complete.
@@ -33,6 +34,7 @@
 import { z } from 'zod';
 import { internalError } from '../errors.ts';
 import { widestInput } from '../ops/attend-inputs.ts';
+import { clustersOf } from '../ops/cluster-rows.ts';
 import { type AttrsOf, type IntegerOf, type OpName, operandOf, opOf, ops } from '../ops/index.ts';
 import { mostInputs } from '../ops/linear.ts';
 import { allocate, dtypes } from './dtypes.ts';
@@ -95,10 +97,14 @@ function tensorViolations(graph: Graph<Stage>, key: string, tensor: Tensor): str
   }
   if (role === 'input') {
     if (dtype === 'float32') found.push('it is an input and float32');
-  } else if (graph.stage === 'float') {
+  } else if (graph.stage === 'float' && (dtype === 'float32' || role !== 'constant')) {
     if (dtype !== 'float32') found.push(`it is ${dtype} in a float graph`);
     if (tensor.quant !== undefined) found.push('it is quantized in a float graph');
   } else found.push(...quantViolations(tensor));
+  const { min, max } = dtypes[dtype];
+  if (dtype === 'int4' && data?.some((code) => code < min || code > max)) {
+    found.push(`an element is no ${dtype}`);
+  }
   return found;
 }
 
@@ -295,7 +301,7 @@ const normInteger = {
   max: int32,
 };
 
-function arrayOf<T extends Int8Array | Uint8Array | Int16Array | Int32Array>(
+function arrayOf<T extends Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array>(
   type: new (length: number) => T,
   length: number,
   isElement: (value: number) => boolean = () => true,
@@ -323,7 +329,54 @@ const fitsAttention = (
 ): boolean => q![1] === k![1] && k![0] === v![0] && q![1] % heads === 0 && v![1] % heads === 0;
 
 const opForms = {
-  lookupRows: { attrs: tableAttrs, integer: () => none, fits: ([ids]) => ids![1] === 1 },
+  lookupRows: {
+    attrs: tableAttrs,
+    integer: ([, table]) =>
+      z.strictObject({
+        multipliers: arrayOf(Uint16Array, Number(table![0])).nullable(),
+        shift: int.min(0).max(30),
+      }),
+    fits: ([ids]) => ids![1] === 1,
+  },
+  clusterRows: {
+    attrs: tableAttrs,
+    integer: (shapes) =>
+      z.strictObject({
+        clusters: z
+          .array(
+            z.strictObject({
+              multipliers: arrayOf(Int32Array, shapes[4]![1]),
+              shifts: shiftsOf(shapes[4]![1]),
+            }),
+          )
+          .length(clustersOf(shapes).length),
+      }),
+    fits: (shapes) =>
+      shapes[0]![1] === 1 &&
+      shapes[1]![1] === 1 &&
+      (shapes.length - 2) % 3 === 0 &&
+      clustersOf(shapes).every(
+        ({ factors, projection, offset }) =>
+          factors[1] === projection[1] &&
+          Number(projection[0]) === shapes[4]![1] &&
+          isRowVector(offset, shapes[4]![1]),
+      ),
+  },
+  codebookRows: {
+    attrs: tableAttrs.extend({ rank: int.positive(), tiers: int.positive() }),
+    integer: () => none,
+    fits: (shapes, { rank, tiers }) => {
+      const [ids, tierOf, firstColumns] = shapes;
+      const codes = shapes.slice(3, 3 + tiers);
+      const stages = Number(firstColumns![0]);
+      return (
+        [ids!, tierOf!, firstColumns!].every((shape) => shape[1] === 1) &&
+        shapes.length === 3 + tiers + stages &&
+        codes.every((shape) => shape[1] <= stages) &&
+        shapes.slice(3 + tiers).every((shape) => shape[1] <= rank)
+      );
+    },
+  },
   embed: { attrs: none, integer: () => z.null(), fits: fitsEmbedding },
   embedLayerNorm: {
     attrs: norm,
