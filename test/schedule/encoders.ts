@@ -16,6 +16,7 @@ import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
 import type { KernelSet } from '../../toolchain/targets.ts';
+import { type Storage, storedAs, withStoredWeights } from '../ir/stored-weights.ts';
 
 export interface EncoderShape {
   readonly layers: number;
@@ -29,7 +30,11 @@ export interface EncoderShape {
   readonly vocabulary: number;
   readonly maxTokens: number;
   readonly seed: number;
+  /** How weights are stored, one after the other in turn. */
+  readonly storages: readonly Storage[];
 }
+
+const { float32, int4, int8 } = storedAs;
 
 export const encoderShapes: fc.Arbitrary<EncoderShape> = fc.record({
   layers: fc.integer({ min: 1, max: 3 }),
@@ -42,6 +47,7 @@ export const encoderShapes: fc.Arbitrary<EncoderShape> = fc.record({
   vocabulary: fc.integer({ min: 1, max: 50 }),
   maxTokens: fc.oneof(fc.integer({ min: 2, max: 24 }), fc.integer({ min: 25, max: 70 })),
   seed: fc.nat(2 ** 30),
+  storages: fc.constantFrom([float32], [int4], [int4, float32], [int8, int4, int4, float32, int4]),
 });
 
 /** How a program runs: rows a tile, forms of attention, features of the core. */
@@ -104,8 +110,16 @@ export function randomTokens(
   return { ids, segmentStart: below(length + 1) };
 }
 
-/** As an importer would make it. */
+/** As an importer would make it, with weights stored as integers. */
 export function importedEncoder(shape: EncoderShape): Graph<'float'> {
+  const { storages } = shape;
+  return withStoredWeights(
+    floatWeightEncoder(shape),
+    (index) => storages[index % storages.length]!,
+  );
+}
+
+function floatWeightEncoder(shape: EncoderShape): Graph<'float'> {
   const { layers, heads, headWidth, ffn, activation, vocabulary, maxTokens } = shape;
   const width = heads * headWidth;
   const random = randomNumbers(shape.seed);

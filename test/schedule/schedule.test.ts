@@ -6,6 +6,7 @@ import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import type { Buffer, Program } from '../../toolchain/schedule/program.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
+import { storedAs } from '../ir/stored-weights.ts';
 import {
   type EncoderShape,
   encoderShapes,
@@ -128,6 +129,7 @@ const shape: EncoderShape = {
   vocabulary: 40,
   maxTokens: 11,
   seed: 7,
+  storages: [storedAs.float32],
 };
 const plan: PlanShape = {
   tileRows: 4,
