@@ -92,6 +92,28 @@ void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8
 void lm_linear_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
                           int32_t y_stride, void *scratch);
 
+/* The same with weights of 4 bits: -8 ... 7, of the Helium kernels -7 ... 7. */
+void lm_linear_w4_s8_s8(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
+                        void *scratch);
+void lm_linear_w4_s8_s16(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                         int32_t y_stride, void *scratch);
+void lm_linear_w4_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                         int32_t y_stride, void *scratch);
+
+void lm_linear_w4_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
+                            int32_t y_stride, void *scratch);
+void lm_linear_w4_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                             int32_t y_stride, void *scratch);
+void lm_linear_w4_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                             int32_t y_stride, void *scratch);
+
+void lm_linear_w4_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
+                            int32_t y_stride, void *scratch);
+void lm_linear_w4_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                             int32_t y_stride, void *scratch);
+void lm_linear_w4_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                             int32_t y_stride, void *scratch);
+
 /* Unnormalised attention of a group of heads: column ranges, side by side. */
 typedef struct {
   int32_t heads;

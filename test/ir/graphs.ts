@@ -10,6 +10,7 @@ import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
+import { type Storage, storedAs, withStoredWeights } from './stored-weights.ts';
 
 export const fixtures = ['seqcls-gelu', 'tokcls-relu', 'embed-tanh-bf16', 'seqcls-odd-f32'];
 
@@ -17,10 +18,19 @@ export function fixturePath(name: string): string {
   return join(packageRoot, 'test/fixtures/hf', name);
 }
 
+const storages: readonly Storage[] = [
+  storedAs.int4,
+  storedAs.int8,
+  { dtype: 'int4', scales: 'affine' },
+  storedAs.float32,
+  { dtype: 'int8', scales: 'affine' },
+];
+
 /** By a readable name, in the order of the pipeline. */
 export function stagesOf(fixture: string): Readonly<Record<string, Graph<Stage>>> {
   const path = fixturePath(fixture);
-  const { graph } = importModel(path);
+  const { graph: imported } = importModel(path);
+  const graph = withStoredWeights(imported, (index) => storages[index % storages.length]!);
   const golden: { cases: { ids: number[] }[] } = JSON.parse(
     readFileSync(join(path, 'golden.json'), 'utf8'),
   );
@@ -33,7 +43,7 @@ export function stagesOf(fixture: string): Readonly<Record<string, Graph<Stage>>
   }));
   const quantized = quantize(split, calibrate(split, examples));
   const legal: Graph<'legal'> = { ...fuseTable(quantized), stage: 'legal' };
-  return { imported: graph, fused, demanded, split, quantized, legal };
+  return { imported, stored: graph, fused, demanded, split, quantized, legal };
 }
 
 /** Stored forms have one zero only; an integer −0 means the same. */

@@ -9,27 +9,28 @@ import { type Kernel, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import {
   type AttendInputsShape,
   type AttentionShape,
-  addCase,
-  addLayerNormCaseOf,
   attendInputsCase,
   attentionCase,
-  type Case,
-  embedLayerNormCaseOf,
-  type LinearShape,
-  layerNormCaseOf,
-  linearCase,
-  meanRowsCaseOf,
   normalizedAttentionCase,
-} from './cases.ts';
-import { seedRandom } from './random.ts';
-import { emulated, kernelsOf, runCases } from './run.ts';
+} from './cases/attention.ts';
+import type { Case } from './cases/common.ts';
+import { type LinearShape, linearCase } from './cases/linear.ts';
+import {
+  addCase,
+  addLayerNormCaseOf,
+  embedLayerNormCaseOf,
+  layerNormCaseOf,
+  meanRowsCaseOf,
+} from './cases/rows.ts';
 import {
   clusterRowsCase,
   codebookRowsCase,
   lookupRowsCase,
   tokenTile,
   wordLookup,
-} from './table-cases.ts';
+} from './cases/tables.ts';
+import { seedRandom } from './random.ts';
+import { emulated, kernelsOf, runCases } from './run.ts';
 
 interface Benchmark {
   readonly shape: string;

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { loadKernels } from '../../toolchain/schedule/kernels.ts';
-import { type Case, sampleCases } from './cases.ts';
+import type { Case } from './cases/common.ts';
+import { sampleCases } from './cases.ts';
 import { type Answer, emulated, host, kernelsOf, missingPrograms, runCases } from './run.ts';
 
 const table = loadKernels();

@@ -93,3 +93,28 @@ test('weights that have diverged are named, not looped over', () => {
     `);
   }
 });
+
+describe('weights that are stored as integers', () => {
+  const stored = (bias: number, dtype: 'int8' | 'int4', scales: readonly number[]) => {
+    const graph = twoLayers([1, 2, -3, 4], [1, 0, 0, 1], bias);
+    const quant = { kind: 'per-row', scales: Float64Array.from(scales) } as const;
+    const w2 = { ...graph.tensors['w2']!, dtype, data: Int8Array.of(7, -2, 0, -7), quant };
+    const withCodes = { ...graph, tensors: { ...graph.tensors, w2 } };
+    return quantize(withCodes, calibrate(withCodes, examples)).tensors['w2']!;
+  };
+
+  test.each(['int8', 'int4'] as const)('%s: keep type, codes and scales', (dtype) => {
+    const { data, quant, dtype: kept } = stored(0.1, dtype, [0.3, 1e-3]);
+    expect(kept).toBe(dtype);
+    expect([...data!]).toEqual([7, -2, 0, -7]);
+    expect(quant).toEqual({ kind: 'per-row', scales: Float64Array.of(0.3, 1e-3) });
+  });
+
+  test('take coarser scales where the bias would leave int32', () => {
+    const { data, quant, dtype } = stored(1000, 'int4', [0.3, 1e-9]);
+    expect(dtype).toBe('int4');
+    expect([...data!.slice(0, 2)]).toEqual([7, -2]);
+    expect(data![3]).toBe(0);
+    expect(quant?.kind === 'per-row' && quant.scales[1]).toBeGreaterThan(1e-9);
+  });
+});

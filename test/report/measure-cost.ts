@@ -18,29 +18,32 @@ import {
   type KernelTable,
   loadKernels,
   selectKernel,
+  weightType,
 } from '../../toolchain/schedule/kernels.ts';
 import type { Target } from '../../toolchain/targets.ts';
 import {
-  addCase,
-  addLayerNormCaseOf,
   attendInputsCase,
   attentionCase,
-  type Case,
+  normalizedAttentionCase,
+} from '../kernels/cases/attention.ts';
+import type { Case } from '../kernels/cases/common.ts';
+import { linearCase } from '../kernels/cases/linear.ts';
+import {
+  addCase,
+  addLayerNormCaseOf,
   embedLayerNormCaseOf,
   layerNormCaseOf,
-  linearCase,
   meanRowsCaseOf,
-  normalizedAttentionCase,
-} from '../kernels/cases.ts';
-import { seedRandom } from '../kernels/random.ts';
-import { emulated, type Machine, runCases } from '../kernels/run.ts';
+} from '../kernels/cases/rows.ts';
 import {
   clusterRowsCase,
   codebookRowsCase,
   lookupRowsCase,
   tokenTile,
   wordLookup,
-} from '../kernels/table-cases.ts';
+} from '../kernels/cases/tables.ts';
+import { seedRandom } from '../kernels/random.ts';
+import { emulated, type Machine, runCases } from '../kernels/run.ts';
 
 const formatter = packagePath('node_modules/@biomejs/biome/bin/biome');
 
@@ -279,8 +282,9 @@ function measure(machine: Machine): Record<string, Cost[]> {
   const table = loadKernels();
   seedRandom(1);
   const measurements = kernelsToMeasure(table, machine).flatMap((kernel) => {
-    const family =
-      kernel.input === 'int16' && kernel.family === 'linear' ? 'linear_wide' : kernel.family;
+    const isWide = kernel.input === 'int16' && kernel.family === 'linear';
+    // kernels/c/dsp/linear_w4.c takes rows of int16 as those of int8.
+    const family = isWide && weightType(kernel) === 'int8' ? 'linear_wide' : kernel.family;
     const own = ways[family]?.[kernel.variant] ?? singleRows;
     return own.map((way, index): Measurement => {
       const range = {
@@ -351,9 +355,10 @@ function worstError(cost: Terms, { list, counts }: Counted): string {
 function kernelsToMeasure(table: KernelTable, { features }: Machine): readonly Kernel[] {
   const own = features.filter((feature) => feature !== 'cmsis-nn');
   const best = [own, ...(cmsisNn === undefined ? [] : [features])].flatMap((some) =>
-    table.kernels.map(({ family, output, input }) =>
-      selectKernel(table, family, output, some, input),
-    ),
+    table.kernels.map((kernel) => {
+      const { family, output, input } = kernel;
+      return selectKernel(table, family, output, some, { input, weights: weightType(kernel) });
+    }),
   );
   return [...new Set(best)].filter(({ name }) => name.includes(flags.only));
 }

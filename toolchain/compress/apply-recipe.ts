@@ -17,7 +17,7 @@ export function applyRecipe(model: ImportedModel, recipe: Recipe): ImportedModel
   if (recipe.modelSha256 !== model.card.sha256) throw otherModel(model, recipe);
   checkRecipe(model.graph, recipe);
   const tokenizer = dropTokens(model.tokenizer, recipe.droppedTokens);
-  const graph = withTables(withConstants(model.graph, recipe), recipe);
+  const graph = withTables(withConstants(model.graph, recipe), recipe.tables);
   verify(graph);
   return { ...model, graph, tokenizer };
 }
@@ -52,7 +52,7 @@ function codedWeight(tensor: Tensor, { bits, codes, scales }: CodedWeight): Tens
 }
 
 /** Rows of a coded table are made by ops; so are those that nodes read from a constant themselves. */
-function withTables(graph: Graph<'float'>, { tables }: Recipe): Graph<'float'> {
+export function withTables(graph: Graph<'float'>, tables: Recipe['tables']): Graph<'float'> {
   const tensors: Record<string, Tensor> = { ...graph.tensors };
   const tokenIds = graph.inputs[0]!;
   const put = (index: TableAttrs['index'], table: string, output: string): Node<'float'>[] => {
@@ -71,7 +71,7 @@ function withTables(graph: Graph<'float'>, { tables }: Recipe): Graph<'float'> {
       const isByToken =
         isConstant(tensorOf(graph, name)) && operandOf(node.op, operand).reads === 'row';
       if (!isByToken || !Object.hasOwn(tables, name)) return name;
-      const output = name.replace(/\.weight$/, '');
+      const output = name.endsWith('.weight') ? name.slice(0, -'.weight'.length) : `${name}.rows`;
       made.push(...put('position', name, output));
       return output;
     });

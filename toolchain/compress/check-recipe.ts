@@ -71,10 +71,9 @@ function weightProblems(
   { bits, codes, scales }: CodedWeight,
   [rows, columns]: readonly [number, number],
 ): readonly string[] {
-  const largest = bits === 4 ? 7 : 127;
   return [
     ...length('codes', codes, rows * columns),
-    ...within('a code', codes, -largest, largest),
+    ...codesWithin(codes, bits),
     ...length('scales', scales, rows),
     ...positive('scale', scales),
   ];
@@ -174,7 +173,8 @@ function codebookProblems(table: CodebookTable): readonly string[] {
 }
 
 function codesWithin(codes: Int8Array, bits: 4 | 8): readonly string[] {
-  return bits === 4 ? within('a code', codes, -8, 7) : [];
+  const largest = bits === 4 ? 7 : 127;
+  return within('a code', codes, -largest, largest);
 }
 
 function length(what: string, data: ArrayLike<number>, expected: number): readonly string[] {

@@ -146,9 +146,20 @@ function putTable(table: CodedTable, put: Put): TableHeader {
   }
 }
 
+export interface RecipeFile {
+  readonly recipe: Recipe;
+  /** Of its two files, as a manifest has them. */
+  readonly digests: { readonly recipe: string; readonly recipeArrays: string };
+}
+
 /** `path`: of the .json; what does not fit together is a user error. */
 export function readRecipe(path: string): Recipe {
-  const header = parseJsonFile(recipeSchema, bytesOf(path), basename(path));
+  return readRecipeFile(path).recipe;
+}
+
+export function readRecipeFile(path: string): RecipeFile {
+  const json = bytesOf(path);
+  const header = parseJsonFile(recipeSchema, json, basename(path));
   const { file } = header.arrays;
   if (file !== basename(file))
     throw badRecipe(`its arrays ${quote(file)} are in another folder`, path);
@@ -180,7 +191,11 @@ export function readRecipe(path: string): Recipe {
   };
   const [extra] = unread;
   if (extra !== undefined) throw badRecipe(`nothing reads the array ${quote(extra)}`, path);
-  return recipe;
+  const digests = {
+    recipe: `sha256:${sha256Of(json)}`,
+    recipeArrays: `sha256:${header.arrays.sha256}`,
+  };
+  return { recipe, digests };
 }
 
 const arrayTypes = { I8: Int8Array, U8: Uint8Array, I32: Int32Array, F32: Float32Array } as const;

@@ -1,17 +1,11 @@
 /** How the rows of tables lie in flash: elements of four bits, and which group a row is in. */
-import type { DType, TypedArray } from '../ir/dtypes.ts';
+import type { DType, TypedArray, TypedArrayOf } from '../ir/dtypes.ts';
+import { packNibbles } from '../schedule/packings.ts';
 
 /** Rows of `width` elements as `lm_unpack_row` reads them (kernels/c/table_rows.h). */
-export function packRows(dtype: DType, data: TypedArray, width: number): Int8Array {
-  if (dtype !== 'int4') return data as Int8Array;
-  const rowBytes = Math.ceil(width / 2);
-  const packed = new Int8Array((data.length / width) * rowBytes);
-  for (const [index, code] of data.entries()) {
-    const column = index % width;
-    const at = Math.floor(index / width) * rowBytes + (column >> 1);
-    packed[at]! |= (code & 15) << (4 * (column & 1));
-  }
-  return packed;
+export function packRows(dtype: DType, data: TypedArray, width: number): TypedArrayOf<'int8'> {
+  const codes = data as TypedArrayOf<'int8'>;
+  return dtype === 'int4' ? packNibbles(codes, codes.length / width, width) : codes;
 }
 
 /** Rows of a block: LM_GROUP_BLOCK in kernels/c/kernels.h. */

@@ -62,12 +62,12 @@ export function inputMatrix(tensor: Tensor, { ids, segmentStart }: Tokens): Matr
   return denseMatrix(Int32Array.of(segmentStart), 1, 1);
 }
 
-/** In a float graph its real values, however it is stored. */
+/** As the ops of the graph's stage read it: reals in a float graph, else what is stored. */
 export function constantMatrix(graph: Graph<Stage>, name: string): Matrix {
   const tensor = tensorOf(graph, name);
   if (!isConstant(tensor)) throw new Error(`tensor '${name}' is read before it is made`);
-  const data = graph.stage === 'float' ? realValues(tensor) : tensor.data;
-  return denseMatrix(data, tensor.shape[0] as number, tensor.shape[1]);
+  const [rows, columns] = tensor.shape as readonly [number, number];
+  return denseMatrix(graph.stage === 'float' ? realValues(tensor) : tensor.data, rows, columns);
 }
 
 function lastReaders(graph: Graph<Stage>): ReadonlyMap<string, number> {

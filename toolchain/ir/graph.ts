@@ -5,12 +5,13 @@
  * only [CLS] (or a pooled sum) is demanded. Heads are column ranges. A node has one output. Nodes
  * stand in an order in which each tensor is made before it is read.
  *
- * Stages: `float` (what was imported; float32), `quantized` (every node carries its integer meaning
+ * Stages: `float` (what was imported; float32, and constants that may
+ * be stored as integers), `quantized` (every node carries its integer meaning
  * in `integer`), `legal` (only ops with a kernel are left, epilogues fused). Which op may stand in
  * which stage is checked by `verify.ts`.
  */
 import type { AttrsOf, IntegerOf, OpName } from '../ops/index.ts';
-import type { DType, TypedArray, TypedArrayOf } from './dtypes.ts';
+import { allocate, type DType, type TypedArray, type TypedArrayOf } from './dtypes.ts';
 
 export type Stage = 'float' | 'quantized' | 'legal';
 
@@ -87,31 +88,47 @@ export function isConstant(tensor: Tensor): tensor is Tensor & { readonly data: 
   return tensor.role === 'constant' && tensor.data !== undefined;
 }
 
-const knownReals = new WeakMap<TypedArray, Float32Array<ArrayBuffer>>();
+const knownReals = new WeakMap<Tensor, TypedArrayOf<'float32'>>();
 
-/** The numbers that a constant stands for: its elements, times their scales where it has any. */
-export function realValues(
-  tensor: Tensor & { readonly data: TypedArray },
-): TypedArrayOf<'float32'> {
+/** What the elements of a constant mean, however they are stored; codes without a scale themselves. */
+export function realValues(tensor: Tensor): TypedArrayOf<'float32'> {
   const { data, quant, shape } = tensor;
-  if (data instanceof Float32Array) return data as TypedArrayOf<'float32'>;
-  const known = knownReals.get(data);
+  if (data instanceof Float32Array) return data;
+  const known = knownReals.get(tensor);
   if (known !== undefined) return known;
-  const zeroPoint = quant?.kind === 'affine' ? quant.zeroPoint : 0;
-  const scaleOf = (row: number): number => {
-    if (quant === undefined) return 1;
-    return quant.kind === 'affine' ? quant.scale : quant.scales[row]!;
-  };
-  const [, columns] = shape;
+  if (data === undefined) throw new Error(`tensor '${tensor.name}' has no real values`);
+  if (quant === undefined) return remember(tensor, Float32Array.from(data));
   const reals = new Float32Array(data.length);
-  for (let row = 0; row * columns < data.length; row++) {
-    const scale = scaleOf(row);
-    for (let at = row * columns; at < (row + 1) * columns; at++) {
-      reals[at] = (data[at]! - zeroPoint) * scale;
-    }
+  for (let index = 0; index < data.length; index++) {
+    reals[index] =
+      quant.kind === 'per-row'
+        ? quant.scales[Math.floor(index / shape[1])]! * data[index]!
+        : quant.scale * (data[index]! - quant.zeroPoint);
   }
-  knownReals.set(data, reals);
+  return remember(tensor, reals);
+}
+
+function remember(tensor: Tensor, reals: TypedArrayOf<'float32'>): TypedArrayOf<'float32'> {
+  knownReals.set(tensor, reals);
   return reals;
+}
+
+/** Rows `indexes` of a constant, in that order, with their scales. */
+export function takeRows(
+  tensor: Tensor & { readonly data: TypedArray },
+  indexes: ArrayLike<number>,
+): Pick<Tensor, 'shape' | 'data' | 'quant'> {
+  const { shape, quant } = tensor;
+  const width = shape[1];
+  const data = allocate(tensor.dtype, indexes.length * width);
+  for (let to = 0; to < indexes.length; to++) {
+    const from = indexes[to]! * width;
+    data.set(tensor.data.subarray(from, from + width), to * width);
+  }
+  const taken = { shape: [indexes.length, width], data } as const;
+  if (quant?.kind !== 'per-row') return taken;
+  const scales = Float64Array.from(indexes, (row) => quant.scales[row]!);
+  return { ...taken, quant: { kind: 'per-row', scales } };
 }
 
 /** The tensor of that name; a missing one is a broken graph. */

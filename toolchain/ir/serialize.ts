@@ -17,6 +17,7 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { internalError, type Lm2mcuError, userError } from '../errors.ts';
+import { type DType, dtypes } from './dtypes.ts';
 import type { Graph, Stage, Tensor } from './graph.ts';
 import { type AnyGraph, isOpName, violationsOf } from './verify.ts';
 
@@ -213,7 +214,7 @@ const storedArray = z.custom<Tensor['data']>(
 const tensorSchema = z.strictObject({
   name: z.string(),
   role: z.enum(['input', 'constant', 'activation', 'state']),
-  dtype: z.enum(['float32', 'int4', 'int8', 'uint8', 'int16', 'uint16', 'int32']),
+  dtype: z.enum(Object.keys(dtypes) as DType[]),
   shape: z.tuple([z.union([z.literal('tokens'), z.number()]), z.number()]),
   data: storedArray.optional(),
   quant: z

@@ -4,6 +4,7 @@
  *   graph quantized "tiny"
  *   input tokenIds: int32[tokens, 1]
  *   constant w: int8[2, 2] scales=float64[0.5 0.25] = 1 2 3 4
+ *   constant v: int4[1, 3] scale=0.5 zero=0 = -7 0 7
  *   constant b: int32[1, 200] = #89abcdef
  *   y: int8[tokens, 2] scale=0.1 zero=-3 = linear(x, w, b) name=encoder.dense
  *       multipliers = int32[1073741824 1073741824]
@@ -17,7 +18,7 @@
 import { crc32 } from 'node:zlib';
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { opOf } from '../ops/index.ts';
-import type { DType, TypedArray } from './dtypes.ts';
+import { allocate, type DType, dtypes, type TypedArray } from './dtypes.ts';
 import type { Graph, Node, Shape, Stage, Tensor, TensorRole } from './graph.ts';
 import { type AnyGraph, isOpName } from './verify.ts';
 
@@ -218,7 +219,7 @@ function define(graph: ParsedGraph, tensor: Tensor, where: string): void {
 function parseType(name: string, role: TensorRole, text: string, where: string): Tensor {
   const match = /^(\w+)\[(tokens|\d+), (\d+)\](.*)$/.exec(text);
   const [, dtype, rows, columns, words] = match ?? [];
-  if (match === null || !isArrayTypeName(dtype!) || dtype === 'float64') {
+  if (match === null || !Object.hasOwn(dtypes, dtype!)) {
     throw malformed(`not a type: ${text}`, where);
   }
   const shape: Shape = [rows === 'tokens' ? rows : Number(rows), Number(columns)];
@@ -231,10 +232,11 @@ function parseType(name: string, role: TensorRole, text: string, where: string):
 
 function withData(tensor: Tensor, text: string | undefined, where: string): Tensor {
   const { name, dtype, shape } = tensor;
+  const elementType = typeNameOf(allocate(dtype, 0));
   const isOmitted = text === undefined || text.startsWith('#');
   const data = isOmitted
-    ? madeUp(dtype, Number(shape[0]) * shape[1], name, where)
-    : arrayTypes[dtype].from(text.split(' ').map((word) => parseNumber(word, where)));
+    ? madeUp(elementType, Number(shape[0]) * shape[1], name, where, dtype === 'int4' ? 3 : 4)
+    : arrayTypes[elementType].from(text.split(' ').map((word) => parseNumber(word, where)));
   return { ...tensor, data: data as TypedArray };
 }
 
@@ -251,8 +253,14 @@ function parseNumber(word: string, where: string): number {
 /** Above a BERT-mini's word table. */
 const maxMadeUp = 2 ** 25;
 
-/** Elements from a seed: floats in −1 … 1, integers 0 … 15 or of 4 bits, scales above 0; all exact. */
-function madeUp(type: ArrayTypeName, length: number, seed: string, where: string): DataArray {
+/** Elements from a seed: floats in −1 … 1, integers of so many bits, scales above 0; all exact. */
+function madeUp(
+  type: ArrayTypeName,
+  length: number,
+  seed: string,
+  where: string,
+  bits = 4,
+): DataArray {
   if (!(length >= 0 && length <= maxMadeUp)) throw malformed(`${length} elements`, where);
   let state = crc32(seed);
   const array = new arrayTypes[type](length);
@@ -261,8 +269,7 @@ function madeUp(type: ArrayTypeName, length: number, seed: string, where: string
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     const value = state >>> 28;
     if (type === 'float32') array[index] = (value - 8) / 8;
-    else if (type === 'int4') array[index] = value - 8;
-    else array[index] = type === 'float64' ? (value + 1) / 16 : value;
+    else array[index] = type === 'float64' ? (value + 1) / 16 : value >>> (4 - bits);
   }
   return array;
 }

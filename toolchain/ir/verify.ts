@@ -15,14 +15,15 @@
  *  7. The output's shape is the one the op table infers.
  *  8. Attributes are of the op's form.
  *
- * `float`: `integer` is null; activations are float32 without quantization, and so are constants, but
- * for those that a compression stores as integers.
+ * `float`: `integer` is null; activations are float32 without quantization. So are constants, or they
+ * are int8 or int4 with positive scales, zero point 0 and nothing below −127 or −7; or uint8 or uint16
+ * without a scale, which are codes and no reals.
  *
  * `quantized` and `legal`:
  *  9. Every op has an integer form and every node carries it, complete.
  * 10. No tensor is float32.
  * 11. Activations are affine, with a positive scale and a zero point within the dtype; scales of
- *     constants are positive, one a row where they are per row.
+ *     constants are positive, one a row where they are per row. Only constants are int4.
  * 12. Symmetric operands have zero point 0.
  * 13. The output of an op that keeps the quantization has dtype and quantization of its operands.
  *
@@ -97,15 +98,39 @@ function tensorViolations(graph: Graph<Stage>, key: string, tensor: Tensor): str
   }
   if (role === 'input') {
     if (dtype === 'float32') found.push('it is an input and float32');
-  } else if (graph.stage === 'float' && (dtype === 'float32' || role !== 'constant')) {
-    if (dtype !== 'float32') found.push(`it is ${dtype} in a float graph`);
-    if (tensor.quant !== undefined) found.push('it is quantized in a float graph');
+  } else if (graph.stage === 'float') {
+    found.push(...floatStageViolations(tensor));
   } else found.push(...quantViolations(tensor));
-  const { min, max } = dtypes[dtype];
-  if (dtype === 'int4' && data?.some((code) => code < min || code > max)) {
-    found.push(`an element is no ${dtype}`);
-  }
+  if (dtype === 'int4') found.push(...int4Violations(tensor));
   return found;
+}
+
+function floatStageViolations(tensor: Tensor): string[] {
+  const { role, dtype, quant, data } = tensor;
+  if (dtype === 'float32') {
+    return quant === undefined ? [] : ['it is float32 and quantized'];
+  }
+  if (role === 'constant' && (dtype === 'uint8' || dtype === 'uint16')) {
+    return quant === undefined ? [] : [`it is ${dtype} in a float graph and has a scale`];
+  }
+  if (role !== 'constant' || (dtype !== 'int8' && dtype !== 'int4')) {
+    return [`it is ${dtype} in a float graph`];
+  }
+  if (quant === undefined) return [`it is ${dtype} and has no scale`];
+  const found = quantViolations(tensor);
+  if (quant.kind === 'affine' && quant.zeroPoint !== 0) {
+    found.push(`the zero point is ${quant.zeroPoint}, stored reals have 0`);
+  }
+  const { min } = dtypes[dtype];
+  if (data?.includes(min)) found.push(`it has ${min}, stored reals end at ${min + 1}`);
+  return found;
+}
+
+function int4Violations({ role, data }: Tensor): string[] {
+  if (role !== 'constant') return [`it is of role ${role} and int4`];
+  const { min, max } = dtypes.int4;
+  const fits = data?.every((code: number) => code >= min && code <= max) ?? true;
+  return fits ? [] : [`an element is not within ${min} … ${max}`];
 }
 
 function isCount(value: unknown): boolean {

@@ -6,7 +6,7 @@
  * serves a row. Zero variance yields beta.
  */
 import { dtypes } from '../ir/dtypes.ts';
-import { type Affine, isConstant, type Matrix, type Tensor } from '../ir/graph.ts';
+import { type Affine, isConstant, type Matrix, realValues, type Tensor } from '../ir/graph.ts';
 import {
   clamp,
   reciprocalSqrt,
@@ -225,11 +225,11 @@ interface QuantizedTable {
 
 /** Symmetric int8 with one scale for the whole table. */
 function quantizeTable(table: Tensor): QuantizedTable {
-  if (!isConstant(table)) throw new Error(`table '${table.name}' is not constant`);
+  const reals = realValues(table);
   let largest = 0;
-  for (const value of table.data) largest = Math.max(largest, Math.abs(value));
+  for (const value of reals) largest = Math.max(largest, Math.abs(value));
   const quant = tableQuant(largest);
-  const data = Int8Array.from(table.data, (value) => Math.round(value / quant.scale));
+  const data = Int8Array.from(reals, (value) => Math.round(value / quant.scale));
   return { scale: quant.scale, tensor: { dtype: 'int8', shape: table.shape, data, quant } };
 }
 
@@ -252,8 +252,8 @@ function withNorm<T>(
     throw new Error('layer norm needs constant operands');
   const fraction = 15 - Math.ceil(Math.log2(width) / 2);
   const { scale, zeroPoint } = output.quant;
-  const gammas = Array.from(gamma.data, (value) => value / scale);
-  const betas = Array.from(beta.data, (value) => value / scale + zeroPoint);
+  const gammas = Array.from(realValues(gamma), (value) => value / scale);
+  const betas = Array.from(realValues(beta), (value) => value / scale + zeroPoint);
   const largestGamma = Math.max(...gammas.map(Math.abs), 1e-9);
   const largestBeta = Math.max(...betas.map(Math.abs), 1);
   // gamma_i·2^(outShift − fraction) in int16, beta_i·2^outShift below 2^30.

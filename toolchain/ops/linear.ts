@@ -1,6 +1,6 @@
 /** Matrix product with a constant weight, and the element-wise functions that follow it. */
-import { dtypes } from '../ir/dtypes.ts';
-import { isConstant, type Matrix, type Tensor } from '../ir/graph.ts';
+import { allocate, dtypes } from '../ir/dtypes.ts';
+import { type Matrix, realValues, type Tensor } from '../ir/graph.ts';
 import { clamp, requantize, toRequant } from '../quantize/fixed-point.ts';
 import type { OpDef, QuantizeArgs, Quantized } from './op.ts';
 
@@ -110,6 +110,7 @@ function addProductsFloat(
   sums[7] = b3;
 }
 
+/** Weights that are stored as integers keep their codes and scales. */
 function quantizeLinear({
   inputs,
   quants,
@@ -118,31 +119,29 @@ function quantizeLinear({
 }: QuantizeArgs<LinearAttrs>): Quantized<LinearInteger> {
   const [, weight, bias] = inputs as readonly [Tensor, Tensor, Tensor];
   const input = quants[0]!;
-  if (!isConstant(weight) || !isConstant(bias)) throw new Error('linear needs constant operands');
   const [rows, columns] = weight.shape as readonly [number, number];
-  const weights = new Int8Array(rows * columns);
+  const dtype = weight.dtype === 'int4' ? 'int4' : 'int8';
+  const reals = realValues(weight);
+  const realBiases = realValues(bias);
+  const weights = allocate(dtype, rows * columns);
   const scales = new Float64Array(rows);
   const biases = new Int32Array(rows);
   const multipliers = new Int32Array(rows);
   const shifts = new Int8Array(rows);
   for (let row = 0; row < rows; row++) {
-    let largest = 0;
-    for (let k = 0; k < columns; k++) {
-      largest = Math.max(largest, Math.abs(weight.data[row * columns + k]!));
-    }
     // Wide enough that the bias, in units of input.scale·scale, keeps well below its limit.
-    const leastScale = Math.abs(bias.data[row]!) / (input.scale * (biasLimit / 2));
-    const scale = Math.max(largest / 127, leastScale) || 1;
+    const leastScale = Math.abs(realBiases[row]!) / (input.scale * (biasLimit / 2));
+    const scale = Math.max(weightScale(weight, reals, row), leastScale) || 1;
     let magnitude = 0;
     let weightSum = 0;
     for (let k = 0; k < columns; k++) {
-      const value = Math.round(weight.data[row * columns + k]! / scale);
+      const value = Math.round(reals[row * columns + k]! / scale);
       weights[row * columns + k] = value;
       weightSum += value;
       magnitude += Math.abs(value);
     }
     scales[row] = scale;
-    const realBias = Math.round(bias.data[row]! / (input.scale * scale));
+    const realBias = Math.round(realBiases[row]! / (input.scale * scale));
     biases[row] = clamp(realBias - input.zeroPoint * weightSum, -biasLimit, biasLimit);
     const requant = toRequant((input.scale * scale) / output.quant.scale);
     const largestSum = Math.abs(biases[row]!) + magnitude * (dtypes[inputDtype].max + 1);
@@ -155,10 +154,21 @@ function quantizeLinear({
   return {
     integer: { multipliers, shifts, zeroPoint: output.quant.zeroPoint, min, max, table: null },
     constants: {
-      1: { dtype: 'int8', shape: weight.shape, data: weights, quant: { kind: 'per-row', scales } },
+      1: { dtype, shape: weight.shape, data: weights, quant: { kind: 'per-row', scales } },
       2: { dtype: 'int32', shape: bias.shape, data: biases },
     },
   };
+}
+
+/** The stored one, or the least with which a row of reals fits int8. */
+function weightScale({ quant, shape }: Tensor, reals: Float32Array, row: number): number {
+  if (quant?.kind === 'per-row') return quant.scales[row]!;
+  if (quant?.kind === 'affine') return quant.scale;
+  let largest = 0;
+  for (let k = row * shape[1]; k < (row + 1) * shape[1]; k++) {
+    largest = Math.max(largest, Math.abs(reals[k]!));
+  }
+  return largest / dtypes.int8.max;
 }
 
 /** Leaves room for a zero point: libraries add it in int32. */

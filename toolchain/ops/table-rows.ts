@@ -1,7 +1,7 @@
 /** Rows of embedding tables: ops that make int8 rows of nothing but an index. */
 import { internalError } from '../errors.ts';
-import { allocate, type TypedArray } from '../ir/dtypes.ts';
-import { type Affine, isConstant, type Matrix, type Tensor } from '../ir/graph.ts';
+import type { TypedArray } from '../ir/dtypes.ts';
+import { type Affine, isConstant, type Matrix, type Tensor, takeRows } from '../ir/graph.ts';
 import { clamp, roundingShiftRight } from '../quantize/fixed-point.ts';
 import type { EvalContext, OpDef, Quantized } from './op.ts';
 
@@ -99,24 +99,11 @@ export function constantOf(tensor: Tensor): Constant {
 /** The constant with the rows of these numbers, in this order; itself if those are all there are. */
 export function withRows(tensor: Tensor, rows: ArrayLike<number>): Tensor {
   const table = constantOf(tensor);
-  const [count, width] = table.shape;
+  const [count] = table.shape;
   if (rows.length === count && Array.prototype.every.call(rows, (row, to) => row === to)) {
     return table;
   }
-  const data = allocate(table.dtype, rows.length * width);
-  for (let to = 0; to < rows.length; to++) {
-    const from = rows[to]! * width;
-    data.set(table.data.subarray(from, from + width), to * width);
-  }
-  const { quant } = table;
-  const scales =
-    quant?.kind === 'per-row' ? Float64Array.from(rows, (row) => quant.scales[row]!) : null;
-  return {
-    ...table,
-    shape: [rows.length, width],
-    data,
-    ...(scales === null ? {} : { quant: { kind: 'per-row', scales } }),
-  };
+  return { ...table, ...takeRows(table, rows) };
 }
 
 /** Symmetric int8 with one scale for the whole table. */

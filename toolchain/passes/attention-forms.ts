@@ -10,13 +10,14 @@
  * that costs next to nothing, for many it needs more multiplications and less memory.
  */
 import { internalError } from '../errors.ts';
-import { allocate } from '../ir/dtypes.ts';
 import {
   type Graph,
   isConstant,
   type Node,
+  realValues,
   type Stage,
   type Tensor,
+  takeRows,
   tensorOf,
 } from '../ir/graph.ts';
 import { dropDead, producersOf } from '../ir/rewrite.ts';
@@ -229,26 +230,34 @@ function sliceOfHeads(
   const tensor = constantOf({ tensors: graph.tensors }, name);
   // By its heads, so that attentions with the same weights share the slice.
   const sliced = `${name}#${count === 1 ? first : `${first}-${first + count - 1}`}`;
-  const length = tensor.data.length / node.attrs.heads; // bias: one row, so columns are contiguous too
-  const data = tensor.data.slice(first * length, (first + count) * length);
-  const [rows, columns] = tensor.shape as readonly [number, number];
-  const part = (size: number): number => (size / node.attrs.heads) * count;
-  const shape = axis === 'rows' ? ([part(rows), columns] as const) : ([1, part(columns)] as const);
-  tensors[sliced] = { ...tensor, name: sliced, shape, data };
+  const length = Number(tensor.shape[axis === 'rows' ? 0 : 1]) / node.attrs.heads;
+  const [start, end] = [first * length, (first + count) * length];
+  const part =
+    axis === 'rows'
+      ? takeRows(
+          tensor,
+          Array.from({ length: end - start }, (_, index) => start + index),
+        )
+      : ({ shape: [1, end - start], data: tensor.data.slice(start, end) } as const);
+  tensors[sliced] = { ...tensor, name: sliced, ...part };
   return sliced;
 }
 
+/** As float32, whatever the constant is: scales a row belong to the other axis now. */
 function transposed(growing: Growing, name: string): string {
   const tensor = constantOf(growing, name);
   const [rows, columns] = tensor.shape as readonly [number, number];
-  const data = allocate(tensor.dtype, rows * columns);
+  const reals = realValues(tensor);
+  const data = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      data[column * rows + row] = tensor.data[row * columns + column]!;
+      data[column * rows + row] = reals[row * columns + column]!;
     }
   }
   const output = `${name}.transposed`;
-  growing.tensors[output] = { ...tensor, name: output, shape: [columns, rows], data };
+  growing.tensors[output] = {
+    ...{ name: output, role: 'constant', dtype: 'float32', shape: [columns, rows], data },
+  };
   return output;
 }
 

@@ -30,6 +30,13 @@ static inline uint32_t lm_widen_odd(uint32_t bytes) {
   return pair;
 }
 
+/* The sum of four uint8, added to another. */
+static inline int32_t lm_add_bytes(uint32_t bytes, int32_t sum) {
+  int32_t result;
+  __asm("usada8 %0, %1, %2, %3" : "=r"(result) : "r"(bytes), "r"(0), "r"(sum));
+  return result;
+}
+
 /* Each int16 of a pair twice; in -2^14 ... 2^14 - 1. */
 static inline uint32_t lm_double_s16x2(uint32_t pair) {
   uint32_t doubled;

@@ -1,13 +1,13 @@
 /** Random calls of the kernels that make rows of tables. */
-import { packGroups, packRows } from '../../toolchain/emit/packed-rows.ts';
-import type { TypedArrayOf } from '../../toolchain/ir/dtypes.ts';
-import { denseMatrix, type Matrix } from '../../toolchain/ir/graph.ts';
-import { ops } from '../../toolchain/ops/index.ts';
-import type { TableAttrs } from '../../toolchain/ops/table-rows.ts';
-import type { Kernel } from '../../toolchain/schedule/kernels.ts';
-import { type Arena, createArena, matrixAt, NULL, place, reserve } from './arena.ts';
-import { ARENA_BYTES, type Case, finish, noScratch, randomFill, widths } from './cases.ts';
-import { fill, pick, randomInt } from './random.ts';
+import { packGroups, packRows } from '../../../toolchain/emit/packed-rows.ts';
+import type { TypedArrayOf } from '../../../toolchain/ir/dtypes.ts';
+import { denseMatrix, type Matrix } from '../../../toolchain/ir/graph.ts';
+import { ops } from '../../../toolchain/ops/index.ts';
+import type { TableAttrs } from '../../../toolchain/ops/table-rows.ts';
+import type { Kernel } from '../../../toolchain/schedule/kernels.ts';
+import { type Arena, createArena, matrixAt, NULL, place, reserve } from '../arena.ts';
+import { fill, pick, randomInt } from '../random.ts';
+import { ARENA_BYTES, type Case, finish, noScratch, randomFill, widths } from './common.ts';
 
 interface Tile {
   readonly attrs: TableAttrs;
@@ -70,7 +70,7 @@ export function lookupRowsCase(kernel: Kernel, shape: LookupShape, tile: Tile): 
   const shift = scaled ? pick([1, 11, 16, 30]) : 0;
   const stride = width + gap;
   const y = reserve(arena, (rows - 1) * stride + width, alignment);
-  const packed = packRows(dtypeOf(bits), table, width) as Int8Array<ArrayBuffer>;
+  const packed = packRows(dtypeOf(bits), table, width);
   const args = [
     ...[width, bits, place(arena, packed, alignment)],
     ...[multipliers === null ? NULL : place(arena, multipliers), shift],
@@ -142,7 +142,7 @@ export function clusterRowsCase(kernel: Kernel, shape: ClusterShape, tile: Tile)
     ...[...ends, ...words, width],
     ...clusters.flatMap(({ rank, factors, projection, offset, multipliers, shifts }) => [
       ...[rank, bits],
-      place(arena, packRows(dtypeOf(bits), factors, rank) as Int8Array<ArrayBuffer>),
+      place(arena, packRows(dtypeOf(bits), factors, rank)),
       ...[projection, offset, multipliers, shifts].map((each) => place(arena, each)),
     ]),
   ];
