@@ -10,7 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import * as z from 'zod';
 import { assertExhaustive, type Lm2mcuError, userError } from '../errors.ts';
-import { parseJsonFile, quote } from '../importers/files.ts';
+import { quote, shorten } from '../importers/files.ts';
 import { parseSafetensors, type StoredTensor } from '../importers/safetensors.ts';
 import type { CodedTable } from './coded-table.ts';
 import type { PlainJson, Recipe } from './recipe.ts';
@@ -159,7 +159,7 @@ export function readRecipe(path: string): Recipe {
 
 export function readRecipeFile(path: string): RecipeFile {
   const json = bytesOf(path);
-  const header = parseJsonFile(recipeSchema, json, basename(path));
+  const header = parseHeader(json, path);
   const { file } = header.arrays;
   if (file !== basename(file))
     throw badRecipe(`its arrays ${quote(file)} are in another folder`, path);
@@ -196,6 +196,22 @@ export function readRecipeFile(path: string): RecipeFile {
     recipeArrays: `sha256:${header.arrays.sha256}`,
   };
   return { recipe, digests };
+}
+
+function parseHeader(bytes: Uint8Array, path: string): z.infer<typeof recipeSchema> {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw badRecipe('it is not JSON', path); // of these bytes only speak TypeError and SyntaxError
+  }
+  const parsed = recipeSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.slice(0, 5).map((issue) => {
+    const place = issue.path.join('.');
+    return shorten(place === '' ? issue.message : `${place}: ${issue.message}`);
+  });
+  throw badRecipe(issues.join('; '), path);
 }
 
 const arrayTypes = { I8: Int8Array, U8: Uint8Array, I32: Int32Array, F32: Float32Array } as const;

@@ -53,6 +53,5 @@ export function takeGroupedRows(
 /** A tensor has at least one row. */
 function emptyTable(table: Tensor): Tensor {
   const width = table.shape[1];
-  const { quant: _, ...rest } = table;
-  return { ...rest, shape: [1, width], data: allocate(table.dtype, width) };
+  return { ...table, shape: [1, width], data: allocate(table.dtype, width) };
 }
