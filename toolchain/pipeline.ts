@@ -6,6 +6,7 @@
 
 import { applyRecipe } from './compress/apply-recipe.ts';
 import type { Recipe } from './compress/recipe.ts';
+import { recipeNotes } from './compress/recipe-notes.ts';
 import { sectionNames } from './emit/c-constants.ts';
 import { emitModel, type SourceFile, sha256Of } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
@@ -192,8 +193,20 @@ export function compile(request: CompileRequest): Compiled {
     graphBin,
     sources: emitted.sources,
     macsUnoptimized: macsOf(imported.graph, maxTokens),
-    notes: request.calibration === null ? [...imported.notes, uncalibrated] : imported.notes,
+    notes: [
+      ...imported.notes,
+      ...(recipe === undefined
+        ? []
+        : recipeNotes(recipe, tokenizer.idOrder, wordTableOf(imported.graph))),
+      ...(request.calibration === null ? [uncalibrated] : []),
+    ],
   };
+}
+
+/** The constant that has a row a token. */
+function wordTableOf(graph: Graph<'float'>): string | null {
+  const node = graph.nodes.find((one) => one.op === 'lookupRows' && one.attrs.index === 'token');
+  return node?.inputs[1] ?? null;
 }
 
 /** The exact passes; `idOrder`: the vocabulary id of each compact id. */
