@@ -85,6 +85,7 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'an arena of no size': [...build, '--max-arena', '0'],
   'too many tokens': [...build, '--max-tokens', '100000'],
   'a number of tokens that is none': [...build, '--max-tokens', 'many'],
+  'no recipe there': [...build, '--recipe', 'nowhere.json'],
   'no data there': [...build, '--calibrate', 'nowhere.jsonl'],
   'data that are a folder': [...build, '--calibrate', 'empty'],
   'data without a text': [...build, '--calibrate', 'empty.jsonl'],

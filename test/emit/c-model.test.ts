@@ -32,6 +32,8 @@ const shape: EncoderShape = {
   head: 'pooled',
   outputs: 3,
   vocabulary: compiledTokenizer.idOrder.length,
+  wordTable: null,
+  positionTable: null,
   maxTokens: 12,
   seed: 3,
   storages: [storedAs.float32],

@@ -16,12 +16,11 @@ import {
   addLayerNormCase,
   embedLayerNormCaseOf,
   layerNormCaseOf,
-  lookupRowsCase,
   meanRowsCaseOf,
   randomAdd,
   randomLayerNorm,
-  randomLookup,
 } from './cases/rows.ts';
+import { randomClusterCase, randomCodebookCase, randomLookupCase } from './cases/tables.ts';
 import { pick, randomInt, seedRandom } from './random.ts';
 
 /** `count` cases of a kernel; the same seed gives the same cases. */
@@ -42,7 +41,9 @@ const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   add: (kernel) => addCase(kernel, randomAdd()),
   layer_norm: (kernel) => layerNormCaseOf(kernel, randomLayerNorm(kernel)),
   add_layernorm: addLayerNormCase,
-  lookup_rows: (kernel) => lookupRowsCase(kernel, randomLookup()),
+  lookup_rows: randomLookupCase,
+  cluster_rows: randomClusterCase,
+  codebook_rows: randomCodebookCase,
   embed_layernorm: (kernel) =>
     embedLayerNormCaseOf(kernel, {
       ...{ width: pick(normWidths), rows: randomInt(1, 5), range: randomRange(kernel) },

@@ -183,6 +183,8 @@ describe.each([
     head: 'first',
     outputs: 1,
     vocabulary: 1,
+    wordTable: null,
+    positionTable: null,
     maxTokens: 512,
     seed: 1,
     storages: [storedAs.float32],

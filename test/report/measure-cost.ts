@@ -33,10 +33,15 @@ import {
   addLayerNormCaseOf,
   embedLayerNormCaseOf,
   layerNormCaseOf,
-  lookupRowsCase,
-  lookupShape,
   meanRowsCaseOf,
 } from '../kernels/cases/rows.ts';
+import {
+  clusterRowsCase,
+  codebookRowsCase,
+  lookupRowsCase,
+  tokenTile,
+  wordLookup,
+} from '../kernels/cases/tables.ts';
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
 
@@ -205,7 +210,20 @@ const samples: Readonly<
       }),
     ),
   lookup_rows: (kernel) =>
-    byRows((width, rows) => lookupRowsCase(kernel, lookupShape(width, rows))),
+    // A row takes less than the emulator's clock tells apart.
+    byRows(
+      (width, rows) => lookupRowsCase(kernel, wordLookup(width), tokenTile(rows)),
+      [16, 64, 128, 256],
+    ),
+  cluster_rows: (kernel) =>
+    byRows((width, rows) =>
+      clusterRowsCase(kernel, { width, ranks: [24, 24], bits: 4 }, tokenTile(rows)),
+    ),
+  codebook_rows: (kernel) =>
+    byRows((rank, rows) => {
+      const books = Array.from({ length: 6 }, (_, stage) => [8, 8 * stage] as const);
+      return codebookRowsCase(kernel, { rank, stages: [6], books, entries: 16 }, tokenTile(rows));
+    }),
   embed_layernorm: (kernel) =>
     byRows((width, rows) =>
       embedLayerNormCaseOf(kernel, {
@@ -248,8 +266,11 @@ interface Range {
   readonly most: number;
 }
 
-function byRows(make: (width: number, rows: number) => Case): Sample[] {
-  return [1, 4, 16].flatMap((rows) =>
+function byRows(
+  make: (width: number, rows: number) => Case,
+  rowCounts: readonly number[] = [1, 4, 16],
+): Sample[] {
+  return rowCounts.flatMap((rows) =>
     [64, 128, 312].map((width) => ({
       one: make(width, rows),
       work: { call: 1, shared: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },

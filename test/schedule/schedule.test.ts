@@ -127,6 +127,8 @@ const shape: EncoderShape = {
   head: 'pooled',
   outputs: 5,
   vocabulary: 40,
+  wordTable: null,
+  positionTable: null,
   maxTokens: 11,
   seed: 7,
   storages: [storedAs.float32],

@@ -5,6 +5,7 @@ import { type CmsisNn, openCmsisNn } from '../build/cmsis-nn.ts';
 import { checkCompiler } from '../build/gcc.ts';
 import type { Manifest } from '../build/manifest.ts';
 import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts';
+import { readRecipeFile } from '../compress/recipe-file.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
 import { type Compiled, compile, type EmitKind, emitKinds } from '../pipeline.ts';
@@ -42,6 +43,11 @@ export const buildCommand = defineCommand({
       type: 'string',
       requiresArg: true,
       describe: 'Texts like those the model will see, {"text": …} a line; 100 and more are good',
+    },
+    recipe: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'A recipe.json of lm2mcu compress: the model is compressed as it says',
     },
     pooling: {
       choices: ['cls', 'mean'],
@@ -102,6 +108,7 @@ export const buildCommand = defineCommand({
     const calibration = calibrate === undefined ? null : readExamples(calibrate);
     const outDir = out ?? `${basename(resolve(model))}-${target.name}`;
     checkOutFolder(outDir);
+    const recipe = flags.recipe === undefined ? null : readRecipeFile(flags.recipe);
     const { kernels } = flags;
     const cmsisNn = findCmsisNn(kernels, emit, flags.cmsisNn);
     if (emit === 'firmware') checkCompiler();
@@ -112,6 +119,7 @@ export const buildCommand = defineCommand({
       maxTokens,
       calibration: calibration?.examples ?? null,
       pooling,
+      recipe: recipe?.recipe,
       goal: plan,
       maxArenaBytes: checkMaxArena(flags.maxArena),
       emit,
@@ -134,7 +142,10 @@ export const buildCommand = defineCommand({
           ...{ target: target.name, maxTokens, pooling: pooling ?? null, plan, kernels },
           maxArena: flags.maxArena ?? null,
         },
-        inputs: inputsOf(compiled, target, calibration?.digest),
+        inputs: inputsOf(compiled, target, {
+          calibrate: calibration?.digest,
+          ...recipe?.digests,
+        }),
       });
       folder.commit();
       return {
@@ -197,11 +208,14 @@ export function findTarget(name: string): Target {
 function inputsOf(
   { imported }: Compiled,
   target: Target,
-  calibrationDigest: string | undefined,
+  files: Readonly<Record<string, string | undefined>>,
 ): Manifest['inputs'] {
+  const given = Object.entries(files).flatMap(([name, digest]) =>
+    digest === undefined ? [] : [[name, digest] as const],
+  );
   return {
     model: `sha256:${imported.card.sha256}`,
     target: digestOf(new TextEncoder().encode(JSON.stringify(target))),
-    ...(calibrationDigest === undefined ? {} : { calibrate: calibrationDigest }),
+    ...Object.fromEntries(given),
   };
 }

@@ -91,7 +91,7 @@ function packBands(weights: Weights, outputs: number, inputs: number): Weights {
 }
 
 /** Row by row, two inputs a byte, the first in the low half; rows are padded to whole bytes. */
-function packNibbles(weights: Weights, outputs: number, inputs: number): Weights {
+export function packNibbles(weights: Weights, outputs: number, inputs: number): Weights {
   const rowBytes = Math.ceil(inputs / 2);
   const packed = new Int8Array(outputs * rowBytes);
   const at = readerOf(weights, outputs, inputs);

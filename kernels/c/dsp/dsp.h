@@ -51,6 +51,13 @@ static inline uint32_t lm_double_s16x2(uint32_t pair) {
   return doubled;
 }
 
+/* Four saturated sums of int8. */
+static inline uint32_t lm_qadd8(uint32_t x, uint32_t y) {
+  uint32_t sums;
+  __asm("qadd8 %0, %1, %2" : "=r"(sums) : "r"(x), "r"(y));
+  return sums;
+}
+
 /* sum + x0 * y0 + x1 * y1 of two pairs of int16. */
 static inline int32_t lm_smlad(uint32_t x, uint32_t y, int32_t sum) {
   int32_t result;

@@ -2,17 +2,8 @@
 import type { TypedArrayOf } from '../../../toolchain/ir/dtypes.ts';
 import { ops } from '../../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../../toolchain/ops/layer-norm.ts';
-import type { TableAttrs } from '../../../toolchain/ops/table-rows.ts';
 import type { Kernel } from '../../../toolchain/schedule/kernels.ts';
-import {
-  type Arena,
-  createArena,
-  matrixAt,
-  NULL,
-  place,
-  reserve,
-  reserveMatrix,
-} from '../arena.ts';
+import { type Arena, createArena, matrixAt, place, reserveMatrix } from '../arena.ts';
 import { type Fill, fill, pick, randomInt } from '../random.ts';
 
 import {
@@ -176,57 +167,6 @@ export function addLayerNormCaseOf(kernel: Kernel, shape: AddShape): Case {
       { ...norm.integer, ...own },
       matrixAt(after, kernel.output, y, rows, width, stride),
       { tokens: rows, rowStart: 0 },
-    ),
-  );
-}
-
-export interface LookupShape {
-  readonly width: number;
-  readonly rows: number;
-  readonly index: TableAttrs['index'];
-  readonly gap: number;
-  /** Of the table and the rows made; 1 or more. */
-  readonly alignment: number;
-}
-
-export function randomLookup(): LookupShape {
-  return {
-    width: pick([...widths, 160]),
-    rows: randomInt(1, 5),
-    index: pick(['token', 'position']),
-    gap: pick([0, 1, 4, 9]),
-    alignment: pick([1, 4]),
-  };
-}
-
-/** As a model has it: rows of words. */
-export function lookupShape(width: number, rows: number): LookupShape {
-  return { width, rows, index: 'token', gap: 0, alignment: 4 };
-}
-
-export function lookupRowsCase(kernel: Kernel, shape: LookupShape): Case {
-  const { width, rows, index, gap, alignment } = shape;
-  const arena = createArena(ARENA_BYTES);
-  const rowStart = randomInt(0, 6);
-  const vocabulary = index === 'token' ? pick([1, 2, 300]) : rowStart + rows;
-  const table = fill(new Int8Array(vocabulary * width), -128, 127, randomFill());
-  const ids = fill(new Uint16Array(rows), 0, vocabulary - 1, 'random');
-  const stride = width + gap;
-  const y = reserve(arena, (rows - 1) * stride + width, alignment);
-  const args = [
-    ...[width, place(arena, table, alignment)],
-    ...[index === 'token' ? place(arena, ids) : NULL, rows, rowStart, y, stride],
-  ];
-  return finish(kernel, JSON.stringify(shape), arena, args, noScratch, (_before, after) =>
-    ops.lookupRows.evalInteger(
-      [
-        { ...rowOf(ids), rows, columns: 1, stride: 1 },
-        { ...rowOf(table), rows: vocabulary, columns: width, stride: width },
-      ],
-      { index },
-      {},
-      matrixAt(after, kernel.output, y, rows, width, stride),
-      { tokens: rowStart + rows, rowStart },
     ),
   );
 }
