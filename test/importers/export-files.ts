@@ -34,10 +34,20 @@ export function modelFiles(source: string): ModelFiles {
 
 export function sourceNames(): readonly string[] {
   return readdirSync(exportsFolder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() && !formats.includes(entry.name))
     .map(({ name }) => name);
 }
 
+/** Folders of other formats, all with the weights of `bert`. */
+const formats: readonly string[] = ['tfjs', 'tflite'];
+
 export function readJson<T>(name: string): T {
   return JSON.parse(readFileSync(join(exportsFolder, name), 'utf8'));
+}
+
+/** Variants that are folders. */
+export function subfolders(folder: string): readonly string[] {
+  return readdirSync(join(exportsFolder, folder), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => `${folder}/${name}`);
 }

@@ -6,17 +6,19 @@ import { type ModelFiles, quote } from './files.ts';
 import { importHuggingFace } from './huggingface.ts';
 import type { ImportedModel, ImportOptions } from './model-card.ts';
 import { importOnnx } from './onnx/import.ts';
+import { importTfjs } from './tfjs/import.ts';
+import { importTflite } from './tflite/import.ts';
 
 export type { ImportedModel, ImportOptions, ModelCard, ModelKind } from './model-card.ts';
 export { modelCardSchema } from './model-card.ts';
 
-/** `path`: a folder as Hugging Face writes it, an `.onnx` file, or a folder with one. */
+/** `path`: a folder as Hugging Face writes it, an `.onnx` or `.tflite` file, a tfjs `model.json`, or a folder with one. */
 export function importModel(path: string, options: ImportOptions = {}): ImportedModel {
   const stats = statsOf(path);
   if (stats === undefined) throw noSuchModel(path);
   const folder = stats.isDirectory() ? path : dirname(resolve(path));
   const files = filesInFolder(folder);
-  const name = basename(resolve(path)).replace(/\.onnx$/, '');
+  const name = basename(resolve(path)).replace(/\.(onnx|tflite)$/, '');
   const file = stats.isDirectory() ? graphFileIn(path, files) : basename(path);
   if (file === undefined) return importHuggingFace(files, name, options);
   const format = graphFormats.find(({ pattern }) => pattern.test(file));
@@ -30,7 +32,11 @@ interface GraphFormat {
 }
 
 /** Files that are a graph and its weights. */
-const graphFormats: readonly GraphFormat[] = [{ pattern: /\.onnx$/, read: importOnnx }];
+const graphFormats: readonly GraphFormat[] = [
+  { pattern: /\.onnx$/, read: importOnnx },
+  { pattern: /^model\.json$/, read: importTfjs },
+  { pattern: /\.tflite$/, read: importTflite },
+];
 
 /** The graph of a folder without Hugging Face's weights; undefined: it has those. */
 function graphFileIn(folder: string, files: ModelFiles): string | undefined {
@@ -95,7 +101,7 @@ function orUnreadable<T>(path: string, read: (path: string) => T): T {
 }
 
 const supportedForms =
-  'Supported are a Hugging Face BERT folder (config.json, model.safetensors) and an ONNX file, each with vocab.txt or tokenizer.json.';
+  'Supported are Hugging Face folders (config.json, model.safetensors), ONNX and TensorFlow Lite files, and TensorFlow.js folders (model.json), each with vocab.txt or tokenizer.json.';
 
 function noSuchModel(path: string): Lm2mcuError {
   const isHubName = /^[\w.-]+\/[\w.-]+$/.test(path);
@@ -124,9 +130,7 @@ function unknownForm(path: string, isFolder: boolean): Lm2mcuError {
 }
 
 function formOf(file: string): string | undefined {
-  if (file.endsWith('.tflite')) return 'a TensorFlow Lite model';
   if (file.endsWith('.gguf')) return 'a GGUF model';
-  if (file === 'model.json') return 'a TensorFlow.js model';
   if (file === 'saved_model.pb') return 'a TensorFlow model';
   if (file.endsWith('.safetensors')) return 'a safetensors file without its config.json';
   return undefined;

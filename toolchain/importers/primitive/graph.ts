@@ -19,7 +19,7 @@ export interface PrimitiveAttrs {
   readonly where: NoAttrs;
   readonly matmul: NoAttrs;
   readonly einsum: { readonly equation: string };
-  /** Null reverses the axes. */
+  /** Null: as the second operand says, without one reversed. */
   readonly transpose: { readonly order: readonly number[] | null };
   readonly swapLastAxes: NoAttrs;
   /** [x, shape]; `zeroCopies`: 0 means the size the axis had. */

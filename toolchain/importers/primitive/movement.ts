@@ -42,7 +42,7 @@ export function movementsOf(
     case 'identity':
       return [];
     case 'transpose': {
-      const order = node.attrs.order ?? shape.map((_, axis) => shape.length - 1 - axis);
+      const order = node.attrs.order ?? list(0) ?? shape.map((_, axis) => shape.length - 1 - axis);
       const axes = order.map((axis) => axisOf(axis, shape.length));
       if (new Set(axes).size !== shape.length || axes.length !== shape.length) {
         throw new BadNode(`orders the axes of [${shape.join(', ')}] as [${order.join(', ')}]`);

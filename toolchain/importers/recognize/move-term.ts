@@ -18,6 +18,14 @@ export function moveTerm(term: Term, movements: readonly Movement[]): Term | nul
       const of = moveView(term.of, movements);
       return of === null ? null : { ...term, of, shape: of.shape };
     }
+    case 'scores': {
+      // (k·qᵀ)ᵀ = q·kᵀ
+      const [movement, ...more] = movements;
+      if (movement === undefined || !swapsLastAxes(movement)) return moveUnitAxes(term, movements);
+      if (term.causal) return null;
+      const shape = movement.order.map((axis) => term.shape[axis]!);
+      return moveTerm({ ...term, q: term.k, k: term.q, shape }, more);
+    }
     case 'length':
     case 'statistic': {
       // One number a row, however often it is repeated along the row.
@@ -32,16 +40,28 @@ export function moveTerm(term: Term, movements: readonly Movement[]): Term | nul
       );
       return shape === null ? null : { ...term, shape };
     }
-    default: {
-      let { shape } = term;
-      for (const movement of movements) {
-        const moved = unitAxesMoved(shape, movement);
-        if (moved === null) return null;
-        shape = moved;
-      }
-      return { ...term, shape };
-    }
+    default:
+      return moveUnitAxes(term, movements);
   }
+}
+
+function swapsLastAxes(
+  movement: Movement,
+): movement is Extract<Movement, { readonly kind: 'transpose' }> {
+  if (movement.kind !== 'transpose') return false;
+  const { order } = movement;
+  const last = order.length - 1;
+  return order.every((axis, i) => axis === (i < last - 1 ? i : i === last ? last - 1 : last));
+}
+
+function moveUnitAxes<T extends Term>(term: T, movements: readonly Movement[]): T | null {
+  let { shape } = term;
+  for (const movement of movements) {
+    const moved = unitAxesMoved(shape, movement);
+    if (moved === null) return null;
+    shape = moved;
+  }
+  return { ...term, shape };
 }
 
 /** The new shape where only axes of size 1 come, go or change places. */

@@ -40,6 +40,9 @@ export const attentionRules: readonly Rule[] = [
     (a, b, _context, node) => {
       if (a.kind !== 'scores' || b.kind !== 'known' || !keepsShape(a.shape, b.shape)) return null;
       if (node.attrs.function === 'maximum') return (uniformTerm(b) ?? 0) <= hidden ? a : null;
+      const uniform = uniformTerm(b);
+      // softmax(s + c) = softmax(s)
+      if (uniform !== undefined && Number.isFinite(uniform)) return a;
       return masked(a, b.value, (element) =>
         element <= hidden ? false : element === 0 ? true : null,
       );
