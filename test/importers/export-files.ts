@@ -23,7 +23,10 @@ export function filesOfSource(source: string): Readonly<Record<string, Uint8Arra
       .map(({ name }) => {
         const bytes = readFileSync(join(folder, name));
         const isPacked = name.endsWith('.gz');
-        return [isPacked ? name.slice(0, -3) : name, isPacked ? gunzipSync(bytes) : bytes];
+        // Copies, for a Buffer's slices are views.
+        return isPacked
+          ? [name.slice(0, -3), new Uint8Array(gunzipSync(bytes))]
+          : [name, new Uint8Array(bytes)];
       }),
   );
 }
