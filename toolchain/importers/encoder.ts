@@ -105,7 +105,9 @@ function buildEmbeddings(
     segments === 0
       ? builder.constant('embeddings.no-segments', [1, width], new Float32Array(width))
       : table('embeddings.token_type_embeddings', [0, Math.min(segments, 2), segments], width);
-  const inputs = [tokenIds, segmentStart, word, position, segment];
+  const wordRows = 'embeddings.word_embeddings';
+  const rowsOfWords = builder.node('lookupRows', wordRows, [tokenIds, word], { index: 'token' });
+  const inputs = [rowsOfWords, position, segmentStart, segment];
   const sum = builder.node('embed', 'embeddings', inputs, {});
   const rows = norm(family.embeddingsNorm, sum, width, config.layer_norm_eps);
   const projects = family.alwaysProjects || width !== config.hidden_size;

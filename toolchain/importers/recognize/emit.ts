@@ -172,7 +172,9 @@ function emitEmbedding(emitter: Emitter, source: SourceOf<'embed'>): string {
     segment === null ? 1 : Math.min(2, rowsOf(segment)),
     'segment',
   );
-  const inputs = ['tokenIds', 'segmentStart', words, positions, segments];
+  const wordRows = uniqueName(emitter, `${layer}.words`);
+  builder.node('lookupRows', wordRows, ['tokenIds', words], { index: 'token' });
+  const inputs = [wordRows, positions, 'segmentStart', segments];
   return builder.node('embed', layer, inputs, {});
 }
 
