@@ -8,7 +8,7 @@
 import { internalError } from '../errors.ts';
 import type { Graph, Node } from '../ir/graph.ts';
 import { tensorOf } from '../ir/graph.ts';
-import type { OpName } from '../ops/index.ts';
+import { opOf } from '../ops/index.ts';
 import type { ActivationKind } from '../ops/linear.ts';
 import {
   type ConstantWeight,
@@ -42,6 +42,7 @@ export function evaluateNetwork(
 ): readonly Tensor2D[] {
   const values = new Map<string, Tensor2D>();
   for (const node of graph.nodes) {
+    if (opOf(node.op).table !== undefined) continue; // rows of the embedding sum
     if (node.op === 'embed') {
       values.set(node.output, embeddingSum);
       continue;
@@ -85,18 +86,6 @@ function expressionOf(
       throw internalError(`op '${node.op}' has no tensor expression`, node.name);
   }
 }
-
-/** The ops that importers make, and passes that keep to them. */
-export const expressedOps: ReadonlySet<OpName> = new Set([
-  'embed',
-  'linear',
-  'activation',
-  'attention',
-  'add',
-  'layerNorm',
-  'selectRow',
-  'meanRows',
-]);
 
 const activations: Readonly<Record<ActivationKind, (tf: TensorLibrary, x: Tensor2D) => Tensor2D>> =
   {

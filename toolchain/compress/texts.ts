@@ -1,6 +1,7 @@
 /** The user's texts as token ids, in batches for the network, and the model's embedding tables. */
 import { internalError } from '../errors.ts';
 import { type Graph, isConstant, tensorOf } from '../ir/graph.ts';
+import { producersOf } from '../ir/rewrite.ts';
 
 /** A text as vocabulary ids, [CLS] and [SEP] included. */
 export interface TokenText {
@@ -27,13 +28,21 @@ export interface Table {
 export function embeddingTables(graph: Graph<'float'>): EmbeddingTables {
   const node = graph.nodes.find(({ op }) => op === 'embed');
   if (node === undefined) throw internalError('the graph has no embedding');
-  const table = (operand: number): Table => {
-    const tensor = tensorOf(graph, node.inputs[operand]!);
-    if (!isConstant(tensor)) throw internalError('an embedding table is no constant', tensor.name);
-    const [rows, width] = tensor.shape as readonly [number, number];
-    return { name: tensor.name, rows, width, values: tensor.data as Float32Array };
+  const [words, position, , segment] = node.inputs as readonly [string, string, string, string];
+  const lookup = producersOf(graph).get(words);
+  if (lookup?.op !== 'lookupRows') throw internalError('the word rows are not looked up', words);
+  return {
+    word: constantTable(graph, lookup.inputs[1]!),
+    position: constantTable(graph, position),
+    segment: constantTable(graph, segment),
   };
-  return { word: table(2), position: table(3), segment: table(4) };
+}
+
+function constantTable(graph: Graph<'float'>, name: string): Table {
+  const tensor = tensorOf(graph, name);
+  if (!isConstant(tensor)) throw internalError('an embedding table is no constant', name);
+  const [rows, width] = tensor.shape as readonly [number, number];
+  return { name, rows, width, values: tensor.data as Float32Array };
 }
 
 /** word + position + segment for the rows of all texts, one below the other: (rows, width). */
