@@ -161,7 +161,7 @@ function refitFactors(
   const b = Matrix.from1DArray(rank, width, projection);
   const weighted = regular.mmul(b.transpose());
   const normal = b.mmul(weighted);
-  const ridge = (1e-6 * normal.trace()) / rank;
+  const ridge = (1e-6 * normal.trace()) / rank || 1;
   const toFactors = weighted.mmul(inverse(normal.add(Matrix.eye(rank, rank).mul(ridge))));
   const map = toFactors.to1DArray();
   const factors = new Int8Array(rows * rank);
