@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { paretoAllocations } from '../../toolchain/compress/allocate.ts';
 import { choosePoint, dropOf } from '../../toolchain/compress/choose.ts';
+import { dropTokens } from '../../toolchain/compress/drop-tokens.ts';
 import { accuracyDropInterval, lossOf } from '../../toolchain/compress/measure.ts';
-import { rareTokens, withoutTokens } from '../../toolchain/compress/rare-tokens.ts';
+import { rareTokens } from '../../toolchain/compress/rare-tokens.ts';
 import type { FrontPoint } from '../../toolchain/compress/search.ts';
 import { openSteps } from '../../toolchain/compress/steps.ts';
 import { encode } from '../../toolchain/tokenizer/encode.ts';
@@ -135,7 +136,7 @@ describe('rare tokens', () => {
         for (const id of encode(tokenizer, 'ab abc ab', undefined, 64).ids) counts[id]! += 1;
         const rare = rareTokens(tokenizer, counts, most);
         const before = [...encode(tokenizer, sample, undefined, 64).ids];
-        const after = [...encode(withoutTokens(tokenizer, rare), sample, undefined, 64).ids];
+        const after = [...encode(dropTokens(tokenizer, rare), sample, undefined, 64).ids];
         expect(after.some((id) => rare.includes(id))).toBe(false);
         if (before.some((id) => rare.includes(id))) {
           const spell = (ids: number[]) =>

@@ -2,14 +2,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { digestOf } from '../build/out-folder.ts';
+import type { Candidate } from '../compress/candidates.ts';
 import { choosePoint, dropOf } from '../compress/choose.ts';
 import { frontTable, optionTable } from '../compress/front-text.ts';
 import { fixedBytesOf, prepareTexts, searchedGraph } from '../compress/prepare.ts';
-import { search } from '../compress/search.ts';
+import type { Provenance, Recipe } from '../compress/recipe.ts';
+import { writeRecipe } from '../compress/recipe-file.ts';
+import { type FrontPoint, search } from '../compress/search.ts';
 import { openSteps } from '../compress/steps.ts';
 import { userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { tensorOf } from '../ir/graph.ts';
+import { renderCompressPage } from '../report/compress-page.ts';
 import type { Target } from '../targets.ts';
 import { findTarget } from './build.ts';
 import { defineCommand } from './command.ts';
@@ -131,15 +135,55 @@ export const compressCommand = defineCommand({
     });
     const wish = { maxDrop, budgetBytes, fillsBudget: flags.flashBudget !== undefined };
     const chosen = choosePoint(result.front, wish);
-    writeFileSync(join(outDir, 'front.json'), `${JSON.stringify(result.front, null, 2)}\n`);
-    const json = { out: outDir, chosen, drop: dropOf(chosen, result.front), front: result.front };
+    const recipe = {
+      ...joined(await result.candidatesOf(chosen)),
+      modelSha256: imported.card.sha256,
+      droppedTokens: result.droppedOf(chosen),
+      provenance: {
+        command: 'lm2mcu compress',
+        data: examples.digest,
+        ...(validation === null ? {} : { validation: validation.digest }),
+        maxTokens,
+        predictedBytes: chosen.bytes,
+        measuredTexts: texts.measuring.length,
+        ...measuredLoss(chosen),
+      },
+    } satisfies Recipe;
+    const [recipeFile] = writeRecipe(join(outDir, 'recipe.json'), recipe);
+    const page = renderCompressPage({
+      ...{ model: imported.card.name, target: target.title, maxTokens, budgetBytes, maxDrop },
+      ...{ chosen, front: result.front, options: result.options },
+    });
+    writeFileSync(join(outDir, 'search.html'), page);
+    const json = {
+      recipe: recipeFile,
+      chosen,
+      drop: dropOf(chosen, result.front),
+      front: result.front,
+      options: result.options,
+    };
     const tables = [
       ...(flags.options ? [optionTable(result.options)] : []),
       frontTable(result.front, chosen),
+      `recipe  ${recipeFile}`,
     ];
     return { json, text: tables.join('\n\n') };
   },
 });
+
+/** One recipe of the parts' own. */
+function joined(
+  candidates: readonly Candidate[],
+): Pick<Recipe, 'tables' | 'weights' | 'constants'> {
+  const all = <K extends 'tables' | 'weights' | 'constants'>(kind: K): Candidate[K] =>
+    Object.assign({}, ...candidates.map((candidate) => candidate[kind]));
+  return { tables: all('tables'), weights: all('weights'), constants: all('constants') };
+}
+
+function measuredLoss({ loss, interval }: FrontPoint): Provenance {
+  const { distance, agreement, accuracyDrop } = loss;
+  return { distance, agreement, accuracyDrop, accuracyDropInterval: interval };
+}
 
 function withClasses(list: readonly LabelledExample[], { card, graph }: ImportedModel) {
   const classes = tensorOf(graph, graph.outputs[0]!).shape[1];

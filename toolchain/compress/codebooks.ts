@@ -27,10 +27,6 @@ const iterations = 8;
 /** Again, from the entries that are there. */
 const refiningIterations = 3;
 
-export function encodeCodebooks(rows: WeightedRows, options: CodebookOptions): CodebookTable {
-  return encodeWithTrained(rows, trainStages(rows, options), options);
-}
-
 /** Codebooks for all rows, before anything is left out. */
 export interface TrainedStages {
   readonly basis: Basis;
@@ -73,7 +69,7 @@ export function encodeWithTrained(
   const errors = errorsByStages(rows, trained);
   const stageCounts = chooseStages(errors, trained.stages.length, codeBytes, tierCount);
   const tierStages = [...new Set(stageCounts)].sort((a, b) => a - b);
-  const used = trained.stages.slice(0, Math.max(1, tierStages.at(-1)!));
+  const used = trained.stages.slice(0, tierStages.at(-1)!);
   const stages = used.map((stage, index) => {
     const weights = trainingWeights(
       rows.weights.map((weight, row) => (stageCounts[row]! > index ? weight : 0)),
@@ -85,17 +81,37 @@ export function encodeWithTrained(
   const rank = stages.at(-1)!.firstColumn + stages.at(-1)!.columns;
   const coordinates = decodedCoordinates(rows.rows, rank, stages, stageCounts);
   const { projection, offset } = fitProjection(rows, coordinates, rank);
+  const scales = columnScales(stages, rank);
   return {
     method: 'codebooks',
     rows: rows.rows,
     width: rows.width,
     rank,
-    projection,
+    projection: projection.map((value, at) => value * scales[Math.floor(at / rows.width)]!),
     offset,
-    stages: stages.map(({ firstColumn, columns, entries }) => ({ firstColumn, columns, entries })),
+    stages: stages.map(({ firstColumn, columns, entries }) => ({
+      firstColumn,
+      columns,
+      entries: entries.map((value, at) => value / scales[firstColumn + (at % columns)]!),
+    })),
     tierOf: Uint8Array.from(stageCounts, (count) => tierStages.indexOf(count)),
     tiers: tierStages.map((count) => tierOf(count, stages, stageCounts)),
   };
+}
+
+/**
+ * All entries share one scale once they are int8, and so do the projection's inputs of one output: half
+ * of each column's magnitude (its square root) goes to either.
+ */
+function columnScales(stages: readonly TrainedStage[], rank: number): Float64Array {
+  const largest = new Float64Array(rank);
+  for (const { firstColumn, columns, entries } of stages) {
+    for (const [at, value] of entries.entries()) {
+      const column = firstColumn + (at % columns);
+      largest[column] = Math.max(largest[column]!, Math.abs(value));
+    }
+  }
+  return largest.map((value) => Math.sqrt(value) || 1);
 }
 
 /** Square roots: else the few most frequent rows have all entries, and the others none. */
@@ -138,7 +154,7 @@ function trainStage(
   return { firstColumn, columns, ...kMeans({ count: rows, columns, values }, weights, options) };
 }
 
-/** Weighted squared error of each row with 0, 1, … stages: (rows, stages + 1). */
+/** Weighted squared error of each row with 0, 1, … stages: (rows, stages + 1). A row keeps one at least. */
 function errorsByStages(
   { rows, width, weights }: WeightedRows,
   trained: TrainedStages,
@@ -170,7 +186,7 @@ function chooseStages(
   codeBytes: number,
   tierCount: number,
 ): Uint8Array {
-  let options = Array.from({ length: stages + 1 }, (_, count) => count);
+  let options = Array.from({ length: stages }, (_, index) => index + 1);
   // Takes away the number of stages that is missed least, until few are left.
   while (options.length > tierCount) {
     const without = options.map((option) => options.filter((other) => other !== option));

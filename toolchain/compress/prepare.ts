@@ -7,8 +7,9 @@ import type { Target } from '../targets.ts';
 import { encode } from '../tokenizer/encode.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';
 import { linearsOf } from './candidates.ts';
+import { dropTokens } from './drop-tokens.ts';
 import { sample } from './random.ts';
-import { rareTokens, withoutTokens } from './rare-tokens.ts';
+import { rareTokens } from './rare-tokens.ts';
 import { type Dropping, tokenOccurrences } from './search.ts';
 import { embeddingTables, type TokenText } from './texts.ts';
 
@@ -49,7 +50,7 @@ export function prepareTexts(
   const occurrences = tokenOccurrences([...fitting, ...measuring], tokenizer.vocabulary.length);
   const droppings = rareLevels.map((most) => {
     const rare = rareTokens(tokenizer, occurrences, most);
-    const inPieces = encoder(withoutTokens(tokenizer, rare), maxTokens);
+    const inPieces = encoder(dropTokens(tokenizer, rare), maxTokens);
     return { most, tokens: rare, measuring: measured.map(inPieces) };
   });
   return { fitting, measuring, droppings };
