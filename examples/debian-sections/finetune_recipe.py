@@ -221,8 +221,8 @@ def main():
     p.add_argument("--minutes", type=float, default=8)
     p.add_argument("--model", default="model")
     p.add_argument("--corpus", default="corpus.jsonl.xz")
-    p.add_argument("--tokens", type=int, default=8192, help="tokens per batch")
-    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--tokens", type=int, default=4096, help="tokens per batch")
+    p.add_argument("--lr", type=float, default=2e-4)
     p.add_argument("--limit", type=int, default=128, help="tokens per text")
     p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
@@ -249,11 +249,16 @@ def main():
     cut = lambda rows: [(ids[: a.limit - 2], label) for ids, label in rows]
     train, val = cut(split["train"]), cut(split["val"])
     print("before: divergence %.4f, %.4f right, float %.4f" % measure(student, teacher, val), flush=True)
-    scaled = [q for n, q in student.named_parameters() if n.startswith("values") and q.requires_grad and q.ndim == 2]
-    rows = [student.word.rows]
-    own = {id(q) for q in scaled + rows}
-    others = [q for q in student.parameters() if q.requires_grad and id(q) not in own]
-    opt = torch.optim.Adam([{"params": rows, "lr": a.lr * 3}, {"params": scaled, "lr": a.lr / 10}, {"params": others, "lr": a.lr}], betas=(0.9, 0.98))
+    # Steps in proportion to what the numbers are: Adam moves each by about its rate.
+    rates = {"rows": 0.5, "books": 5, "projection": 1, "offset": 1, "matrix": 0.1, "vector": 1}
+    kinds = {}
+    for name, q in student.named_parameters():
+        kind = "books" if ".books." in name else name.split(".")[-1]
+        if kind not in rates:
+            kind = "matrix" if q.ndim == 2 else "vector"
+        if q.requires_grad:
+            kinds.setdefault(kind, []).append(q)
+    opt = torch.optim.Adam([{"params": q, "lr": a.lr * rates[kind]} for kind, q in kinds.items()], betas=(0.9, 0.98))
     base = [g["lr"] for g in opt.param_groups]
     start, step, sums = time.time(), 0, 0.0
     while (used := (time.time() - start) / (60 * a.minutes)) < 1:
@@ -269,8 +274,8 @@ def main():
             opt.step()
             step += 1
             sums += loss.item()
-            if step % 100 == 0:
-                print(f"step {step}, {100 * used:.0f} %: divergence {sums / 100:.4f}", flush=True)
+            if step % 50 == 0:
+                print(f"step {step}, {100 * used:.0f} %: divergence {sums / 50:.4f}", flush=True)
                 sums = 0.0
     print("after: divergence %.4f, %.4f right, float %.4f" % measure(student, teacher, val), flush=True)
     student.write(recipe, a.out, a.minutes)

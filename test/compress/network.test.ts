@@ -6,6 +6,7 @@ import { measureSensitivity } from '../../toolchain/compress/sensitivity.ts';
 import { embeddingTables, type TokenText } from '../../toolchain/compress/texts.ts';
 import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
+import { storedAs } from '../ir/stored-weights.ts';
 import {
   type EncoderShape,
   encoderShapes,
@@ -14,6 +15,8 @@ import {
 } from '../schedule/encoders.ts';
 
 const runs = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 8);
+/** What is searched is not compressed yet. */
+const plain = { wordTable: null, positionTable: null, storages: [storedAs.float32] } as const;
 const nothing = async (): Promise<void> => {};
 
 function textsOf(shape: EncoderShape, lengths: readonly number[]): readonly TokenText[] {
@@ -28,7 +31,7 @@ const lengthLists = fc.array(fc.integer({ min: 1, max: 70 }), { minLength: 1, ma
 test('many texts at once give what the interpreter gives one by one', async () => {
   await fc.assert(
     fc.asyncProperty(encoderShapes, lengthLists, async (shape, lengths) => {
-      const graph = rowDemand.run(importedEncoder(shape));
+      const graph = rowDemand.run(importedEncoder({ ...shape, ...plain }));
       const texts = textsOf(shape, lengths);
       const { rows } = await networkOutputs(graph, texts, new Map(), nothing);
       for (const [index, text] of texts.entries()) {
@@ -49,6 +52,7 @@ test('sensitivities are squared differences of the outputs, by token and by posi
   const shape: EncoderShape = {
     ...{ layers: 2, heads: 2, headWidth: 5, ffn: 9, activation: 'gelu', head: 'pooled' },
     ...{ outputs: 1, vocabulary: 6, maxTokens: 4, seed: 5 },
+    ...plain,
   };
   const graph = rowDemand.run(importedEncoder(shape));
   const text: TokenText = { ids: Int32Array.of(1, 4, 2), segmentStart: 3, label: null };

@@ -10,6 +10,7 @@ import type { Provenance, Recipe } from '../compress/recipe.ts';
 import { writeRecipe } from '../compress/recipe-file.ts';
 import { type FrontPoint, search } from '../compress/search.ts';
 import { openSteps } from '../compress/steps.ts';
+import type { TokenText } from '../compress/texts.ts';
 import { userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { tensorOf } from '../ir/graph.ts';
@@ -112,6 +113,7 @@ export const compressCommand = defineCommand({
       validation === null ? null : classified(validation.examples),
       maxTokens,
     );
+    checkTexts(texts.fitting, data);
     context.progress.report('sizes of the image');
     const fixed = fixedBytesOf(model, imported, target, maxTokens, examples.examples);
     const saved = texts.droppings[0]!.tokens.length * fixed.tokenizerBytesPerToken;
@@ -166,10 +168,30 @@ export const compressCommand = defineCommand({
       ...(flags.options ? [optionTable(result.options)] : []),
       frontTable(result.front, chosen),
       `recipe  ${recipeFile}`,
+      ...(chosen.loss.accuracyDrop === null ? [unlabelledNote] : []),
     ];
     return { json, text: tables.join('\n\n') };
   },
 });
+
+const unlabelledNote =
+  'The texts have no labels of this model: an answer that changed counts as one lost.';
+
+/** Fewer say nothing about half a point. */
+const fewestTexts = 20;
+
+function checkTexts(texts: readonly TokenText[], path: string): void {
+  const [few, specialTokens] = [texts.length < fewestTexts, 2];
+  if (!few && texts.some(({ ids }) => ids.length > specialTokens)) return;
+  throw userError({
+    code: few ? 'too-few-texts' : 'empty-texts',
+    message: few
+      ? `${texts.length} texts are too few to search with`
+      : 'all texts are empty: there is nothing to measure on',
+    where: path,
+    hint: `Give at least ${fewestTexts} texts of the task, better thousands, {"text": "…"} a line.`,
+  });
+}
 
 /** One recipe of the parts' own. */
 function joined(

@@ -31,12 +31,11 @@ export interface PlannedCandidate {
   make(): Candidate;
 }
 
-/** Bytes of codes a row. */
-const codebookLadder = [2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 10] as const;
-/** Short ladders of stages serve small tables, long ones large tables. */
-const shortStages = { rank: 48, stages: 8 } as const;
-const longStages = { rank: 64, stages: 12 } as const;
-const shortUpTo = 6;
+/** Few stages serve small tables, many large ones; by bytes of codes a row. */
+const codebookLadders = [
+  { name: 'codebooks', rank: 48, stages: 8, bytes: [2.5, 3, 3.5, 4, 4.5, 5, 6] },
+  { name: 'many codebooks', rank: 96, stages: 16, bytes: [6, 7, 8, 10, 12] },
+] as const;
 const tiers = 4;
 const lowRanks = [16, 24, 32, 48] as const;
 /** Bytes a row of clustered low rank: MCUBERT's 9.5 numbers among them. */
@@ -55,17 +54,6 @@ export function wordCandidates(
     name,
     make: () => tableCandidate(name, tensor, encode(), kept),
   });
-  let trained: { readonly stages: number; readonly result: TrainedStages } | undefined;
-  const trainedFor = (options: typeof shortStages | typeof longStages): TrainedStages => {
-    if (trained?.stages !== options.stages) {
-      const fitting = {
-        rank: Math.min(options.rank, width),
-        stages: Math.min(options.stages, width),
-      };
-      trained = { stages: options.stages, result: trainStages(rows, fitting) };
-    }
-    return trained.result;
-  };
   return [
     ...([8, 4] as const).map((bits) =>
       table(`int${bits} rows`, () => encodeRowTable(rows.rows, width, values, bits)),
@@ -86,14 +74,17 @@ export function wordCandidates(
         encodeLowRank(rows, { bits: 8, clusters: clusterCount, bytes: bytesPerRow * rows.rows }),
       ),
     ),
-    ...codebookLadder.map((bytesPerRow) =>
-      table(`codebooks, ${bytesPerRow} B`, () =>
-        encodeWithTrained(rows, trainedFor(bytesPerRow <= shortUpTo ? shortStages : longStages), {
-          tiers,
-          codeBytes: Math.round(bytesPerRow * count),
+    ...codebookLadders.flatMap(({ name, rank, stages, bytes }) => {
+      let trained: TrainedStages | undefined; // serves all sizes
+      const shape = { rank: Math.min(rank, width), stages: Math.min(stages, width) };
+      return bytes.map((bytesPerRow) =>
+        table(`${name}, ${bytesPerRow} B`, () => {
+          trained ??= trainStages(rows, shape);
+          const codeBytes = Math.round(bytesPerRow * count);
+          return encodeWithTrained(rows, trained, { tiers, codeBytes });
         }),
-      ),
-    ),
+      );
+    }),
   ];
 }
 

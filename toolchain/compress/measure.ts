@@ -18,7 +18,7 @@ export interface Outputs {
 export interface Loss {
   /** Kullback-Leibler divergence of the class probabilities, in nats; of vectors 1 − cosine. */
   readonly distance: number;
-  /** Share of rows with the same largest output. */
+  /** Share of rows with the same largest output; of vectors, with the same nearest other text. */
   readonly agreement: number;
   /** Share right before less share right after; null without labels. */
   readonly accuracyDrop: number | null;
@@ -92,13 +92,14 @@ export function lossOf(
       const b = after.subarray(from, from + columns);
       distance += isVector ? 1 - cosine(a, b) : divergence(a, b);
       rows += 1;
-      if (largestOf(a) === largestOf(b)) same += 1;
+      if (!isVector && largestOf(a) === largestOf(b)) same += 1;
     }
     if (label === null) continue;
     labelled += 1;
     if (largestOf(before) === label) rightBefore += 1;
     if (largestOf(after) === label) right += 1;
   }
+  if (isVector) same = sharedNeighbours(reference.rows, changed.rows);
   return {
     distance: distance / rows,
     agreement: same / rows,
@@ -107,7 +108,7 @@ export function lossOf(
   };
 }
 
-/** Half of the resampled drops of accuracy … : the middle 95 % of a paired bootstrap over texts. */
+/** Of the drop of accuracy: the middle 95 % of a paired bootstrap over texts. */
 export function accuracyDropInterval(
   reference: Outputs,
   changed: Outputs,
@@ -129,6 +130,25 @@ export function accuracyDropInterval(
 }
 
 const resamples = 2000;
+
+/** Texts whose nearest other text, by angle, is the same among the changed vectors. */
+function sharedNeighbours(before: readonly Float32Array[], after: readonly Float32Array[]): number {
+  const nearest = nearestOthers(before);
+  return nearestOthers(after).filter((other, index) => other === nearest[index]).length;
+}
+
+function nearestOthers(vectors: readonly Float32Array[]): readonly number[] {
+  const units = vectors.map((vector) => {
+    const length = Math.hypot(...vector) || 1;
+    return vector.map((value) => value / length);
+  });
+  return units.map((unit, index) => {
+    const products = units.map((other, at) =>
+      at === index ? -2 : unit.reduce((sum, value, k) => sum + value * other[k]!, 0),
+    );
+    return largestOf(products);
+  });
+}
 
 export function largestOf(values: ArrayLike<number>): number {
   let best = 0;

@@ -99,7 +99,7 @@ const momentTexts = 256;
 /** Each option alone is measured on fewer texts than the combinations. */
 const optionTexts = 500;
 /** Points of the front that are measured as a whole. */
-const frontPoints = 14;
+const frontPoints = 12;
 
 interface Part {
   readonly name: string;
@@ -219,7 +219,8 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
     }
     const dropping = request.droppings[chosen.at(-1)!]!;
     const phase = `combination ${index + 1} of ${Math.min(frontPoints, best.length)}`;
-    const measured = await steps.run('combination', [digest, chosen.join(' ')], () =>
+    const names = chosen.map((option, at) => options[at]![option]!.name);
+    const measured = await steps.run('combination', [digest, ...names], () =>
       measure(made, dropping.measuring, phase),
     );
     points.push({
