@@ -222,7 +222,7 @@ def main():
     p.add_argument("--model", default="model")
     p.add_argument("--corpus", default="corpus.jsonl.xz")
     p.add_argument("--tokens", type=int, default=4096, help="tokens per batch")
-    p.add_argument("--lr", type=float, default=2e-4)
+    p.add_argument("--lr", type=float, default=6e-5)
     p.add_argument("--limit", type=int, default=128, help="tokens per text")
     p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
@@ -258,7 +258,7 @@ def main():
             kind = "matrix" if q.ndim == 2 else "vector"
         if q.requires_grad:
             kinds.setdefault(kind, []).append(q)
-    opt = torch.optim.Adam([{"params": q, "lr": a.lr * rates[kind]} for kind, q in kinds.items()], betas=(0.9, 0.98))
+    opt = torch.optim.Adam([{"params": q, "lr": a.lr * rates[kind]} for kind, q in kinds.items()], betas=(0.9, 0.99))
     base = [g["lr"] for g in opt.param_groups]
     start, step, sums = time.time(), 0, 0.0
     while (used := (time.time() - start) / (60 * a.minutes)) < 1:

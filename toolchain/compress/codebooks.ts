@@ -230,7 +230,9 @@ function allocate(
   const largest = at(0);
   if (largest.bytes <= codeBytes) return largest;
   let [low, high] = [Math.log(1e-15), Math.log(errors.reduce((sum, error) => sum + error, 1))];
-  let found = smallest;
+  // Too few bytes for these options at all: others are better.
+  let found =
+    smallest.bytes > codeBytes ? { ...smallest, error: Number.POSITIVE_INFINITY } : smallest;
   for (let step = 0; step < 40; step++) {
     const middle = (low + high) / 2;
     const tried = at(Math.exp(middle));

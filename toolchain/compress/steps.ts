@@ -5,7 +5,15 @@
  * at all. What another version of Node wrote is computed again.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 
@@ -15,8 +23,13 @@ export interface Steps {
 }
 
 export function openSteps(folder: string, resume: boolean): Steps {
-  if (!resume) rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
+  // File by file: another search may be at work in the folder.
+  if (!resume) {
+    for (const name of readdirSync(folder)) {
+      if (name.endsWith('.step')) rmSync(join(folder, name), { force: true });
+    }
+  }
   return {
     async run(name, dependsOn, compute) {
       const key = createHash('sha256')
@@ -26,8 +39,9 @@ export function openSteps(folder: string, resume: boolean): Steps {
       const known = existsSync(file) ? readStep(file) : undefined;
       if (known !== undefined) return known.result as Awaited<ReturnType<typeof compute>>;
       const result = await compute();
-      writeFileSync(`${file}.part`, serialize({ name, result }));
-      renameSync(`${file}.part`, file);
+      const part = `${file}.${process.pid}`;
+      writeFileSync(part, serialize({ name, result }));
+      renameSync(part, file);
       return result;
     },
   };
