@@ -123,6 +123,7 @@ export const compressCommand = defineCommand({
       maxTokens,
       isVector: imported.card.kind === 'embedding',
       fixedBytes: Math.round(fixed.bytes - saved),
+      budgetBytes,
       tokenizerBytesPerToken: fixed.tokenizerBytesPerToken,
       steps: openSteps(join(outDir, 'steps'), flags.resume),
       digest: digestOf(

@@ -47,6 +47,8 @@ export interface SearchRequest {
   readonly droppings: readonly Dropping[];
   /** Bytes of the image beside tables and weights. */
   readonly fixedBytes: number;
+  /** Larger images are of no interest, unless all are larger. */
+  readonly budgetBytes: number;
   /** Bytes of the tokenizer that a token takes. */
   readonly tokenizerBytesPerToken: number;
   readonly steps: Steps;
@@ -212,13 +214,15 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
 
   const best = paretoAllocations(options);
   const points: FrontPoint[] = [];
-  for (const [index, { chosen, bytes }] of someOf(best, frontPoints).entries()) {
+  const room = request.budgetBytes - request.fixedBytes;
+  const tried = someOf(withinReach(best, room), frontPoints);
+  for (const [index, { chosen, bytes }] of tried.entries()) {
     const made: Candidate[] = [];
     for (const [at, part] of parts.entries()) {
       made.push(await candidate(part, part.options[chosen[at]!]!));
     }
     const dropping = request.droppings[chosen.at(-1)!]!;
-    const phase = `combination ${index + 1} of ${Math.min(frontPoints, best.length)}`;
+    const phase = `combination ${index + 1} of ${tried.length}`;
     const names = chosen.map((option, at) => options[at]![option]!.name);
     const measured = await steps.run('combination', [digest, ...names], () =>
       measure(made, dropping.measuring, phase),
@@ -266,16 +270,19 @@ export function tokenOccurrences(texts: readonly TokenText[], tokens: number): F
   return counts;
 }
 
-/** Evenly by the logarithm of the loss, both ends among them. */
+function withinReach<T extends Option>(front: readonly T[], bytes: number): readonly T[] {
+  const reached = front.filter((point) => point.bytes <= bytes);
+  return reached.length > 0 ? reached : front.slice(0, 1);
+}
+
+/** Evenly by bytes, both ends among them. */
 function someOf<T extends Option>(front: readonly T[], most: number): readonly T[] {
   if (front.length <= most) return front;
-  const depth = ({ loss }: T): number => Math.log(Math.max(loss, 1e-6));
-  const [first, last] = [depth(front[0]!), depth(front.at(-1)!)];
+  const [first, last] = [front[0]!.bytes, front.at(-1)!.bytes];
   const taken = new Set<number>();
   for (let step = 0; step < most; step++) {
     const wanted = first + ((last - first) * step) / (most - 1);
-    const index = front.findIndex((point) => depth(point) <= wanted);
-    taken.add(index < 0 ? front.length - 1 : index);
+    taken.add(front.findLastIndex((point) => point.bytes <= wanted));
   }
   return front.filter((_, index) => taken.has(index));
 }

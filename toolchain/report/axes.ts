@@ -17,7 +17,7 @@ export function axis(
 ): Axis {
   const low = Math.min(...values);
   const high = Math.max(...values);
-  const isLogarithmic = high > LOGARITHMIC_FROM * low;
+  const isLogarithmic = low > 0 && high > LOGARITHMIC_FROM * low;
   const scale = isLogarithmic ? Math.log : (value: number): number => value;
   const extent = scale(high) - scale(low);
   const at = (value: number): number =>
