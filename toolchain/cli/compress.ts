@@ -113,7 +113,7 @@ export const compressCommand = defineCommand({
       validation === null ? null : classified(validation.examples),
       maxTokens,
     );
-    checkTexts(texts.fitting, data);
+    checkTexts(examples.examples.length, texts.fitting, data);
     context.progress.report('sizes of the image');
     const fixed = fixedBytesOf(model, imported, target, maxTokens, examples.examples);
     const saved = texts.droppings[0]!.tokens.length * fixed.tokenizerBytesPerToken;
@@ -181,13 +181,13 @@ const unlabelledNote =
 /** Fewer say nothing about half a point. */
 const fewestTexts = 20;
 
-function checkTexts(texts: readonly TokenText[], path: string): void {
-  const [few, specialTokens] = [texts.length < fewestTexts, 2];
+function checkTexts(given: number, texts: readonly TokenText[], path: string): void {
+  const [few, specialTokens] = [given < fewestTexts, 2];
   if (!few && texts.some(({ ids }) => ids.length > specialTokens)) return;
   throw userError({
     code: few ? 'too-few-texts' : 'empty-texts',
     message: few
-      ? `${texts.length} texts are too few to search with`
+      ? `${given} texts are too few to search with`
       : 'all texts are empty: there is nothing to measure on',
     where: path,
     hint: `Give at least ${fewestTexts} texts of the task, better thousands, {"text": "…"} a line.`,
