@@ -196,7 +196,7 @@ test('every message is as written down', async () => {
   const actual = `${texts.join('\n')}`;
   if (process.env['BLESS'] === '1') writeFileSync(golden, actual);
   expect(actual, 'BLESS=1 rewrites test/cli/errors.txt').toBe(readFileSync(golden, 'utf8'));
-}, 300_000);
+}, 900_000);
 
 /** Without the lines of progress before it. */
 function messageOf({ stderr, code }: Ended): string {

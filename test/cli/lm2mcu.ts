@@ -25,7 +25,7 @@ export function start(
   environment: NodeJS.ProcessEnv = {},
   input = '',
 ) {
-  const child = spawn(process.execPath, [packagePath('toolchain', 'cli', 'main.ts'), ...args], {
+  const child = spawn(process.execPath, [packagePath('toolchain', 'cli', 'lm2mcu.js'), ...args], {
     cwd,
     stdio: 'pipe',
     env: { ...plainEnvironment(), ...environment },
