@@ -198,6 +198,16 @@ def encoder(value, rows, mask):
     return linear(torch.tanh(linear(x[:, 0], "pooler.dense")), "classifier")
 
 
+def mixed(ids, mask, share, gen):
+    """Some tokens change places within the batch: texts that the float model has not seen in training."""
+    free = (ids > 4) & (mask > 0)
+    words = ids[free]
+    moved = words[torch.randperm(len(words), generator=gen)]
+    out = ids.clone()
+    out[free] = torch.where(torch.rand(len(words), generator=gen) < share, moved, words)
+    return out
+
+
 def divergence(student, teacher):
     return F.kl_div(F.log_softmax(student, -1), F.log_softmax(teacher, -1), log_target=True, reduction="batchmean")
 
@@ -223,12 +233,13 @@ def main():
     p.add_argument("--corpus", default="corpus.jsonl.xz")
     p.add_argument("--tokens", type=int, default=4096, help="tokens per batch")
     p.add_argument("--lr", type=float, default=6e-5)
+    p.add_argument("--mix", type=float, default=0.2, help="share of tokens that change places within a batch")
     p.add_argument("--limit", type=int, default=128, help="tokens per text")
     p.add_argument("--threads", type=int, default=2)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(1)
-    rng = random.Random(1)
+    rng, gen = random.Random(1), torch.Generator().manual_seed(1)
     recipe = json.loads(pathlib.Path(a.recipe).read_text())
     arrays = load(pathlib.Path(a.recipe).with_name(recipe["arrays"]["file"]).read_bytes())
     stored = load_file(f"{a.model}/model.safetensors")
@@ -268,6 +279,7 @@ def main():
                 break
             for g, lr in zip(opt.param_groups, base):
                 g["lr"] = lr * min(1, step / 50 + 0.02) * (1 - used)
+            ids = mixed(ids, mask, a.mix, gen)
             loss = divergence(student(ids, mask), teacher(ids, mask))
             opt.zero_grad()
             loss.backward()

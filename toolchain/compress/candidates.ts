@@ -38,8 +38,11 @@ const codebookLadders = [
 ] as const;
 const tiers = 4;
 const lowRanks = [16, 24, 32, 48] as const;
-/** Bytes a row of clustered low rank: MCUBERT's 9.5 numbers among them. */
-const clusteredLadder = [6, 8, 9.5, 12] as const;
+/** Bytes a row of clustered low rank; in int8 MCUBERT's 9.5 numbers. */
+const clusteredLadders = [
+  { bits: 8, bytes: [9.5] },
+  { bits: 4, bytes: [5, 6, 8, 10, 12] },
+] as const;
 const clusterCount = 4;
 
 /** `kept`: rows that are stored. */
@@ -69,9 +72,11 @@ export function wordCandidates(
           }),
         ),
       ),
-    ...clusteredLadder.map((bytesPerRow) =>
-      table(`${clusterCount} clusters, int8, ${bytesPerRow} B`, () =>
-        encodeLowRank(rows, { bits: 8, clusters: clusterCount, bytes: bytesPerRow * rows.rows }),
+    ...clusteredLadders.flatMap(({ bits, bytes }) =>
+      bytes.map((bytesPerRow) =>
+        table(`${clusterCount} clusters, int${bits}, ${bytesPerRow} B`, () =>
+          encodeLowRank(rows, { bits, clusters: clusterCount, bytes: bytesPerRow * rows.rows }),
+        ),
       ),
     ),
     ...codebookLadders.flatMap(({ name, rank, stages, bytes }) => {
