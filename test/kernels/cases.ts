@@ -99,6 +99,8 @@ export interface LinearShape {
   readonly table: boolean;
   readonly range: Range;
   readonly anyShift: boolean;
+  /** What is added to every stored weight; all lie in −64 … 63 then. */
+  readonly weightOffset: 0 | 64;
 }
 
 /** Around the parts of 512 inputs of the pairs of the DSP extension, and around their longest row. */
@@ -106,7 +108,9 @@ const longWidths = [128, 496, 511, 512, 513, 528, 1023, 1024, 1025, 1200, 1537, 
 
 function randomLinear(kernel: Kernel): LinearShape {
   const isLong = kernel.input === 'int8' && pick([false, false, false, true]);
-  const inputs = pick(isLong ? longWidths : widths);
+  // Rows as int16 fill the arena: enough beyond all that is taken at once.
+  const long = kernel.weights === 'quads' ? longWidths.filter((one) => one < 2048) : longWidths;
+  const inputs = pick(isLong ? long : widths);
   const outputs = isLong ? randomInt(1, 9) : pick(widths);
   return {
     inputs,
@@ -119,7 +123,13 @@ function randomLinear(kernel: Kernel): LinearShape {
     range: randomRange(kernel),
     // The library adds the zero point in int32: sums must not saturate.
     anyShift: kernel.variant !== 'cmsis-nn' && pick([false, false, true]),
+    weightOffset: weightOffset(kernel),
   };
+}
+
+function weightOffset({ weights, needs }: Kernel): 0 | 64 {
+  if (needs.includes('w7')) return 64;
+  return weights === 'quads' ? pick([0, 64]) : 0;
 }
 
 export function linearCase(kernel: Kernel, shape: LinearShape): Case {
@@ -127,8 +137,10 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const arena = createArena(ARENA_BYTES);
   const { min: lowest, max: highest } = dtypes[kernel.input];
   const isGentle = shape.anyShift && pick([false, true]);
-  const largest = isGentle ? 1 : 127;
-  const weights = fill(new Int8Array(inputs * outputs), -largest, largest, shape.data);
+  const offset = shape.weightOffset;
+  const [least, largest] = isGentle ? [-1, 1] : offset === 0 ? [-127, 127] : [-64, 63];
+  const weights = fill(new Int8Array(inputs * outputs), least, largest, shape.data);
+  const stored = weights.map((weight) => weight + offset);
   const bias = fill(new Int32Array(outputs), -20_000, 20_000, 'random');
   if (isGentle) fill(bias, -200, 200, 'random');
   else if (shape.anyShift) fill(bias, -(2 ** 30), 2 ** 30, randomFill());
@@ -148,10 +160,11 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const y = reserveMatrix(arena, kernel.output, rows, outputs, yStride);
   const scratch = reserveScratch(arena, kernel, { inputs, outputs, columns: 0, tokens: 0 });
   const args = [
-    ...[inputs, outputs, placeWords(arena, packWeights(kernel, weights, outputs, inputs))],
+    ...[inputs, outputs, placeWords(arena, packWeights(kernel, stored, outputs, inputs))],
     ...[place(arena, bias), place(arena, multipliers), place(arena, shifts), zeroPoint, min, max],
     table === null ? NULL : place(arena, table),
     ...[x, xStride, rows, y, yStride, scratch.offset],
+    ...(offset === 0 ? [] : [offset]),
   ];
   return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) =>
     ops.linear.evalInteger(
@@ -514,9 +527,10 @@ export function layerNormCaseOf(kernel: Kernel, shape: LayerNormShape): Case {
   const stride = width + gap;
   const x = placeMatrix(arena, rows, width, stride, data);
   const y = inPlace ? x : reserveMatrix(arena, kernel.output, rows, width, stride);
-  const args = [...placeNorm(arena, norm), x, stride, rows, y, stride];
+  const scratch = reserveRowScratch(arena, kernel, width);
+  const args = [...placeNorm(arena, norm), x, stride, rows, y, stride, scratch.offset];
   const title = JSON.stringify({ ...shape, ...norm.integer });
-  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+  return finish(kernel, title, arena, args, scratch, (before, after) =>
     ops.layerNorm.evalInteger(
       [matrixAt(before, 'int8', x, rows, width, stride), rowOf(norm.gamma), rowOf(norm.beta)],
       { epsilon: 0 },
@@ -553,13 +567,14 @@ export function addLayerNormCaseOf(kernel: Kernel, shape: AddShape): Case {
   const b = placeMatrix(arena, rows, width, stride, pick([data, 'random']));
   const fresh = () => reserveMatrix(arena, kernel.output, rows, width, stride);
   const y = { no: fresh, a: () => a, b: () => b }[inPlace]();
+  const scratch = reserveRowScratch(arena, kernel, width);
   const args = [
     ...placeNorm(arena, norm),
     ...[own.multiplierA, own.multiplierB, own.zeroPointA, own.zeroPointB],
-    ...[a, stride, b, stride, rows, y, stride],
+    ...[a, stride, b, stride, rows, y, stride, scratch.offset],
   ];
   const title = JSON.stringify({ width, rows, data, inPlace, gap, ...own, ...norm.integer });
-  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+  return finish(kernel, title, arena, args, scratch, (before, after) =>
     ops.addLayerNorm.evalInteger(
       [
         matrixAt(before, 'int8', a, rows, width, stride),
@@ -653,13 +668,15 @@ export function embedLayerNormCaseOf(kernel: Kernel, shape: EmbedNormShape): Cas
   const word = placeMatrix(arena, rows, width, stride, data);
   const position = placeMatrix(arena, rows, width, positionStride, data);
   const y = inPlace ? word : reserveMatrix(arena, kernel.output, rows, width, stride);
+  const scratch = reserveRowScratch(arena, kernel, width);
   const args = [
     ...[...placeNorm(arena, norm), place(arena, segment), segments],
     ...[own.multiplierWord, own.multiplierPosition, own.multiplierSegment],
     ...[word, stride, position, positionStride, rows, rowStart, segmentStart, y, stride],
+    scratch.offset,
   ];
   const title = JSON.stringify({ ...shape, rowStart, segmentStart, data, ...norm.integer });
-  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+  return finish(kernel, title, arena, args, scratch, (before, after) =>
     ops.embedLayerNorm.evalInteger(
       [
         matrixAt(before, 'int8', word, rows, width, stride),
@@ -730,6 +747,11 @@ function finish(
 function reserveScratch(arena: Arena, kernel: Kernel, shape: ScratchShape): Region {
   const size = scratchBytes(kernel, shape);
   return { offset: reserve(arena, size, 4), size };
+}
+
+/** Of a normalization: kernels that have none make the sums of a row twice. */
+function reserveRowScratch(arena: Arena, kernel: Kernel, width: number): Region {
+  return reserveScratch(arena, kernel, { inputs: width, outputs: width, columns: 0, tokens: 0 });
 }
 
 function placeMatrix(

@@ -1,5 +1,5 @@
 /**
- * `kernels.json`, the list of every C kernel: which op it computes, on which cores, from which file,
+ * `kernels.json`, the list of every kernel: which op it computes, on which cores, from which file,
  * with how much scratch. A kernel exists only as a row there; a test compares it with `kernels.h`.
  */
 import { readFileSync } from 'node:fs';
@@ -13,17 +13,20 @@ import { packagePath } from '../package-root.ts';
 type Weights = TypedArrayOf<'int8'>;
 
 /** Best first: the order in which `selectKernel` looks. */
-const variants = ['cmsis-nn', 'mve', 'dsp', 'portable'] as const;
+const variants = ['cmsis-nn', 'mve', 'dsp', 'wasm-relaxed', 'wasm-simd', 'portable'] as const;
 
 /** How a kernel wants the (outputs, inputs) weights of a linear laid out. */
 const packings = {
   'row-major': (weights: Weights) => weights,
   pairs: packPairs,
   'bands-64x32': packBands,
+  quads: packQuads,
 } as const satisfies Record<string, (weights: Weights, outputs: number, inputs: number) => Weights>;
 
 const bytes = z.int().nonnegative().default(0);
-const file = z.string().regex(/^c\/[a-z0-9_/]+\.[ch]$/, 'a path like "c/linear.c"');
+const file = z
+  .string()
+  .regex(/^(c\/[a-z0-9_/]+\.[ch]|assemblyscript\/[a-z0-9_]+\.ts)$/, 'a path like "c/linear.c"');
 
 const kernelSchema = z.strictObject({
   /** `OpDef.kernel` of the op. */
@@ -32,10 +35,10 @@ const kernelSchema = z.strictObject({
   input: z.enum(['int8', 'int16']),
   output: z.enum(['int8', 'int16']),
   variant: z.enum(variants),
-  /** The C source, from `kernels/` on. */
+  /** The source, from `kernels/` on. */
   file,
-  /** Features of the core, as in `targets/cores`, and Arm's library. */
-  needs: z.array(z.enum(['dsp', 'mve', 'cmsis-nn'])),
+  /** Features of the core, as in `targets/cores`; Arm's library; weights of 7 bits. */
+  needs: z.array(z.enum(['dsp', 'mve', 'cmsis-nn', 'wasm-simd', 'wasm-relaxed', 'w7'])),
   /** Kernels with constant weights only. */
   weights: z.enum(Object.keys(packings) as [keyof typeof packings]).optional(),
   /** Bytes, and bytes for each of what a call has; aligned to 4 bytes; see `scratchBytes`. */
@@ -177,6 +180,28 @@ function packBands(weights: Weights, outputs: number, inputs: number): Weights {
         to += groupInputs;
       }
       to += (end % 2) * groupInputs;
+    }
+  }
+  return packed;
+}
+
+/** Outputs of a group and inputs of a quad (assemblyscript/linear.ts). */
+const groupOutputs = 4;
+const quadInputs = 4;
+
+/**
+ * Groups of four outputs, in them quads of inputs, in them an output after the other: (groups, quads,
+ * 4, 4). Outputs up to a multiple of eight, and inputs behind the last, are 0.
+ */
+function packQuads(weights: Weights, outputs: number, inputs: number): Weights {
+  const quads = Math.ceil(inputs / quadInputs);
+  const packed = new Int8Array(Math.ceil(outputs / 8) * 8 * quads * quadInputs);
+  for (let output = 0; output < outputs; output++) {
+    const group = Math.floor(output / groupOutputs) * quads;
+    for (let input = 0; input < inputs; input++) {
+      const quad = (group + Math.floor(input / quadInputs)) * groupOutputs;
+      const to = (quad + (output % groupOutputs)) * quadInputs + (input % quadInputs);
+      packed[to] = weights[output * inputs + input]!;
     }
   }
   return packed;
