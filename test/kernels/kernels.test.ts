@@ -1,13 +1,12 @@
 /** Every kernel of kernels.json computes what the op table says, bit for bit, on every machine. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { packagePath } from '../../toolchain/package-root.ts';
 import { wasmVariants } from '../../toolchain/build/assemblyscript.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
 import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { type Case, sampleCases } from './cases.ts';
 import { type Answer, emulated, host, kernelsOf, missingPrograms, runCases } from './run.ts';
 import { openWasmKernels } from './wasm.ts';
-
 
 const table = loadKernels();
 const CASES_PER_KERNEL = 250;

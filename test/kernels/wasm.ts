@@ -1,10 +1,6 @@
 /** The kernels in AssemblyScript on cases: the arena lies in the module's memory. */
 import { compileAssemblyScript, type WasmVariant } from '../../toolchain/build/assemblyscript.ts';
-import {
-  columnRequants,
-  columnScales,
-  paddedBias,
-} from '../../toolchain/emit/wasm-linear.ts';
+import { columnRequants, columnScales, paddedBias } from '../../toolchain/emit/wasm-linear.ts';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import type { Kernel } from '../../toolchain/schedule/kernels.ts';
 import { NULL } from './arena.ts';
@@ -105,9 +101,7 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       return;
     }
     case 'attend_inputs': {
-      const p = struct(
-        ...[args[0]!, args[1]!, scores(args[0]!, 2), at(4), at(5), ...values(6, 3)],
-      );
+      const p = struct(...[args[0]!, args[1]!, scores(args[0]!, 2), at(4), at(5), ...values(6, 3)]);
       forBlocks(args.slice(12), (first, rows) =>
         call(
           ...[p, at(9), args[10]!, args[11]!, at(12) + first * args[13]!, args[13]!, first, rows],
@@ -132,7 +126,16 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       );
       return;
     case 'add':
-      call(struct(...values(0, 12)), at(12), args[13]!, at(14), args[15]!, args[16]!, at(17), args[18]!);
+      call(
+        struct(...values(0, 12)),
+        at(12),
+        args[13]!,
+        at(14),
+        args[15]!,
+        args[16]!,
+        at(17),
+        args[18]!,
+      );
       return;
     case 'mean_rows': {
       const p = struct(...values(0, 6));
