@@ -27,9 +27,12 @@ export class Tokenizer {
   unknown: i32;
   cls: i32;
   sep: i32;
-  /** The word being read, normalized: WORD_BYTES of UTF-8. */
+  /** The word being read, normalized: UTF-8, in WORD_BYTES bytes. */
   word: usize;
 }
+
+/** At most 100 characters of four bytes, and in `lm_spell` 256 lists. */
+export const WORD_BYTES: i32 = 512;
 
 /** toolchain/tokenizer/trie.ts: shapeBits, streamCodes. */
 const SHAPE_TOKEN: i32 = 1;
@@ -230,7 +233,7 @@ function longestToken(t: Tokenizer, continues: bool, bytes: usize, length: i32):
   let matched = 0;
   let longest = 0;
   foundToken = 0;
-  for (;;) {
+  while (true) {
     let subtreeEnd: usize = 0;
     let subtreeTokens = 0;
     if (<i32>load<u8>(stream) === CODE_SKIP) {
@@ -277,12 +280,13 @@ function readNode(t: Tokenizer, stream: usize): usize {
 }
 
 function readVarint(stream: usize): usize {
-  varint = 0;
-  for (let shift = 0; ; shift += 7) {
-    const byte = <i32>load<u8>(stream++);
+  let byte = <i32>load<u8>(stream++);
+  varint = byte & 0x7f;
+  for (let shift = 7; byte >= 0x80; shift += 7) {
+    byte = <i32>load<u8>(stream++);
     varint |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return stream;
   }
+  return stream;
 }
 
 /** To the end of a list and all below it, counting the tokens passed. */
@@ -384,7 +388,8 @@ function encodeUtf8(codePoint: i32, to: usize): i32 {
     store<u8>(to + <usize>i, <u8>(0x80 | (codePoint & 0x3f)));
     codePoint >>= 6;
   }
-  store<u8>(to, <u8>((0xf0 << (3 - following)) | codePoint));
+  const lead: i32 = 0xf0 << (3 - following);
+  store<u8>(to, <u8>(lead | codePoint));
   return following + 1;
 }
 
@@ -457,4 +462,50 @@ function appendHangul(t: Tokenizer, codePoint: i32): void {
   appendStarter(t, 0x1100 + syllable / (21 * 28));
   appendStarter(t, 0x1161 + ((syllable / 28) % 21));
   if (trailing !== 0) appendStarter(t, 0x11a7 + trailing);
+}
+
+/** Lists of siblings that are open at once. */
+const MAX_DEPTH: i32 = 256;
+
+/**
+ * Writes a token of the trie as text, without "##", at `to`; returns its bytes, 0: there is none. The
+ * place of the word holds where the text of every open list begins.
+ */
+export function lm_spell(t: Tokenizer, id: i32, to: usize): i32 {
+  const stack = t.word;
+  const continues = id >= t.continuationFirst;
+  let stream = t.trie + (continues ? <usize>t.continuationOffset : 0);
+  nextToken = continues ? t.continuationFirst : 0;
+  let start = 0;
+  let depth = 0;
+  while (true) {
+    if (<i32>load<u8>(stream) === CODE_SKIP) {
+      stream = readVarint(stream + 1);
+      const subtreeBytes = varint;
+      stream = readVarint(stream);
+      if (id >= nextToken + varint) {
+        stream += <usize>subtreeBytes;
+        nextToken += varint;
+        continue; // only before nodes with a sibling
+      }
+    }
+    stream = readNode(t, stream);
+    memory.copy(to + <usize>start, nodeLabel, <usize>nodeLabelBytes);
+    const length = start + nodeLabelBytes;
+    if ((nodeShape & SHAPE_TOKEN) !== 0 && nextToken++ === id) return length;
+    const hasSibling = (nodeShape & SHAPE_SIBLING) !== 0;
+    if ((nodeShape & SHAPE_CHILD) !== 0) {
+      // Where no sibling follows, the list is closed: its parent's is gone back to.
+      if (hasSibling) {
+        if (depth === MAX_DEPTH) return 0;
+        store<u16>(stack + <usize>(2 * depth), <u16>start);
+        depth++;
+      }
+      start = length;
+    } else if (!hasSibling) {
+      if (depth === 0) return 0;
+      depth--;
+      start = <i32>load<u16>(stack + <usize>(2 * depth));
+    }
+  }
 }

@@ -10,7 +10,7 @@ import type { StoredModel } from '../../toolchain/pipeline.ts';
 import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
-import { loadTarget, withKernels } from '../../toolchain/targets.ts';
+import { boardOf, loadTarget, withKernels } from '../../toolchain/targets.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
 import { fixturePath } from '../ir/graphs.ts';
@@ -99,7 +99,8 @@ async function buildRandom(
   folder: string,
 ): Promise<BuiltModel> {
   const model = storedModel(shape, plan, targetName);
-  const { target, maxTokens } = model;
+  const { maxTokens } = model;
+  const target = boardOf(model.target);
   const { features } = target.core;
   const graph = legalEncoder(shape, plan);
   const graphBin = serializeGraph(graph, model);

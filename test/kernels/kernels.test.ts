@@ -1,7 +1,7 @@
 /** Every kernel of kernels.json computes what the op table says, bit for bit, on every machine. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { wasmVariants } from '../../toolchain/build/assemblyscript.ts';
+import { wasmVariants } from '../../toolchain/emit/wasm-model.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { type Case, sampleCases } from './cases.ts';

@@ -1,6 +1,7 @@
 /** The kernels in AssemblyScript on cases: the arena lies in the module's memory. */
-import { compileAssemblyScript, type WasmVariant } from '../../toolchain/build/assemblyscript.ts';
+import { compileAssemblyScript } from '../../toolchain/build/assemblyscript.ts';
 import { columnRequants, columnScales, paddedBias } from '../../toolchain/emit/wasm-linear.ts';
+import type { WasmVariant } from '../../toolchain/emit/wasm-model.ts';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import type { Kernel } from '../../toolchain/schedule/kernels.ts';
 import { NULL } from './arena.ts';
@@ -22,7 +23,7 @@ export async function openWasmKernels(
     ...{ variant, sources, entry: 'kernels.ts', importsMemory: true },
   });
   const memory = new WebAssembly.Memory({ initial: pages });
-  const { instance } = await WebAssembly.instantiate(code as BufferSource, { env: { memory } });
+  const { instance } = await WebAssembly.instantiate(code, { env: { memory } });
   return (one) => answer(memory, instance.exports[one.kernel.name] as KernelFunction, one);
 }
 

@@ -2,12 +2,9 @@
  * AssemblyScript to WebAssembly, in memory: the compiler is a library, loaded when it is first needed.
  */
 import { readFileSync } from 'node:fs';
+import type { WasmVariant } from '../emit/wasm-model.ts';
 import { internalError } from '../errors.ts';
 import { packagePath } from '../package-root.ts';
-
-/** `simd` runs on every engine that has SIMD; `relaxed` where relaxed SIMD is. */
-export const wasmVariants = ['simd', 'relaxed'] as const;
-export type WasmVariant = (typeof wasmVariants)[number];
 
 export interface AssemblyScriptRequest {
   readonly variant: WasmVariant;
@@ -26,7 +23,7 @@ const features = { simd: ['simd'], relaxed: ['simd', 'relaxed-simd'] } as const 
 
 /** The code, without any data. */
 export async function compileAssemblyScript(request: AssemblyScriptRequest): Promise<Uint8Array> {
-  const { default: asc } = await import('assemblyscript/asc');
+  const asc = await loadCompiler();
   const { variant, sources, entry, importsMemory } = request;
   let binary: Uint8Array | null = null;
   const { error, stderr } = await asc.main(
@@ -50,6 +47,26 @@ export async function compileAssemblyScript(request: AssemblyScriptRequest): Pro
     throw internalError(`the AssemblyScript compiler failed:\n${stderr.toString()}`, entry);
   }
   return binary;
+}
+
+/** As far as it is used here. */
+interface Compiler {
+  main(
+    args: readonly string[],
+    host: {
+      readFile(name: string): string | null;
+      writeFile(name: string, content: string | Uint8Array): void;
+      listFiles(): readonly string[];
+    },
+  ): Promise<{ readonly error: Error | null; readonly stderr: { toString(): string } }>;
+}
+
+/** Its own types declare globals of AssemblyScript, which are not those of Node. */
+const compilerPackage: string = 'assemblyscript/asc';
+
+async function loadCompiler(): Promise<Compiler> {
+  const { default: asc }: { readonly default: Compiler } = await import(compilerPackage);
+  return asc;
 }
 
 function readKernel(name: string): string | null {

@@ -2,7 +2,6 @@
  * The constants of a module as they lie in its memory, from `imageOrigin` on: bytes get addresses in
  * the order in which they are placed.
  */
-import type { TypedArray } from '../ir/dtypes.ts';
 import type { ConstantPart } from '../schedule/placement.ts';
 
 /** Address 0 stays free, for it means nothing. */
@@ -12,7 +11,7 @@ const alignment = 16;
 
 export interface ConstantImage {
   /** The address of a copy. `part`: what it counts as. */
-  place(data: TypedArray | Uint32Array, part: ConstantPart): number;
+  place(data: ArrayBufferView, part: ConstantPart): number;
   bytes(): Uint8Array;
   /** Padding counts as part of what it follows. */
   sizes(): Readonly<Record<ConstantPart, number>>;
