@@ -82,7 +82,7 @@ export interface ProgramRequest<T extends AnyTarget> {
   readonly weights?: WeightKind | undefined;
   /** Without it `native`. */
   readonly kernels?: KernelSet | undefined;
-  /** Without it `fits`. */
+  /** Without it `fits`, or `fastest` where memory is not short. */
   readonly goal?: PlanGoal | undefined;
   /** No plan with a larger arena is taken. */
   readonly maxArenaBytes?: number | undefined;

@@ -448,7 +448,7 @@ function loadBoard(name: string): Board {
     throw userError({
       code: 'unknown-target',
       message: `there is no target "${name}"`,
-      hint: `Use one of ${names.join(', ')}, or the path of a board file ending in .json.`,
+      hint: `Use one of ${[...names, ...listEngines()].join(', ')}, or the path of a board file ending in .json.`,
     });
   }
   return readBoard(packagePath('targets', 'boards', `${name}.json`));

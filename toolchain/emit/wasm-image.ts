@@ -41,6 +41,6 @@ export function newImage(): ConstantImage {
       }
       return all;
     },
-    sizes: () => sizes,
+    sizes: () => ({ ...sizes }),
   };
 }

@@ -50,6 +50,8 @@ export interface ModuleSources {
   /** From `imageOrigin` on. */
   readonly image: Uint8Array;
   readonly constantSizes: ConstantSizes;
+  /** By a node's output; views have none. */
+  readonly nodeSizes: ReadonlyMap<string, ConstantSizes>;
   readonly arenaBytes: number;
   readonly pages: number;
   /** What model.mjs says of the model, without what only the linked module tells. */
@@ -110,6 +112,9 @@ export function emitModule(request: ModuleRequest): ModuleSources {
     code: { simd: source('simd'), relaxed: source('relaxed') },
     image: bytes,
     constantSizes: image.sizes(),
+    nodeSizes: new Map(
+      [...params].flatMap(([output, one]) => (one === null ? [] : [[output, one.bytes] as const])),
+    ),
     arenaBytes: program.arenaBytes,
     pages: Math.ceil((textAddress + usualTextBytes) / pageBytes),
     description: describe(request, layout),

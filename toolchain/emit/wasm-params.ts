@@ -8,6 +8,7 @@ import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
 import type { NormInteger } from '../ops/layer-norm.ts';
 import type { Requant } from '../quantize/fixed-point.ts';
 import { type Kernel, packWeights } from '../schedule/kernels.ts';
+import type { ConstantSizes } from '../schedule/placement.ts';
 import type { ConstantImage } from './wasm-image.ts';
 import { columnRequants, columnScales, largestSums, paddedBias } from './wasm-linear.ts';
 
@@ -15,6 +16,8 @@ export interface NodeParams {
   /** The class in AssemblyScript. */
   readonly type: string;
   readonly address: number;
+  /** Of all that was placed for the node. */
+  readonly bytes: ConstantSizes;
 }
 
 /** Classes by op. */
@@ -43,10 +46,18 @@ export function placeParams(
   node: Node<'legal'>,
   kernel: Kernel | null,
 ): NodeParams | null {
+  const before = image.sizes();
   const words = wordsOf(image, graph, node, kernel);
   if (words === null) return null;
   const type = paramsTypes[node.op as keyof typeof paramsTypes];
-  return { type, address: image.place(Int32Array.from(words), 'encoder') };
+  const address = image.place(Int32Array.from(words), 'encoder');
+  const after = image.sizes();
+  const bytes = {
+    encoder: after.encoder - before.encoder,
+    tokenizer: 0,
+    embedding: after.embedding - before.embedding,
+  };
+  return { type, address, bytes };
 }
 
 function wordsOf(
