@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/** y = LayerNorm(word + position + segment): the embeddings, made from the token ids. */
+/** y = LayerNorm(word + position + segment): the embeddings; multipliers stay below 2^13. */
 import { Norm, fillUp, normalizeRow } from './norm_row';
 
 @unmanaged
 export class EmbedNorm extends Norm {
-  word: usize;
-  position: usize;
+  /** (segments, width): the first row, then the last. */
   segment: usize;
   segments: i32;
   multiplierWord: i32;
@@ -14,29 +13,34 @@ export class EmbedNorm extends Norm {
 }
 
 export function lm_embed_layernorm_s8_s8_simd(
-  p: EmbedNorm, ids: usize, rows: i32, rowStart: i32, segmentStart: i32,
-  y: usize, yStride: i32, scratch: usize,
+  p: EmbedNorm, word: usize, wordStride: i32, position: usize, positionStride: i32,
+  rows: i32, rowStart: i32, segmentStart: i32, y: usize, yStride: i32, scratch: usize,
 ): void {
   for (let row = 0; row < rows; row++) {
-    embedRow(p, <i32>load<u16>(ids + 2 * <usize>row), rowStart + row, segmentStart, scratch);
+    const at = position + <usize>(row * positionStride);
+    const segment = segmentOf(p, rowStart + row >= segmentStart);
+    addRows(p, word + <usize>(row * wordStride), at, segment, scratch);
     normalizeRow(p, scratch, y + <usize>(row * yStride), false);
   }
 }
 
 export function lm_embed_layernorm_s8_s16_simd(
-  p: EmbedNorm, ids: usize, rows: i32, rowStart: i32, segmentStart: i32,
-  y: usize, yStride: i32, scratch: usize,
+  p: EmbedNorm, word: usize, wordStride: i32, position: usize, positionStride: i32,
+  rows: i32, rowStart: i32, segmentStart: i32, y: usize, yStride: i32, scratch: usize,
 ): void {
   for (let row = 0; row < rows; row++) {
-    embedRow(p, <i32>load<u16>(ids + 2 * <usize>row), rowStart + row, segmentStart, scratch);
+    const at = position + <usize>(row * positionStride);
+    const segment = segmentOf(p, rowStart + row >= segmentStart);
+    addRows(p, word + <usize>(row * wordStride), at, segment, scratch);
     normalizeRow(p, scratch, y + 2 * <usize>(row * yStride), true);
   }
 }
 
-function embedRow(p: EmbedNorm, id: i32, token: i32, segmentStart: i32, sums: usize): void {
-  const word = p.word + <usize>(id * p.width);
-  const position = p.position + <usize>(token * p.width);
-  const segment = p.segment + <usize>((token >= segmentStart ? p.segments - 1 : 0) * p.width);
+function segmentOf(p: EmbedNorm, isLast: bool): usize {
+  return p.segment + <usize>((isLast ? p.segments - 1 : 0) * p.width);
+}
+
+function addRows(p: EmbedNorm, word: usize, position: usize, segment: usize, sums: usize): void {
   const multipliers = i32x4.splat((p.multiplierWord & 0xffff) | (p.multiplierPosition << 16));
   const own = i16x8.splat(<i16>p.multiplierSegment);
   for (let i: usize = 0; i < <usize>p.width; i += 8) {

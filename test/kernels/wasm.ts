@@ -120,10 +120,13 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
         ...[at(18), args[19]!, at(20)],
       );
       return;
+    case 'lookup_rows':
+      call(struct(args[0]!, at(1)), at(2), ...values(3, 2), at(5), args[6]!);
+      return;
     case 'embed_layernorm':
       call(
-        struct(...norm(), at(9), at(10), at(11), ...values(12, 4)),
-        ...[at(16), ...values(17, 3), at(20), args[21]!, at(22)],
+        ...[struct(...norm(), at(9), ...values(10, 4)), at(14), args[15]!, at(16), args[17]!],
+        ...[...values(18, 3), at(21), args[22]!, at(23)],
       );
       return;
     case 'add':

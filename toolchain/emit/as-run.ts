@@ -14,13 +14,13 @@ import {
 } from '../schedule/program.ts';
 import type { CNames } from './c-names.ts';
 import { commentText, hex } from './c-text.ts';
+import type { NodeParams } from './wasm-params.ts';
 
 export interface RunRequest {
   readonly program: Program;
   readonly names: CNames;
   readonly kernelName: (node: Node) => string;
-  /** The class and the address of a node's parameters. */
-  readonly params: (node: Node) => { readonly type: string; readonly address: number };
+  readonly params: (node: Node) => NodeParams;
   readonly arenaAddress: number;
 }
 
@@ -135,7 +135,7 @@ function callLine(request: RunRequest, call: Call): string {
     const rows = rowsOfSlot(slot!, call);
     return [...view(slot), rows.first, rows.count, 'tokens', names.buffers.get(carry!)!];
   };
-  const { type, address } = params(node);
+  const { type, address, rowsAddress } = params(node);
   const p = `changetype<${type}>(${hex(address)})`;
   const args = (): readonly string[] => {
     switch (node.op) {
@@ -150,8 +150,18 @@ function callLine(request: RunRequest, call: Call): string {
       case 'add':
       case 'addLayerNorm':
         return [...view(inputs[0]), ...view(inputs[1]), count, ...y, ...scratchAddress];
-      case 'embedLayerNorm':
-        return [view(inputs[0])[0]!, count, first, 'segmentStart', ...y, ...scratchAddress];
+      case 'lookupRows': {
+        const ids = node.attrs.index === 'token' ? view(inputs[0])[0]! : '0';
+        return [ids, count, first, ...y];
+      }
+      case 'embedLayerNorm': {
+        const position =
+          inputs[1] === null
+            ? [`${hex(rowsAddress)} + ${first} * ${output.columns}`, String(output.columns)]
+            : view(inputs[1]);
+        const rows = [...view(inputs[0]), ...position, count, first, 'segmentStart'];
+        return [...rows, ...y, ...scratchAddress];
+      }
       case 'meanRows':
         return [...block(inputs[0]), y[0]!];
       case 'normalizedAttention':

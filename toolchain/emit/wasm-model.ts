@@ -185,6 +185,7 @@ const classFiles = {
   Add: 'add',
   Norm: 'norm_row',
   AddNorm: 'add_layernorm',
+  LookupRows: 'lookup_rows',
   EmbedNorm: 'embed_layernorm',
   MeanRows: 'mean_rows',
 } as const satisfies Record<(typeof paramsTypes)[keyof typeof paramsTypes], string>;

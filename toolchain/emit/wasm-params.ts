@@ -16,6 +16,8 @@ export interface NodeParams {
   /** The class in AssemblyScript. */
   readonly type: string;
   readonly address: number;
+  /** A constant operand of which a call reads its own rows; 0: there is none. */
+  readonly rowsAddress: number;
   /** Of all that was placed for the node. */
   readonly bytes: ConstantSizes;
 }
@@ -28,6 +30,7 @@ export const paramsTypes = {
   add: 'Add',
   layerNorm: 'Norm',
   addLayerNorm: 'AddNorm',
+  lookupRows: 'LookupRows',
   embedLayerNorm: 'EmbedNorm',
   meanRows: 'MeanRows',
 } as const;
@@ -51,13 +54,21 @@ export function placeParams(
   if (words === null) return null;
   const type = paramsTypes[node.op as keyof typeof paramsTypes];
   const address = image.place(Int32Array.from(words), 'encoder');
+  const rowsAddress = placeRows(image, graph, node);
   const after = image.sizes();
   const bytes = {
     encoder: after.encoder - before.encoder,
     tokenizer: 0,
     embedding: after.embedding - before.embedding,
   };
-  return { type, address, bytes };
+  return { type, address, rowsAddress, bytes };
+}
+
+/** Positions lie side by side: their table needs no op that looks them up. */
+function placeRows(image: ConstantImage, graph: Graph<'legal'>, node: Node<'legal'>): number {
+  if (node.op !== 'embedLayerNorm') return 0;
+  const position = tensorOf(graph, node.inputs[1]!);
+  return isConstant(position) ? image.place(position.data, 'embedding') : 0;
 }
 
 function wordsOf(
@@ -140,13 +151,17 @@ function wordsOf(
       const { multiplierA, multiplierB, zeroPointA, zeroPointB } = node.integer;
       return [...norm(node.integer, 2), multiplierA, multiplierB, zeroPointA, zeroPointB];
     }
+    case 'lookupRows': {
+      const { data, columns } = constant(1);
+      return [columns, image.place(data, 'embedding')];
+    }
     case 'embedLayerNorm': {
       const { multiplierWord, multiplierPosition, multiplierSegment } = node.integer;
-      const [word, position, segment] = [constant(2), constant(3), constant(4)];
+      const segment = constant(3);
       return [
-        ...norm(node.integer, 5),
-        ...[word, position, segment].map(({ data }) => image.place(data, 'embedding')),
-        ...[segment.rows, multiplierWord, multiplierPosition, multiplierSegment],
+        ...norm(node.integer, 4),
+        ...[image.place(segment.data, 'embedding'), segment.rows],
+        ...[multiplierWord, multiplierPosition, multiplierSegment],
       ];
     }
     case 'meanRows': {
