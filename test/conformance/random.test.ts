@@ -23,6 +23,7 @@ import {
   planShapes,
   randomTokens,
 } from '../schedule/encoders.ts';
+import { openVariants } from './wasm-variants.ts';
 
 const { card, tokenizer } = importModel(fixturePath('seqcls-gelu'));
 const compiledTokenizer = compileTokenizer(tokenizer);
@@ -31,6 +32,7 @@ const kernels = loadKernels();
 
 const hostRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 10);
 const emulatedRuns = 4;
+const wasmRuns = Math.ceil(hostRuns / 2);
 
 /** The graph as if it had come from a model with the fixture's tokenizer. */
 function storedModel(shape: EncoderShape, plan: PlanShape, target: string): StoredModel {
@@ -70,6 +72,22 @@ test('host C', async () => {
       await executor.close();
     }),
     { numRuns: hostRuns, seed: 2, endOnFailure: true },
+  );
+}, 600_000);
+
+/** Weights of 7 bits in half of the graphs, for relaxed SIMD has a product of its own for them. */
+test('WebAssembly', async () => {
+  await fc.assert(
+    fc.asyncProperty(shapes, planShapes, fc.boolean(), async (shape, plan, isNarrow) => {
+      const native = { ...plan, kernels: 'native' } as const;
+      const model = storedModel(shape, native, 'mps2-an386');
+      const built = { graphBin: serializeGraph(legalEncoder(shape, native, isNarrow), model) };
+      const reference = await openExecutor('interpreter', built);
+      for (const executor of await openVariants(built)) {
+        await checkAllLengths(executor, reference, shape);
+      }
+    }),
+    { numRuns: wasmRuns, seed: 4, endOnFailure: true },
   );
 }, 600_000);
 

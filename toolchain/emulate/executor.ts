@@ -29,7 +29,13 @@ import type { ProcessConsole } from './process-console.ts';
 import { runProgram } from './program.ts';
 import { openQemuConsole } from './qemu.ts';
 import { parseStoredModel, type RunnableModel, readGraphFile } from './stored-model.ts';
-import { makeWasmFiles, openWasmModel, readWasmFiles, wasmFeatures } from './wasm.ts';
+import {
+  makeWasmFiles,
+  openWasmModel,
+  readWasmFiles,
+  type WasmFiles,
+  wasmFeatures,
+} from './wasm.ts';
 
 export const executorKinds = ['interpreter', 'program', 'host', 'wasm', 'emulator'] as const;
 export type ExecutorKind = (typeof executorKinds)[number];
@@ -70,6 +76,8 @@ export interface BuiltModel {
   readonly graphBin: Uint8Array;
   /** `Firmware.emulatorElfPath`; only `emulator` needs it. */
   readonly emulatorElfPath?: string | undefined;
+  /** For `wasm`; made of graph.bin where it is not there. */
+  readonly module?: WasmFiles | undefined;
 }
 
 export interface ExecutorOptions {
@@ -85,7 +93,8 @@ export async function openExecutor(
   built: string | BuiltModel,
   { sanitize = false, variant }: ExecutorOptions = {},
 ): Promise<Executor> {
-  const { graphBin, emulatorElfPath } = typeof built === 'string' ? readBuilt(built) : built;
+  const { graphBin, emulatorElfPath, module } =
+    typeof built === 'string' ? readBuilt(built) : built;
   const model = parseStoredModel(graphBin);
   switch (on) {
     case 'interpreter':
@@ -99,9 +108,7 @@ export async function openExecutor(
       return onProcess(on, model, await openHostConsole({ sources, sanitize }));
     }
     case 'wasm': {
-      const made = typeof built === 'string' ? readWasmFiles(built) : null;
-      const files =
-        made ?? (await makeWasmFiles(model, programOf(model, wasmFeatures), sha256Of(graphBin)));
+      const files = module ?? (await moduleOf(model, graphBin));
       return inModule(on, model, await openWasmModel(files, variant));
     }
     case 'emulator': {
@@ -119,7 +126,13 @@ function readBuilt(folder: string): BuiltModel {
   return {
     graphBin: readGraphFile(join(folder, 'graph.bin')),
     emulatorElfPath: images.find((path) => existsSync(path)),
+    module: readWasmFiles(folder) ?? undefined,
   };
+}
+
+/** A module of a model that was compiled for whatever target. */
+export function moduleOf(model: RunnableModel, graphBin: Uint8Array): Promise<WasmFiles> {
+  return makeWasmFiles(model, programOf(model, wasmFeatures), sha256Of(graphBin));
 }
 
 function noFirmware(): Lm2mcuError {

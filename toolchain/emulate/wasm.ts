@@ -17,7 +17,7 @@ import type { RunnableModel } from './stored-model.ts';
 /** What kernels can count on in every engine. */
 export const wasmFeatures: readonly string[] = ['wasm-simd'];
 
-type WasmFiles = Pick<LinkedModule, 'wasm' | 'loader'>;
+export type WasmFiles = Pick<LinkedModule, 'wasm' | 'loader'>;
 
 /** Null: the folder has no module. */
 export function readWasmFiles(folder: string): WasmFiles | null {
