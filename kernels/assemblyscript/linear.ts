@@ -4,9 +4,9 @@
  * eight outputs are widened once for all rows of a chunk, the rows once for all outputs.
  *
  *   weights   (outputs / 4, inputs / 4, 4 outputs, 4 inputs), both filled up: `quads`
- *   scratch   rows as int16 | sums of rows | eight outputs' weights as int16
+ *   scratch   rows as int16 | sums of rows | sums of two rows | eight outputs' weights as int16
  */
-import { Linear, columnsAt, finishNarrow, finishWide, lookUp, sumsOfRows, wideOffset } from './linear_finish';
+import { Linear, finishRows, lookUp, sumsOfRows, wideOffset } from './linear_finish';
 
 /** Rows that are widened together. */
 const CHUNK_ROWS: i32 = 64;
@@ -65,28 +65,27 @@ export function widenRow(x: usize, inputs: i32, to: usize): void {
 function linearOfWide(
   p: Linear, x: usize, stride: i32, rows: i32, y: usize, yStride: i32, scratch: usize, isWide: bool,
 ): void {
-  const sums = scratch;
-  const wide = scratch + 4 * <usize>CHUNK_ROWS;
-  sumsOfRows(p, x, stride, rows, sums);
+  const rowSums = scratch;
+  const sums = rowSums + 4 * <usize>CHUNK_ROWS;
+  const wide = sums + 64;
+  sumsOfRows(p, x, stride, rows, rowSums);
   const groupBytes = <usize>((p.inputs + 3) & ~3) * 4;
-  const elementShift = <usize>isWide;
+  const yBytes = <usize>yStride << <usize>isWide;
   let weights = p.weights;
   for (let column = 0; column < p.outputs; column += 8, weights += 2 * groupBytes) {
-    const to = y + ((<usize>column) << elementShift);
+    const to = y + ((<usize>column) << <usize>isWide);
     if (rows === 1) {
-      oneRow(p, x, weights, groupBytes, load<i32>(sums), column, to, isWide);
+      oneRow(x, weights, groupBytes, sums);
+      finishRows(p, column, sums, rowSums, 1, to, yBytes, isWide);
       continue;
     }
     widenWeights(weights, groupBytes, wide);
     for (let row = 0; row < rows; row += 2) {
-      const second = min(row + 1, rows - 1);
-      const at = to + (<usize>(row * yStride) << elementShift);
-      const secondAt = to + (<usize>(second * yStride) << elementShift);
-      twoRows(
-        p, x + <usize>(row * stride), x + <usize>(second * stride), wide, groupBytes,
-        load<i32>(sums + 4 * <usize>row), load<i32>(sums + 4 * <usize>second),
-        column, at, secondAt, isWide,
-      );
+      const count = min(2, rows - row);
+      const first = x + <usize>(row * stride);
+      twoRows(first, count === 2 ? first + <usize>stride : first, wide, groupBytes, sums);
+      const at = to + <usize>row * yBytes;
+      finishRows(p, column, sums, rowSums + 4 * <usize>row, count, at, yBytes, isWide);
     }
   }
 }
@@ -110,10 +109,8 @@ function joinPairs(a: v128, b: v128): v128 {
   return i32x4.add(i32x4.shuffle(a, b, 0, 2, 4, 6), i32x4.shuffle(a, b, 1, 3, 5, 7));
 }
 
-function twoRows(
-  p: Linear, x0: usize, x1: usize, wide: usize, groupBytes: usize,
-  sum0: i32, sum1: i32, column: i32, y0: usize, y1: usize, isWide: bool,
-): void {
+/** Sums of two rows and eight outputs. */
+function twoRows(x0: usize, x1: usize, wide: usize, groupBytes: usize, sums: usize): void {
   let a0 = i32x4.splat(0), a1 = i32x4.splat(0), a2 = i32x4.splat(0), a3 = i32x4.splat(0);
   let b0 = i32x4.splat(0), b1 = i32x4.splat(0), b2 = i32x4.splat(0), b3 = i32x4.splat(0);
   for (const end = wide + 4 * groupBytes; wide < end; wide += 64, x0 += 8, x1 += 8) {
@@ -130,15 +127,14 @@ function twoRows(
     b2 = i32x4.add(b2, i32x4.dot_i16x8_s(w2, second));
     b3 = i32x4.add(b3, i32x4.dot_i16x8_s(w3, second));
   }
-  finish(p, column, joinPairs(a0, a1), joinPairs(a2, a3), sum0, y0, isWide);
-  finish(p, column, joinPairs(b0, b1), joinPairs(b2, b3), sum1, y1, isWide);
+  v128.store(sums, joinPairs(a0, a1));
+  v128.store(sums, joinPairs(a2, a3), 16);
+  v128.store(sums, joinPairs(b0, b1), 32);
+  v128.store(sums, joinPairs(b2, b3), 48);
 }
 
 /** Widening pays for several rows only. */
-function oneRow(
-  p: Linear, x: usize, weights: usize, groupBytes: usize,
-  sum: i32, column: i32, y: usize, isWide: bool,
-): void {
+function oneRow(x: usize, weights: usize, groupBytes: usize, sums: usize): void {
   let a0 = i32x4.splat(0), a1 = i32x4.splat(0), a2 = i32x4.splat(0), a3 = i32x4.splat(0);
   for (const end = weights + groupBytes; weights < end; weights += 16, x += 8) {
     const b = v128.load64_splat(x);
@@ -148,14 +144,6 @@ function oneRow(
     a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v128.load8x8_s(second), b));
     a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v128.load8x8_s(second, 8), b));
   }
-  finish(p, column, joinPairs(a0, a1), joinPairs(a2, a3), sum, y, isWide);
-}
-
-// @ts-ignore: decorator
-@inline
-function finish(
-  p: Linear, column: i32, low: v128, high: v128, sum: i32, y: usize, isWide: bool,
-): void {
-  if (isWide) finishWide(p, column, columnsAt(p, column, low, high, sum), y);
-  else finishNarrow(p, column, columnsAt(p, column, low, high, sum), y);
+  v128.store(sums, joinPairs(a0, a1));
+  v128.store(sums, joinPairs(a2, a3), 16);
 }

@@ -17,9 +17,8 @@ export class Linear {
   weightOffset: i32;
   /** (outputs), filled up to a multiple of eight. */
   bias: usize;
-  /** 0: shifts of the columns are too far apart, or sums too large. */
   scales: usize;
-  /** The largest right shift of a column. */
+  /** After `scales`, to the right; 0: shifts of the columns are too far apart, or sums too large. */
   shift: i32;
   /** (outputs), filled up: multiplier and shift, where there are no `scales`. */
   requants: usize;
@@ -62,76 +61,94 @@ export function sumOfLanes(x: v128): i32 {
   return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
 }
 
-/** Eight requantized sums as int16, saturated. */
-// @ts-ignore: decorator
-@inline
-export function columnsAt(p: Linear, column: i32, low: v128, high: v128, rowSum: i32): v128 {
+/**
+ * Eight columns of `rows` rows: sums (rows, 8) become outputs. `rowSums`: what the weights' offset added
+ * to the sums of each row; `yStride` in bytes.
+ */
+export function finishRows(
+  p: Linear, column: i32, sums: usize, rowSums: usize, rows: i32,
+  y: usize, yStride: usize, isWide: bool,
+): void {
   const bias = p.bias + 4 * <usize>column;
-  const offset = i32x4.splat(rowSum);
-  const a = i32x4.sub(i32x4.add(low, v128.load(bias)), offset);
-  const b = i32x4.sub(i32x4.add(high, v128.load(bias, 16)), offset);
-  if (p.scales === 0) return columnByColumn(p, column, a, b);
+  const low = v128.load(bias), high = v128.load(bias, 16);
   const scales = p.scales + <usize>(column >> 2) * SCALE_BYTES;
-  return i16x8.narrow_i32x4_s(
-    scaleColumns(a, scales, p.shift),
-    scaleColumns(b, scales + SCALE_BYTES, p.shift),
-  );
+  for (let row = 0; row < rows; row++, sums += 32, rowSums += 4, y += yStride) {
+    const offset = v128.load32_splat(rowSums);
+    const a = i32x4.sub(i32x4.add(v128.load(sums), low), offset);
+    const b = i32x4.sub(i32x4.add(v128.load(sums, 16), high), offset);
+    let columns: v128;
+    if (p.shift === 16) {
+      // The upper halves are what is left after the shift.
+      const rounding = i32x4.splat(1 << 15);
+      columns = i16x8.shuffle(
+        scaleColumns(a, scales, rounding), scaleColumns(b, scales + SCALE_BYTES, rounding),
+        1, 3, 5, 7, 9, 11, 13, 15,
+      );
+    } else if (p.shift !== 0) {
+      const rounding = i32x4.splat(1 << (p.shift - 1));
+      columns = i16x8.narrow_i32x4_s(
+        i32x4.shr_s(scaleColumns(a, scales, rounding), p.shift),
+        i32x4.shr_s(scaleColumns(b, scales + SCALE_BYTES, rounding), p.shift),
+      );
+    } else {
+      columns = columnByColumn(p, column, a, b);
+    }
+    if (isWide) storeWide(p, column, columns, y);
+    else storeNarrow(p, column, columns, y);
+  }
 }
 
 /**
  * With n, the right shift of a column, and u = floor((2^d·sum·multiplier + 2^(30 + d)) / 2^32), in
- * units of 2^(1 − d) doubling high products:
- *
- *   ties away from zero: (u + 2^(shift − 1) − [u < 0]·2^(d − 1)) >> shift
+ * units of 2^(1 − d) doubling high products, this is what is shifted by `shift`, with ties away from
+ * zero: u + 2^(shift − 1) − [u < 0]·2^(d − 1).
  */
 // @ts-ignore: decorator
 @inline
-function scaleColumns(sums: v128, scales: usize, shift: i32): v128 {
+function scaleColumns(sums: v128, scales: usize, rounding: v128): v128 {
   const shifted = i32x4.mul(sums, v128.load(scales));
   const multipliers = v128.load(scales, 16);
   const low = i64x2.add(i64x2.extmul_low_i32x4_s(shifted, multipliers), v128.load(scales, 32));
   const high = i64x2.add(i64x2.extmul_high_i32x4_s(shifted, multipliers), v128.load(scales, 48));
   const u = highWords(low, high);
   const fixup = v128.and(i32x4.shr_s(u, 31), v128.load(scales, 64));
-  const rounding = i32x4.splat(1 << (shift - 1));
-  return i32x4.shr_s(i32x4.add(i32x4.add(u, fixup), rounding), shift);
+  return i32x4.add(i32x4.add(u, fixup), rounding);
 }
 
-/** The same for any shift and any sum. */
+/** The same for any shift and any sum, as int16, saturated. */
 function columnByColumn(p: Linear, column: i32, a: v128, b: v128): v128 {
   const requants = p.requants + 8 * <usize>column;
   let y = i16x8.splat(0);
-  y = i16x8.replace_lane(y, 0, oneColumn(p, i32x4.extract_lane(a, 0), requants));
-  y = i16x8.replace_lane(y, 1, oneColumn(p, i32x4.extract_lane(a, 1), requants + 8));
-  y = i16x8.replace_lane(y, 2, oneColumn(p, i32x4.extract_lane(a, 2), requants + 16));
-  y = i16x8.replace_lane(y, 3, oneColumn(p, i32x4.extract_lane(a, 3), requants + 24));
-  y = i16x8.replace_lane(y, 4, oneColumn(p, i32x4.extract_lane(b, 0), requants + 32));
-  y = i16x8.replace_lane(y, 5, oneColumn(p, i32x4.extract_lane(b, 1), requants + 40));
-  y = i16x8.replace_lane(y, 6, oneColumn(p, i32x4.extract_lane(b, 2), requants + 48));
-  return i16x8.replace_lane(y, 7, oneColumn(p, i32x4.extract_lane(b, 3), requants + 56));
+  y = i16x8.replace_lane(y, 0, oneColumn(i32x4.extract_lane(a, 0), requants));
+  y = i16x8.replace_lane(y, 1, oneColumn(i32x4.extract_lane(a, 1), requants + 8));
+  y = i16x8.replace_lane(y, 2, oneColumn(i32x4.extract_lane(a, 2), requants + 16));
+  y = i16x8.replace_lane(y, 3, oneColumn(i32x4.extract_lane(a, 3), requants + 24));
+  y = i16x8.replace_lane(y, 4, oneColumn(i32x4.extract_lane(b, 0), requants + 32));
+  y = i16x8.replace_lane(y, 5, oneColumn(i32x4.extract_lane(b, 1), requants + 40));
+  y = i16x8.replace_lane(y, 6, oneColumn(i32x4.extract_lane(b, 2), requants + 48));
+  return i16x8.replace_lane(y, 7, oneColumn(i32x4.extract_lane(b, 3), requants + 56));
 }
 
-function oneColumn(p: Linear, sum: i32, requant: usize): i16 {
+function oneColumn(sum: i32, requant: usize): i16 {
   return <i16>clamp(requantize(sum, load<i32>(requant), load<i32>(requant, 4)), -32768, 32767);
 }
 
 /** Stores as many of eight columns as there are. */
 // @ts-ignore: decorator
 @inline
-export function finishNarrow(p: Linear, column: i32, columns: v128, y: usize): void {
-  const moved = i16x8.add_sat_s(columns, i16x8.splat(<i16>p.zeroPoint));
-  const clamped = i16x8.min_s(
-    i16x8.max_s(moved, i16x8.splat(<i16>p.min)),
-    i16x8.splat(<i16>p.max),
-  );
-  const bytes = i8x16.narrow_i16x8_s(clamped, clamped);
+function storeNarrow(p: Linear, column: i32, columns: v128, y: usize): void {
+  let moved = i16x8.add_sat_s(columns, i16x8.splat(<i16>p.zeroPoint));
+  if (p.min !== -128 || p.max !== 127) {
+    moved = i16x8.min_s(i16x8.max_s(moved, i16x8.splat(<i16>p.min)), i16x8.splat(<i16>p.max));
+  }
+  const bytes = i8x16.narrow_i16x8_s(moved, moved);
   if (column + 8 <= p.outputs) v128.store64_lane(y, bytes, 0);
   else storePart(y, i64x2.extract_lane(bytes, 0), p.outputs - column);
 }
 
 // @ts-ignore: decorator
 @inline
-export function finishWide(p: Linear, column: i32, columns: v128, y: usize): void {
+function storeWide(p: Linear, column: i32, columns: v128, y: usize): void {
   const clamped = i16x8.min_s(
     i16x8.max_s(columns, i16x8.splat(<i16>p.min)),
     i16x8.splat(<i16>p.max),

@@ -4,11 +4,9 @@
  * second operand must lie in 0 … 127, so weights are stored with 64 added: all of −64 … 63 fit.
  * Nothing saturates then (4·128·127 < 2^16), and every engine gives the same bits.
  *
- *   scratch   sums of rows
+ *   scratch   sums of rows | sums of six rows
  */
-import {
-  Linear, columnsAt, finishNarrow, finishWide, lookUp, sumOfLanes,
-} from './linear_finish';
+import { Linear, finishRows, lookUp, sumOfLanes } from './linear_finish';
 
 const CHUNK_ROWS: i32 = 64;
 
@@ -54,31 +52,35 @@ function sumOfNarrow(x: usize, inputs: i32): i32 {
 }
 
 function linearOfRows(
-  p: Linear, x: usize, stride: i32, rows: i32, y: usize, yStride: i32, sums: usize, isWide: bool,
+  p: Linear, x: usize, stride: i32, rows: i32, y: usize, yStride: i32, rowSums: usize, isWide: bool,
 ): void {
+  const sums = rowSums + 4 * <usize>CHUNK_ROWS;
   const groupBytes = <usize>((p.inputs + 3) & ~3) * 4;
+  const yBytes = <usize>yStride << <usize>isWide;
   let weights = p.weights;
   for (let column = 0; column < p.outputs; column += 8, weights += 2 * groupBytes) {
     const to = y + (<usize>column << <usize>isWide);
     if (rows === 1) {
-      oneRow(p, x, weights, groupBytes, load<i32>(sums), column, to, isWide);
+      oneRow(x, weights, groupBytes, sums);
+      finishRows(p, column, sums, rowSums, 1, to, yBytes, isWide);
       continue;
     }
     for (let row = 0; row < rows; row += 6) {
-      sixRows(p, x, stride, row, rows - 1, weights, groupBytes, sums, column, to, yStride, isWide);
+      const count = min(6, rows - row);
+      sixRows(x + <usize>(row * stride), stride, count - 1, weights, groupBytes, sums);
+      const at = to + <usize>row * yBytes;
+      finishRows(p, column, sums, rowSums + 4 * <usize>row, count, at, yBytes, isWide);
     }
   }
 }
 
-/** Rows behind the last are the last one again. */
+/** Sums of six rows and eight outputs; rows behind the last are the last one again. */
 function sixRows(
-  p: Linear, x: usize, stride: i32, row: i32, last: i32, weights: usize, groupBytes: usize,
-  sums: usize, column: i32, y: usize, yStride: i32, isWide: bool,
+  x0: usize, stride: i32, last: i32, weights: usize, groupBytes: usize, sums: usize,
 ): void {
-  const r1 = min(row + 1, last), r2 = min(row + 2, last), r3 = min(row + 3, last);
-  const r4 = min(row + 4, last), r5 = min(row + 5, last);
-  let x0 = x + <usize>(row * stride), x1 = x + <usize>(r1 * stride), x2 = x + <usize>(r2 * stride);
-  let x3 = x + <usize>(r3 * stride), x4 = x + <usize>(r4 * stride), x5 = x + <usize>(r5 * stride);
+  let x1 = x0 + <usize>(min(1, last) * stride), x2 = x0 + <usize>(min(2, last) * stride);
+  let x3 = x0 + <usize>(min(3, last) * stride), x4 = x0 + <usize>(min(4, last) * stride);
+  let x5 = x0 + <usize>(min(5, last) * stride);
   let a0 = i32x4.splat(0), a1 = i32x4.splat(0), b0 = i32x4.splat(0), b1 = i32x4.splat(0);
   let c0 = i32x4.splat(0), c1 = i32x4.splat(0), d0 = i32x4.splat(0), d1 = i32x4.splat(0);
   let e0 = i32x4.splat(0), e1 = i32x4.splat(0), f0 = i32x4.splat(0), f1 = i32x4.splat(0);
@@ -105,20 +107,15 @@ function sixRows(
     f1 = i32x4.relaxed_dot_i8x16_i7x16_add_s(q5, w1, f1);
     x0 += 4; x1 += 4; x2 += 4; x3 += 4; x4 += 4; x5 += 4;
   }
-  const rowShift = <usize>isWide;
-  finish(p, column, a0, a1, sums, row, y + (<usize>(row * yStride) << rowShift), isWide);
-  finish(p, column, b0, b1, sums, r1, y + (<usize>(r1 * yStride) << rowShift), isWide);
-  finish(p, column, c0, c1, sums, r2, y + (<usize>(r2 * yStride) << rowShift), isWide);
-  finish(p, column, d0, d1, sums, r3, y + (<usize>(r3 * yStride) << rowShift), isWide);
-  finish(p, column, e0, e1, sums, r4, y + (<usize>(r4 * yStride) << rowShift), isWide);
-  finish(p, column, f0, f1, sums, r5, y + (<usize>(r5 * yStride) << rowShift), isWide);
+  v128.store(sums, a0); v128.store(sums, a1, 16);
+  v128.store(sums, b0, 32); v128.store(sums, b1, 48);
+  v128.store(sums, c0, 64); v128.store(sums, c1, 80);
+  v128.store(sums, d0, 96); v128.store(sums, d1, 112);
+  v128.store(sums, e0, 128); v128.store(sums, e1, 144);
+  v128.store(sums, f0, 160); v128.store(sums, f1, 176);
 }
 
-/** A row alone, of a head. */
-function oneRow(
-  p: Linear, x: usize, weights: usize, groupBytes: usize,
-  sum: i32, column: i32, y: usize, isWide: bool,
-): void {
+function oneRow(x: usize, weights: usize, groupBytes: usize, sums: usize): void {
   let a = i32x4.splat(0), b = i32x4.splat(0);
   let second = weights + groupBytes;
   for (const end = weights + groupBytes; weights < end; weights += 16, second += 16, x += 4) {
@@ -126,14 +123,6 @@ function oneRow(
     a = i32x4.relaxed_dot_i8x16_i7x16_add_s(q, v128.load(weights), a);
     b = i32x4.relaxed_dot_i8x16_i7x16_add_s(q, v128.load(second), b);
   }
-  if (isWide) finishWide(p, column, columnsAt(p, column, a, b, sum), y);
-  else finishNarrow(p, column, columnsAt(p, column, a, b, sum), y);
-}
-
-function finish(
-  p: Linear, column: i32, low: v128, high: v128, sums: usize, row: i32, y: usize, isWide: bool,
-): void {
-  const columns = columnsAt(p, column, low, high, load<i32>(sums + 4 * <usize>row));
-  if (isWide) finishWide(p, column, columns, y);
-  else finishNarrow(p, column, columns, y);
+  v128.store(sums, a);
+  v128.store(sums, b, 16);
 }

@@ -15,20 +15,29 @@ export interface ColumnScales {
   readonly data: Uint8Array;
 }
 
-/** `largestSums`: what each column's sum, bias included, cannot exceed. Null: sums do not fit. */
+/**
+ * `largestSums`: what each column's sum, bias included, cannot exceed. Null: sums do not fit. A shift of
+ * 16 is best: the kernels then take upper halves.
+ */
 export function columnScales(
   { multipliers, shifts }: Pick<LinearInteger, 'multipliers' | 'shifts'>,
   largestSums: ArrayLike<number>,
 ): ColumnScales | null {
   // A multiplier of 0 gives 0 with every shift.
   const rights = Array.from(shifts, (shift, column) => (multipliers[column] === 0 ? 1 : -shift));
-  const shift = Math.max(...rights);
-  if (shift > 30 || rights.some((right) => right < 1)) return null;
+  const most = Math.max(...rights);
+  if (most > mostShift || rights.some((right) => right < 1)) return null;
+  const fits = (shift: number): boolean =>
+    rights.every((right, column) => {
+      const left = shift + 1 - right;
+      return left >= 1 && left <= 30 && largestSums[column]! * 2 ** left < 2 ** 31;
+    });
+  const shift = [halfShift, most].find(fits);
+  if (shift === undefined) return null;
   const data = new Uint8Array(paddedOutputs(rights.length) * (scaleBytes / 4));
   const view = new DataView(data.buffer);
   for (const [column, right] of rights.entries()) {
     const left = shift + 1 - right;
-    if (left > 30 || largestSums[column]! * 2 ** left >= 2 ** 31) return null;
     const group = Math.floor(column / 4) * scaleBytes;
     const lane = column % 4;
     view.setInt32(group + 4 * lane, 2 ** left, true);
@@ -38,6 +47,9 @@ export function columnScales(
   }
   return { shift, data };
 }
+
+const halfShift = 16;
+const mostShift = 30;
 
 /** Multiplier and shift of each column, for the kernels' slow way. */
 export function columnRequants({
