@@ -10,7 +10,7 @@ declare namespace WebAssembly {
   interface Instance {
     readonly exports: Readonly<Record<string, unknown>>;
   }
-  function validate(bytes: Uint8Array): boolean;
+  let validate: (bytes: Uint8Array) => boolean;
   function instantiate(
     bytes: Uint8Array,
     imports?: Readonly<Record<string, Readonly<Record<string, unknown>>>>,

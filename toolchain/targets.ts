@@ -395,9 +395,14 @@ export function kernelSetOf({ core }: Pick<AnyTarget, 'core'>): KernelSet {
   return features.includes('cmsis-nn') ? 'cmsis-nn' : 'native';
 }
 
-/** A shipped board by name, or a user's own board by the path of its JSON file. */
-export function loadTarget(nameOrPath: string): Target {
-  const board = nameOrPath.endsWith('.json') ? readBoard(nameOrPath) : loadBoard(nameOrPath);
+/**
+ * A shipped board by name, or a user's own board by the path of its JSON file. `others`: names that are
+ * no boards, but would have done.
+ */
+export function loadTarget(nameOrPath: string, others: readonly string[] = []): Target {
+  const board = nameOrPath.endsWith('.json')
+    ? readBoard(nameOrPath)
+    : loadBoard(nameOrPath, others);
   const core = loadCore(board.core, board.name);
   const { core: _core, twin: _twin, machine: _machine, ...rest } = board;
   return { ...rest, core, emulation: emulationOf(board) };
@@ -442,13 +447,13 @@ function emulationOf(board: Board): Emulation | undefined {
   return { isItself: false, machine: emulated.machine, board: emulated, regions };
 }
 
-function loadBoard(name: string): Board {
+function loadBoard(name: string, others: readonly string[] = []): Board {
   const names = listTargets();
   if (!names.includes(name)) {
     throw userError({
       code: 'unknown-target',
       message: `there is no target "${name}"`,
-      hint: `Use one of ${[...names, ...listEngines()].join(', ')}, or the path of a board file ending in .json.`,
+      hint: `Use one of ${[...names, ...others].join(', ')}, or the path of a board file ending in .json.`,
     });
   }
   return readBoard(packagePath('targets', 'boards', `${name}.json`));

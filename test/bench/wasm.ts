@@ -107,7 +107,7 @@ async function module(output: OnnxOutput, weights: WeightKind): Promise<string> 
 }
 
 function measure(kind: string, path: string): Record<number, number> {
-  const request = { kind, path, packages, tokens, warmMs: Number(values.warm), measureMs: 1500 };
+  const request = { kind, path, packages, tokens, warmMs: Number(values.warm), measureMs: 2500 };
   const script = packagePath('test', 'bench', 'wasm', 'contender.js');
   const stdout = execFileSync(process.execPath, [script, JSON.stringify(request)], {
     encoding: 'utf8',

@@ -119,10 +119,6 @@ export const buildCommand = defineCommand({
       'Firmware for an emulated board',
     ],
     [
-      'lm2mcu build examples/debian-sections/model --target stm32f746g-disco --max-tokens 256',
-      'For a real one, calibrated on random tokens',
-    ],
-    [
       'lm2mcu build examples/debian-sections/model --target wasm --weights w7 --calibrate examples/debian-sections/calibration.jsonl --out build/module',
       'One model.wasm for Node, browsers and workers',
     ],
@@ -252,19 +248,20 @@ function findCmsisNn(
 }
 
 function findAnyTarget(name: string): AnyTarget {
-  return listEngines().includes(name) ? loadEngine(name) : findTarget(name);
+  const engines = listEngines();
+  return engines.includes(name) ? loadEngine(name) : findTarget(name, engines);
 }
 
 /** Says which name was meant. */
-export function findTarget(name: string): Target {
+export function findTarget(name: string, others: readonly string[] = []): Target {
   try {
-    return loadTarget(name);
+    return loadTarget(name, others);
   } catch (error) {
     if (!(error instanceof Lm2mcuError) || error.details.code !== 'unknown-target') throw error;
     const { hint = '' } = error.details;
     throw userError({
       ...error.details,
-      hint: didYouMean(name, [...listTargets(), ...listEngines()]) + hint,
+      hint: didYouMean(name, [...listTargets(), ...others]) + hint,
     });
   }
 }

@@ -58,13 +58,14 @@ for (const tokens of request.tokens) {
     await run(ids);
     runs += 1;
   });
-  const perChunk = Math.max(1, Math.round((60 * runs) / (performance.now() - chunkStart)));
+  const perChunk = Math.max(1, Math.round((100 * runs) / (performance.now() - chunkStart)));
   /** @type {number[]} */
   const times = [];
   await until(request.measureMs, async () => {
     const before = cpuTime();
     for (let i = 0; i < perChunk; i++) await run(ids);
-    times.push((cpuTime() - before) / perChunk / 1e6);
+    const own = (cpuTime() - before) / perChunk / 1e6;
+    if (own > 0) times.push(own); // the kernel counts at its ticks only
   });
   times.sort((a, b) => a - b);
   results[tokens] = times[Math.floor(times.length / 10)] ?? Number.NaN;
