@@ -49,6 +49,8 @@ export async function flashPages(
 ): Promise<Pick<Flashed, 'bytesWritten' | 'bytesKept' | 'repeats'>> {
   const { commit, pages } = plan;
   const uncommitted = pages.map((page) => (page === commit.page ? withoutCommit(plan) : page));
+  const commitPlace = { ...commit.page, address: commit.write.address };
+  const blank = new Uint8Array(commit.write.bytes.length).fill(ERASED);
   const untouched = new Set(pages.map(({ address }) => address));
   let bytesWritten = 0;
   const write = async (block: Segment) => {
@@ -66,6 +68,8 @@ export async function flashPages(
       isChanged = true;
       await memory.erase([commit.page]);
       untouched.delete(commit.page.address);
+      // A disturbed line may have had another page erased.
+      if (!(await memory.isRight(commitPlace, blank))) continue;
       const differs = new Set(wrong.map(({ address }) => address));
       let toMend: readonly Page[] = uncommitted.filter(
         ({ address }) =>

@@ -4,6 +4,9 @@
  * Nothing is written here; `build/artifacts.ts` writes the results and links them.
  */
 
+import { applyRecipe } from './compress/apply-recipe.ts';
+import type { Recipe } from './compress/recipe.ts';
+import { recipeNotes } from './compress/recipe-notes.ts';
 import { sectionNames } from './emit/c-constants.ts';
 import { emitModel, type SourceFile, sha256Of } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
@@ -76,6 +79,8 @@ export type WeightKind = (typeof weightKinds)[number];
 export interface ProgramRequest<T extends AnyTarget> {
   readonly modelPath: string;
   readonly pooling?: 'cls' | 'mean' | undefined;
+  /** How the model is compressed; without it not at all. */
+  readonly recipe?: Recipe | undefined;
   readonly target: T;
   readonly maxTokens: number;
   /** Without it `int8`. */
@@ -98,6 +103,7 @@ export interface CompileRequest extends ProgramRequest<Target> {
 
 /** A model as far as every target takes it. */
 export interface CompiledProgram<T extends AnyTarget> {
+  /** Before any compression. */
   readonly imported: ImportedModel;
   /** As it was quantized: simplified, each attention in the plan's form, positions trimmed. */
   readonly floatGraph: Graph<'float'>;
@@ -200,9 +206,12 @@ function compileProgram<T extends AnyTarget>(
   const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
   checkMaxTokens(maxTokens, Math.min(imported.card.maxPositions, mostTokens));
-  const tokenizer = compileTokenizer(imported.tokenizer);
+  // Before all passes: a recipe speaks of the model's constants by the names they came with.
+  const { recipe } = request;
+  const model = recipe === undefined ? imported : applyRecipe(imported, recipe);
+  const tokenizer = compileTokenizer(model.tokenizer);
 
-  const floatGraph = simplify(imported.graph, tokenizer.idOrder, kernelSet);
+  const floatGraph = simplify(model.graph, tokenizer.idOrder, kernelSet);
 
   const goal = request.goal ?? (isEngine(target) ? 'fastest' : 'fits');
   // The plan comes before calibration, so that every plan is calibrated as it will run.
@@ -222,7 +231,7 @@ function compileProgram<T extends AnyTarget>(
   const planGraph = request.weights === 'w7' ? narrowWeights(realized) : realized;
   verify(planGraph);
 
-  const examples = calibrationTokens(request, imported, tokenizer.idOrder);
+  const examples = calibrationTokens(request, model, tokenizer.idOrder);
   const calibration = calibrate(planGraph, examples, (done, total) =>
     request.progress?.('calibrate', done, total),
   );
@@ -244,7 +253,8 @@ function compileProgram<T extends AnyTarget>(
 
   const stored: StoredModel = {
     card: imported.card,
-    tokenizer: imported.tokenizer,
+    tokenizer: model.tokenizer,
+    recipe: recipe ?? null,
     idOrder: tokenizer.idOrder,
     target,
     maxTokens,
@@ -260,8 +270,20 @@ function compileProgram<T extends AnyTarget>(
     tokenizer,
     graphBin: serializeGraph(legal, stored),
     macsUnoptimized: macsOf(imported.graph, maxTokens),
-    notes: request.calibration === null ? [...imported.notes, uncalibrated] : imported.notes,
+    notes: [
+      ...imported.notes,
+      ...(recipe === undefined
+        ? []
+        : recipeNotes(recipe, tokenizer.idOrder, wordTableOf(imported.graph))),
+      ...(request.calibration === null ? [uncalibrated] : []),
+    ],
   };
+}
+
+/** The constant that has a row a token. */
+function wordTableOf(graph: Graph<'float'>): string | null {
+  const node = graph.nodes.find((one) => one.op === 'lookupRows' && one.attrs.index === 'token');
+  return node?.inputs[1] ?? null;
 }
 
 /** The exact passes; `idOrder`: the vocabulary id of each compact id. */
@@ -286,12 +308,13 @@ const forOurKernels = [
 /** Sums and softmax stay what the library computes; it has no product with int16 and int8 operands. */
 const forCmsisNn = [fuseEmbedding, rowDemand, normalizeAttention];
 
-/** The float graph that a stored model was quantized from. */
+/** The float graph that a stored model was quantized from; `imported`: the model it was made of. */
 export function floatGraphOf(
-  imported: Graph<'float'>,
-  { idOrder, plan, maxTokens, target }: Omit<StoredModel, 'card' | 'tokenizer'>,
+  imported: ImportedModel,
+  { recipe, idOrder, plan, maxTokens, target }: Omit<StoredModel, 'card' | 'tokenizer'>,
 ): Graph<'float'> {
-  const simple = simplify(imported, idOrder, kernelSetOf(target));
+  const { graph } = recipe === null ? imported : applyRecipe(imported, recipe);
+  const simple = simplify(graph, idOrder, kernelSetOf(target));
   return trimPositions(realizeForms(simple, plan), maxTokens);
 }
 
@@ -306,6 +329,8 @@ function legalize(graph: Graph<'quantized'>): Graph<'legal'> {
 export interface StoredModel {
   readonly card: ModelCard;
   readonly tokenizer: Tokenizer;
+  /** By which it was compressed. */
+  readonly recipe: Recipe | null;
   /** Vocabulary id of each compact id, by which the graph's tables and the device count. */
   readonly idOrder: Int32Array;
   readonly target: AnyTarget;

@@ -92,6 +92,28 @@ void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8
 void lm_linear_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
                           int32_t y_stride, void *scratch);
 
+/* The same with weights of 4 bits: -8 ... 7, of the Helium kernels -7 ... 7. */
+void lm_linear_w4_s8_s8(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
+                        void *scratch);
+void lm_linear_w4_s8_s16(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                         int32_t y_stride, void *scratch);
+void lm_linear_w4_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                         int32_t y_stride, void *scratch);
+
+void lm_linear_w4_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
+                            int32_t y_stride, void *scratch);
+void lm_linear_w4_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                             int32_t y_stride, void *scratch);
+void lm_linear_w4_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                             int32_t y_stride, void *scratch);
+
+void lm_linear_w4_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
+                            int32_t y_stride, void *scratch);
+void lm_linear_w4_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                             int32_t y_stride, void *scratch);
+void lm_linear_w4_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                             int32_t y_stride, void *scratch);
+
 /* Unnormalised attention of a group of heads: column ranges, side by side. */
 typedef struct {
   int32_t heads;
@@ -241,10 +263,13 @@ typedef struct {
   int32_t row_start; /* the token of the first row */
 } lm_token_tile;
 
-/* y = rows[id] */
+/* y = rows[id], or (rows[id] * multipliers[id] + 2^(shift - 1)) >> shift, saturated */
 typedef struct {
   int32_t width;
-  const int8_t *rows; /* (vocabulary or tokens, width) */
+  int32_t bits;                /* of an element: 8, or 4, two a byte, the lower half first */
+  const int8_t *rows;          /* (vocabulary or tokens, width), each from a whole byte on */
+  const uint16_t *multipliers; /* (vocabulary or tokens); NULL: rows stay as they are */
+  int32_t shift;               /* 1 ... 30 */
 } lm_lookup_rows;
 
 /* y: (rows, width) */
@@ -254,6 +279,64 @@ void lm_lookup_rows_s8_s8_dsp(const lm_lookup_rows *p, const lm_token_tile *tile
                               int32_t y_stride);
 void lm_lookup_rows_s8_s8_mve(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,
                               int32_t y_stride);
+
+/* Rows in groups that have tables of their own, in the order of the rows. */
+typedef struct {
+  int32_t groups;         /* 1: there is nothing else to know */
+  int32_t bits;           /* 1, 2, 4 or 8 */
+  const uint8_t *packed;  /* the group of each row, so many bits, the lowest first */
+  const uint16_t *before; /* (blocks, groups): rows of the group before the block */
+} lm_row_groups;
+
+/* Rows of a block. */
+#define LM_GROUP_BLOCK 64
+
+/* y = requantize(offset + sum over k of factors * projection), saturated */
+typedef struct {
+  int32_t rank;
+  int32_t bits;               /* of a factor, as in lm_lookup_rows */
+  const int8_t *factors;      /* (rows of the cluster, rank), each from a whole byte on */
+  const int8_t *projection;   /* (width, rank) */
+  const int32_t *offset;      /* (width) */
+  const int32_t *multipliers; /* (width) */
+  const int8_t *shifts;       /* (width) */
+} lm_cluster;
+
+typedef struct {
+  int32_t width;
+  lm_row_groups groups;
+  const lm_cluster *clusters; /* (groups) */
+} lm_cluster_rows;
+
+/* y: (rows, width) */
+void lm_cluster_rows_s8_s8(const lm_cluster_rows *p, const lm_token_tile *tile, int8_t *y,
+                           int32_t y_stride);
+
+/* y = the sum of one entry of each codebook, at the codebook's columns, saturated after each. The rows
+ * of a tier have codes for its first stages only. */
+typedef struct {
+  int32_t stages;
+  const uint8_t *codes; /* (rows of the tier, stages) */
+} lm_tier;
+
+typedef struct {
+  int32_t first_column;
+  int32_t columns;
+  const int8_t *entries; /* (entries, columns) */
+} lm_codebook;
+
+typedef struct {
+  int32_t rank;
+  lm_row_groups groups;
+  const lm_tier *tiers;     /* (groups) */
+  const lm_codebook *books; /* (stages) */
+} lm_codebook_rows;
+
+/* y: (rows, rank) */
+void lm_codebook_rows_s8_s8(const lm_codebook_rows *p, const lm_token_tile *tile, int8_t *y,
+                            int32_t y_stride);
+void lm_codebook_rows_s8_s8_dsp(const lm_codebook_rows *p, const lm_token_tile *tile, int8_t *y,
+                                int32_t y_stride);
 
 /* y = LayerNorm(word + position + segment[token >= segment_start]), bounded likewise. */
 typedef struct {

@@ -1,8 +1,7 @@
 /**
  * `npm run bench flash -- --runs 10000`: seeded runs of every protocol over a disturbed line, on a
  * clock of its own, and what came of them; and what 64 KiB take on a quiet line of 115,200 baud with
- * parity, 10,473 bytes a second. Ends with exit code 1 when a promise was broken. With --raw, bytes are
- * flipped and doubled on the way to SAM-BA over USB too, which USB's own checksums do not let happen.
+ * parity, 10,473 bytes a second. Ends with exit code 1 when a promise was broken.
  */
 import { parseArgs } from 'node:util';
 import { type BoardKind, boardKinds, largeImages, testBoard } from '../flasher/boards.ts';
@@ -14,7 +13,6 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '1000' },
     protocol: { type: 'string', multiple: true, default: [...boardKinds] },
     seed: { type: 'string', default: '1' },
-    raw: { type: 'boolean', default: false },
   },
 });
 
@@ -36,7 +34,7 @@ async function bench(kind: BoardKind, firstSeed: number, runs: number): Promise<
   const counts = new Map<string, number>();
   let wrong = 0;
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
-    const run = await faultRun(kind, faultsOf(kind, seed, values.raw));
+    const run = await faultRun(kind, faultsOf(seed));
     const name = describeOutcome(run);
     counts.set(name, (counts.get(name) ?? 0) + 1);
     if (run.broken === '') continue;

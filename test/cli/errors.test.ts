@@ -48,6 +48,8 @@ beforeAll(() => {
   write('ram.hex', ':020000042000DA\n:0400000001020304F2\n:00000001FF\n');
   write('damaged.hex', ':020000040800F2\n:0400000001020305F2\n');
   write('raw.bin', 'abcd');
+  write('cut.cms.bin', Uint8Array.of(0x0f, 0x01, 0x01, 0x00, 0x00, 0x40, 0x00, 0x00));
+  write('damaged.payload', 'COP1\x09\0\0\0');
 });
 afterAll(folder.remove);
 
@@ -86,6 +88,7 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'an arena of no size': [...build, '--max-arena', '0'],
   'too many tokens': [...build, '--max-tokens', '100000'],
   'a number of tokens that is none': [...build, '--max-tokens', 'many'],
+  'no recipe there': [...build, '--recipe', 'nowhere.json'],
   'no data there': [...build, '--calibrate', 'nowhere.jsonl'],
   'data that are a folder': [...build, '--calibrate', 'empty'],
   'data without a text': [...build, '--calibrate', 'empty.jsonl'],
@@ -144,6 +147,9 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   ],
   'flash saved in no form': ['flash', 'good.hex', ...nucleo, '--save', 'firmware.doc'],
   'flash to a folder that is no drive': ['flash', 'good.hex', ...nucleo, '--port', 'empty'],
+  'inspect of a stream that is cut off': ['inspect', 'cut.cms.bin'],
+  'inspect of a damaged payload': ['inspect', 'damaged.payload'],
+  'check of a folder without streams': ['npu', 'check', 'empty'],
   'monitor of no port': ['monitor'],
   'monitor of a file': ['monitor', '--port', 'a-file'],
   'monitor for no time': ['monitor', '--port', 'x', '--for', '0'],

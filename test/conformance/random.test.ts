@@ -40,6 +40,7 @@ function storedModel(shape: EncoderShape, plan: PlanShape, target: string): Stor
   return {
     card: { ...card, kind: 'embedding', labels: null, scores: 'none' },
     tokenizer,
+    recipe: null,
     idOrder,
     target: withKernels(loadTarget(target), plan.kernels),
     maxTokens: shape.maxTokens,

@@ -16,6 +16,7 @@ import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { fixturePath } from '../ir/graphs.ts';
+import { storedAs } from '../ir/stored-weights.ts';
 import { type EncoderShape, legalEncoder, type PlanShape } from '../schedule/encoders.ts';
 
 const kernels = loadKernels();
@@ -31,8 +32,11 @@ const shape: EncoderShape = {
   head: 'pooled',
   outputs: 3,
   vocabulary: compiledTokenizer.idOrder.length,
+  wordTable: null,
+  positionTable: null,
   maxTokens: 12,
   seed: 3,
+  storages: [storedAs.float32],
 };
 const plan: PlanShape = {
   tileRows: 4,

@@ -3,7 +3,7 @@
 import { PortLost } from '../../flasher/port.ts';
 import { Lm2mcuError } from '../../toolchain/errors.ts';
 import { type BoardKind, type Content, testBoard } from './boards.ts';
-import { type Faults, faultyPort, noFaults, seededRandom } from './faulty-port.ts';
+import { type Faults, faultyPort, seededRandom } from './faulty-port.ts';
 import { virtualLine } from './virtual-line.ts';
 
 export interface FaultRun {
@@ -70,16 +70,11 @@ export async function faultRun(kind: BoardKind, faults: Faults): Promise<FaultRu
 }
 
 /** From a line that is a little noisy to one on which hardly a block goes through. */
-export function faultsOf(kind: BoardKind, seed: number, isRaw = false): Faults {
+export function faultsOf(seed: number): Faults {
   const random = seededRandom(seed);
   const rate = 10 ** (-5 + 2.3 * random());
   const share = () => rate * 2 * random();
   const [drop, flip, duplicate, delay] = [share(), share(), share(), share()];
-  // Over USB no byte is changed or doubled: packets have a CRC-16 and a sequence bit.
-  const isUsb = kind === 'sam-ba' && !isRaw;
-  return {
-    ...{ ...noFaults, seed, drop, delay, delayMs: 1500 },
-    ...(isUsb ? {} : { flip, duplicate }),
-    cutAfter: random() < 0.25 ? Math.floor(random() * 5000) : Number.POSITIVE_INFINITY,
-  };
+  const cutAfter = random() < 0.25 ? Math.floor(random() * 5000) : Number.POSITIVE_INFINITY;
+  return { seed, drop, flip, duplicate, delay, delayMs: 1500, cutAfter };
 }

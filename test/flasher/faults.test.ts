@@ -20,7 +20,7 @@ describe.each(boardKinds)('%s', (kind) => {
   test('disturbed lines', async () => {
     const outcomes = new Set<string>();
     for (let seed = 1; seed <= runs; seed++) {
-      const run = await faultRun(kind, faultsOf(kind, seed));
+      const run = await faultRun(kind, faultsOf(seed));
       expect(run.broken, `seed ${seed}`).toBe('');
       outcomes.add(run.outcome);
     }

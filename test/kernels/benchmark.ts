@@ -9,20 +9,26 @@ import { type Kernel, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import {
   type AttendInputsShape,
   type AttentionShape,
-  addCase,
-  addLayerNormCaseOf,
   attendInputsCase,
   attentionCase,
-  type Case,
-  embedLayerNormCaseOf,
-  type LinearShape,
-  layerNormCaseOf,
-  linearCase,
-  lookupRowsCase,
-  lookupShape,
-  meanRowsCaseOf,
   normalizedAttentionCase,
-} from './cases.ts';
+} from './cases/attention.ts';
+import type { Case } from './cases/common.ts';
+import { type LinearShape, linearCase } from './cases/linear.ts';
+import {
+  addCase,
+  addLayerNormCaseOf,
+  embedLayerNormCaseOf,
+  layerNormCaseOf,
+  meanRowsCaseOf,
+} from './cases/rows.ts';
+import {
+  clusterRowsCase,
+  codebookRowsCase,
+  lookupRowsCase,
+  tokenTile,
+  wordLookup,
+} from './cases/tables.ts';
 import { seedRandom } from './random.ts';
 import { emulated, kernelsOf, runCases } from './run.ts';
 
@@ -91,7 +97,42 @@ const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark
     },
   ],
   lookup_rows: (kernel) => [
-    { shape: '16 x 128', one: lookupRowsCase(kernel, lookupShape(128, 16)), work: 16 * 128 },
+    {
+      shape: '16 x 128',
+      one: lookupRowsCase(kernel, wordLookup(128), tokenTile(16)),
+      work: 16 * 128,
+    },
+    {
+      shape: '16 x 128 of 4 bits, with scales',
+      one: lookupRowsCase(kernel, { ...wordLookup(128), bits: 4, scaled: true }, tokenTile(16)),
+      work: 16 * 128,
+    },
+    {
+      shape: '16 x 24 of 4 bits',
+      one: lookupRowsCase(kernel, { ...wordLookup(24), bits: 4 }, tokenTile(16)),
+      work: 16 * 24,
+    },
+  ],
+  cluster_rows: (kernel) => [
+    {
+      shape: '16 x 128, 4 clusters of rank 24',
+      one: clusterRowsCase(kernel, { width: 128, ranks: [24, 24, 24, 24], bits: 4 }, tokenTile(16)),
+      work: 16 * 128,
+    },
+  ],
+  codebook_rows: (kernel) => [
+    {
+      shape: '16 x 48, 6 stages of 8 columns',
+      one: codebookRowsCase(
+        kernel,
+        {
+          ...{ rank: 48, stages: [6], entries: 16 },
+          books: [0, 8, 16, 24, 32, 40].map((first) => [8, first] as const),
+        },
+        tokenTile(16),
+      ),
+      work: 16 * 48,
+    },
   ],
   embed_layernorm: (kernel) => [
     {

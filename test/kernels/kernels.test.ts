@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { wasmVariants } from '../../toolchain/emit/wasm-model.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { loadKernels } from '../../toolchain/schedule/kernels.ts';
-import { type Case, sampleCases } from './cases.ts';
+import type { Case } from './cases/common.ts';
+import { sampleCases } from './cases.ts';
 import { type Answer, emulated, host, kernelsOf, missingPrograms, runCases } from './run.ts';
 import { openWasmKernels } from './wasm.ts';
 

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { type CmsisNn, openCmsisNn } from '../../toolchain/build/cmsis-nn.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import type { Kernel, KernelTable } from '../../toolchain/schedule/kernels.ts';
-import type { Case } from './cases.ts';
+import type { Case } from './cases/common.ts';
 
 export interface Machine {
   readonly name: string;

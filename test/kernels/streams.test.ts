@@ -2,7 +2,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { loadKernels, selectKernel } from '../../toolchain/schedule/kernels.ts';
-import { type AttendInputsShape, attendInputsCase, type Case, meanRowsCaseOf } from './cases.ts';
+import { type AttendInputsShape, attendInputsCase } from './cases/attention.ts';
+import type { Case } from './cases/common.ts';
+import { meanRowsCaseOf } from './cases/rows.ts';
 import { seedRandom } from './random.ts';
 
 const table = loadKernels();
@@ -18,7 +20,7 @@ function both(seed: number, make: (blockRows: readonly [number, number]) => Case
 }
 
 test('attention to blocks of inputs', () => {
-  const kernel = selectKernel(table, 'attend_inputs', 'int16', [], 'int16');
+  const kernel = selectKernel(table, 'attend_inputs', 'int16', [], { input: 'int16' });
   fc.assert(
     fc.property(seeds, fc.integer({ min: 1, max: 90 }), sizes, sizes, (seed, tokens, a, b) => {
       const shape: Omit<AttendInputsShape, 'blockRows'> = {

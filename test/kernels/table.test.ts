@@ -42,7 +42,9 @@ test('every family of the table belongs to an op', () => {
 test('scratch follows the shape', () => {
   const scratch = (family: string, features: readonly string[], input: 'int8' | 'int16' = 'int8') =>
     scratchBytes(
-      selectKernel(table, family, family === 'attend_inputs' ? 'int16' : 'int8', features, input),
+      selectKernel(table, family, family === 'attend_inputs' ? 'int16' : 'int8', features, {
+        input,
+      }),
       { inputs: 128, outputs: 64, columns: 64, tokens: 100 },
     );
   expect(scratch('linear', [])).toBe(0);
@@ -109,4 +111,78 @@ test('rows too long for the sums of pairs stay rows, and -128 is no weight', () 
   const long = new Int8Array(8193).fill(3);
   expect(packWeights(kernel, long, 1, 8193)).toEqual(long);
   expect(() => packWeights(kernel, Int8Array.of(-1, -128), 2, 1)).toThrow('-128');
+});
+
+/** What a packing of int4 says of weight (output, input). */
+const readers: Readonly<
+  Record<string, (packed: Int8Array, inputs: number, output: number, input: number) => number>
+> = {
+  nibbles: (packed, inputs, output, input) => {
+    const byte = packed[output * Math.ceil(inputs / 2) + (input >> 1)]!;
+    return input % 2 === 0 ? (byte << 28) >> 28 : byte >> 4;
+  },
+  'nibble-pairs': (packed, inputs, output, input) =>
+    halfOf(packed[(output >> 1) * inputs + input]!, output),
+  'offset-nibble-pairs': (packed, inputs, output, input) => {
+    const byte = packed[(output >> 1) * (Math.ceil(inputs / 32) * 32) + input]!;
+    return output % 2 === 0 ? (byte & 15) - 8 : byte >> 4;
+  },
+};
+
+/** Of low + 16 · high. */
+function halfOf(byte: number, output: number): number {
+  const low = (byte << 28) >> 28;
+  return output % 2 === 0 ? low : (byte - low) / 16;
+}
+
+test.each([
+  ['portable', 'int8', [], 'nibbles'],
+  ['dsp', 'int8', ['dsp'], 'offset-nibble-pairs'],
+  ['dsp', 'int16', ['dsp'], 'offset-nibble-pairs'],
+  ['mve', 'int16', ['dsp', 'mve'], 'nibble-pairs'],
+] as const)('%s kernels of %s rows read int4 weights as they were', (_, input, features, name) => {
+  const kernel = selectKernel(table, 'linear', 'int8', features, { input, weights: 'int4' });
+  expect(kernel.weights).toBe(name);
+  for (const [outputs, inputs] of shapesOfInt4) {
+    const weights = int4Weights(outputs, inputs);
+    const packed = packWeights(kernel, weights, outputs, inputs);
+    const found = weights.map((_, index) =>
+      readers[name]!(packed, inputs, Math.floor(index / inputs), index % inputs),
+    );
+    expect([...found]).toEqual([...weights]);
+  }
+});
+
+const shapesOfInt4 = [
+  [1, 1],
+  [2, 32],
+  [5, 37],
+  [67, 37],
+] as const;
+
+function int4Weights(outputs: number, inputs: number) {
+  return Int8Array.from({ length: outputs * inputs }, (_, i) => ((i * 11) % 15) - 7);
+}
+
+test('bands of int4 are the bands of int8 with two outputs a byte', () => {
+  const features = ['dsp', 'mve'];
+  const kernel = selectKernel(table, 'linear', 'int8', features, { weights: 'int4' });
+  const bands = selectKernel(table, 'linear', 'int8', features);
+  for (const [outputs, inputs] of shapesOfInt4) {
+    const weights = int4Weights(outputs, inputs);
+    const packed = packWeights(kernel, weights, outputs, inputs);
+    const wide = packWeights(bands, weights, outputs, inputs);
+    const unpacked = Array.from(wide, (_, index) => {
+      const byte = packed[32 * Math.floor(index / 64) + (index % 32)]!;
+      return halfOf(byte, Math.floor(index / 32));
+    });
+    expect(unpacked).toEqual([...wide]);
+    expect(() => packWeights(kernel, Int8Array.of(-1, -8), 2, 1)).toThrow('-8');
+  }
+});
+
+test('models with int4 weights run our kernels where CMSIS-NN would compute int8', () => {
+  const features = ['dsp', 'cmsis-nn'];
+  expect(selectKernel(table, 'linear', 'int8', features).variant).toBe('cmsis-nn');
+  expect(selectKernel(table, 'linear', 'int8', features, { weights: 'int4' }).variant).toBe('dsp');
 });

@@ -5,7 +5,7 @@ import type { WasmVariant } from '../../toolchain/emit/wasm-model.ts';
 import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import type { Kernel } from '../../toolchain/schedule/kernels.ts';
 import { NULL } from './arena.ts';
-import type { Case } from './cases.ts';
+import type { Case } from './cases/common.ts';
 import type { Answer } from './run.ts';
 
 type KernelFunction = (...args: readonly number[]) => void;
@@ -120,9 +120,34 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
         ...[at(18), args[19]!, at(20)],
       );
       return;
-    case 'lookup_rows':
-      call(struct(args[0]!, at(1)), at(2), ...values(3, 2), at(5), args[6]!);
+    case 'lookup_rows': {
+      const p = struct(...values(0, 2), at(2), at(3), args[4]!);
+      call(p, at(5), ...values(6, 2), at(8), args[9]!);
       return;
+    }
+    case 'cluster_rows': {
+      const width = args[9]!;
+      const clusters = Array.from({ length: args[5]! }, (_, index) => {
+        const from = 10 + 7 * index;
+        return [...values(from, 2), ...[2, 3, 4].map((i) => at(from + i)), scores(width, from + 5)];
+      });
+      const p = struct(...values(5, 2), at(7), at(8), width, struct(...clusters.flat()));
+      call(p, at(0), ...values(1, 2), at(3), args[4]!);
+      return;
+    }
+    case 'codebook_rows': {
+      const tiers = Array.from({ length: args[5]! }, (_, index) => [
+        ...[args[11 + 2 * index]!, at(12 + 2 * index)],
+      ]);
+      const firstBook = 11 + 2 * tiers.length;
+      const books = Array.from({ length: args[10]! }, (_, index) => [
+        ...[...values(firstBook + 3 * index, 2), at(firstBook + 3 * index + 2)],
+      ]);
+      const lists = [struct(...tiers.flat()), struct(...books.flat())];
+      const p = struct(...values(5, 2), at(7), at(8), args[9]!, ...lists);
+      call(p, at(0), ...values(1, 2), at(3), args[4]!);
+      return;
+    }
     case 'embed_layernorm':
       call(
         ...[struct(...norm(), at(9), ...values(10, 4)), at(14), args[15]!, at(16), args[17]!],

@@ -9,6 +9,7 @@ import { normalizeAttention } from '../../toolchain/passes/normalize-attention.t
 import { reorderVocabulary } from '../../toolchain/passes/reorder-vocabulary.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { macsOf } from '../../toolchain/pipeline.ts';
+import { storedAs } from '../ir/stored-weights.ts';
 import {
   type EncoderShape,
   encoderShapes,
@@ -182,8 +183,11 @@ describe.each([
     head: 'first',
     outputs: 1,
     vocabulary: 1,
+    wordTable: null,
+    positionTable: null,
     maxTokens: 512,
     seed: 1,
+    storages: [storedAs.float32],
   });
 
   test('saves 42 to 45 %', () => {

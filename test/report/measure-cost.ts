@@ -18,22 +18,30 @@ import {
   type KernelTable,
   loadKernels,
   selectKernel,
+  weightType,
 } from '../../toolchain/schedule/kernels.ts';
 import type { Target } from '../../toolchain/targets.ts';
 import {
-  addCase,
-  addLayerNormCaseOf,
   attendInputsCase,
   attentionCase,
-  type Case,
+  normalizedAttentionCase,
+} from '../kernels/cases/attention.ts';
+import type { Case } from '../kernels/cases/common.ts';
+import { linearCase } from '../kernels/cases/linear.ts';
+import {
+  addCase,
+  addLayerNormCaseOf,
   embedLayerNormCaseOf,
   layerNormCaseOf,
-  linearCase,
-  lookupRowsCase,
-  lookupShape,
   meanRowsCaseOf,
-  normalizedAttentionCase,
-} from '../kernels/cases.ts';
+} from '../kernels/cases/rows.ts';
+import {
+  clusterRowsCase,
+  codebookRowsCase,
+  lookupRowsCase,
+  tokenTile,
+  wordLookup,
+} from '../kernels/cases/tables.ts';
 import { seedRandom } from '../kernels/random.ts';
 import { emulated, type Machine, runCases } from '../kernels/run.ts';
 
@@ -203,7 +211,20 @@ const samples: Readonly<
       }),
     ),
   lookup_rows: (kernel) =>
-    byRows((width, rows) => lookupRowsCase(kernel, lookupShape(width, rows))),
+    // A row takes less than the emulator's clock tells apart.
+    byRows(
+      (width, rows) => lookupRowsCase(kernel, wordLookup(width), tokenTile(rows)),
+      [16, 64, 128, 256],
+    ),
+  cluster_rows: (kernel) =>
+    byRows((width, rows) =>
+      clusterRowsCase(kernel, { width, ranks: [24, 24], bits: 4 }, tokenTile(rows)),
+    ),
+  codebook_rows: (kernel) =>
+    byRows((rank, rows) => {
+      const books = Array.from({ length: 6 }, (_, stage) => [8, 8 * stage] as const);
+      return codebookRowsCase(kernel, { rank, stages: [6], books, entries: 16 }, tokenTile(rows));
+    }),
   embed_layernorm: (kernel) =>
     byRows((width, rows) =>
       embedLayerNormCaseOf(kernel, {
@@ -246,8 +267,11 @@ interface Range {
   readonly most: number;
 }
 
-function byRows(make: (width: number, rows: number) => Case): Sample[] {
-  return [1, 4, 16].flatMap((rows) =>
+function byRows(
+  make: (width: number, rows: number) => Case,
+  rowCounts: readonly number[] = [1, 4, 16],
+): Sample[] {
+  return rowCounts.flatMap((rows) =>
     [64, 128, 312].map((width) => ({
       one: make(width, rows),
       work: { call: 1, shared: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
@@ -266,8 +290,9 @@ function measure(machine: Machine): Record<string, Cost[]> {
   const table = loadKernels();
   seedRandom(1);
   const measurements = kernelsToMeasure(table, machine).flatMap((kernel) => {
-    const family =
-      kernel.input === 'int16' && kernel.family === 'linear' ? 'linear_wide' : kernel.family;
+    const isWide = kernel.input === 'int16' && kernel.family === 'linear';
+    // kernels/c/dsp/linear_w4.c takes rows of int16 as those of int8.
+    const family = isWide && weightType(kernel) === 'int8' ? 'linear_wide' : kernel.family;
     const own = ways[family]?.[kernel.variant] ?? singleRows;
     return own.map((way, index): Measurement => {
       const range = {
@@ -338,9 +363,10 @@ function worstError(cost: Terms, { list, counts }: Counted): string {
 function kernelsToMeasure(table: KernelTable, { features }: Machine): readonly Kernel[] {
   const own = features.filter((feature) => feature !== 'cmsis-nn');
   const best = [own, ...(cmsisNn === undefined ? [] : [features])].flatMap((some) =>
-    table.kernels.map(({ family, output, input }) =>
-      selectKernel(table, family, output, some, input),
-    ),
+    table.kernels.map((kernel) => {
+      const { family, output, input } = kernel;
+      return selectKernel(table, family, output, some, { input, weights: weightType(kernel) });
+    }),
   );
   return [...new Set(best)].filter(({ name }) => name.includes(flags.only));
 }

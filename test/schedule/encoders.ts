@@ -1,5 +1,7 @@
 /** Random encoders for property tests: any layer, head and width count, odd ones too. */
 import fc from 'fast-check';
+import { withTables } from '../../toolchain/compress/apply-recipe.ts';
+import type { CodedTable } from '../../toolchain/compress/coded-table.ts';
 import { graphBuilder } from '../../toolchain/ir/build.ts';
 import { type Graph, tensorOf } from '../../toolchain/ir/graph.ts';
 import { runPasses } from '../../toolchain/ir/rewrite.ts';
@@ -17,6 +19,8 @@ import { calibrate } from '../../toolchain/quantize/calibrate.ts';
 import { narrowWeights } from '../../toolchain/quantize/narrow-weights.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
 import type { KernelSet } from '../../toolchain/targets.ts';
+import { randomTable, type TableKind, tableKinds } from '../compress/random-tables.ts';
+import { type Storage, storedAs, withStoredWeights } from '../ir/stored-weights.ts';
 
 export interface EncoderShape {
   readonly layers: number;
@@ -28,9 +32,16 @@ export interface EncoderShape {
   readonly head: 'pooled' | 'tokens' | 'first' | 'last' | 'mean';
   readonly outputs: number;
   readonly vocabulary: number;
+  /** How the tables of words and of positions are stored; null: as reals. */
+  readonly wordTable: TableKind | null;
+  readonly positionTable: TableKind | null;
   readonly maxTokens: number;
   readonly seed: number;
+  /** How weights are stored, one after the other in turn. */
+  readonly storages: readonly Storage[];
 }
+
+const { float32, int4, int8 } = storedAs;
 
 export const encoderShapes: fc.Arbitrary<EncoderShape> = fc.record({
   layers: fc.integer({ min: 1, max: 3 }),
@@ -41,8 +52,11 @@ export const encoderShapes: fc.Arbitrary<EncoderShape> = fc.record({
   head: fc.constantFrom('pooled', 'tokens', 'first', 'last', 'mean'),
   outputs: fc.integer({ min: 1, max: 9 }),
   vocabulary: fc.integer({ min: 1, max: 50 }),
+  wordTable: fc.constantFrom(null, ...tableKinds),
+  positionTable: fc.constantFrom(null, null, ...tableKinds),
   maxTokens: fc.oneof(fc.integer({ min: 2, max: 24 }), fc.integer({ min: 25, max: 70 })),
   seed: fc.nat(2 ** 30),
+  storages: fc.constantFrom([float32], [int4], [int4, float32], [int8, int4, int4, float32, int4]),
 });
 
 /** How a program runs: rows a tile, forms of attention, features of the core. */
@@ -105,8 +119,28 @@ export function randomTokens(
   return { ids, segmentStart: below(length + 1) };
 }
 
-/** As an importer would make it. */
+/** As an importer would make it, with weights stored as integers and tables as codes. */
 export function importedEncoder(shape: EncoderShape): Graph<'float'> {
+  const { storages } = shape;
+  const stored = withStoredWeights(
+    floatWeightEncoder(shape),
+    (index) => storages[index % storages.length]!,
+  );
+  return withTables(stored, codedTables(shape));
+}
+
+function codedTables(shape: EncoderShape): Readonly<Record<string, CodedTable>> {
+  const { heads, headWidth, vocabulary, maxTokens, seed } = shape;
+  const random = randomNumbers(seed + 1);
+  const coded = (name: string, kind: TableKind | null, rows: number) =>
+    kind === null ? [] : [[name, randomTable(kind, rows, heads * headWidth, random)] as const];
+  return Object.fromEntries([
+    ...coded('word', shape.wordTable, vocabulary),
+    ...coded('position', shape.positionTable, maxTokens),
+  ]);
+}
+
+function floatWeightEncoder(shape: EncoderShape): Graph<'float'> {
   const { layers, heads, headWidth, ffn, activation, vocabulary, maxTokens } = shape;
   const width = heads * headWidth;
   const random = randomNumbers(shape.seed);

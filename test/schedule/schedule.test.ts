@@ -6,6 +6,7 @@ import { loadKernels } from '../../toolchain/schedule/kernels.ts';
 import type { Buffer, Program } from '../../toolchain/schedule/program.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
+import { storedAs } from '../ir/stored-weights.ts';
 import {
   type EncoderShape,
   encoderShapes,
@@ -126,8 +127,11 @@ const shape: EncoderShape = {
   head: 'pooled',
   outputs: 5,
   vocabulary: 40,
+  wordTable: null,
+  positionTable: null,
   maxTokens: 11,
   seed: 7,
+  storages: [storedAs.float32],
 };
 const plan: PlanShape = {
   tileRows: 4,

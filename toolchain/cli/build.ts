@@ -10,6 +10,7 @@ import { type CmsisNn, openCmsisNn } from '../build/cmsis-nn.ts';
 import { checkCompiler } from '../build/gcc.ts';
 import type { Manifest } from '../build/manifest.ts';
 import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts';
+import { readRecipeFile } from '../compress/recipe-file.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
 import {
@@ -67,6 +68,11 @@ export const buildCommand = defineCommand({
       type: 'string',
       requiresArg: true,
       describe: 'Texts like those the model will see, {"text": …} a line; 100 and more are good',
+    },
+    recipe: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'A recipe.json of lm2mcu compress: the model is compressed as it says',
     },
     pooling: {
       choices: ['cls', 'mean'],
@@ -132,6 +138,7 @@ export const buildCommand = defineCommand({
     const calibration = calibrate === undefined ? null : readExamples(calibrate);
     const outDir = out ?? `${basename(resolve(model))}-${target.name}`;
     checkOutFolder(outDir);
+    const recipe = flags.recipe === undefined ? null : readRecipeFile(flags.recipe);
     const { kernels, weights } = flags;
     const request = {
       modelPath: model,
@@ -139,6 +146,7 @@ export const buildCommand = defineCommand({
       calibration: calibration?.examples ?? null,
       pooling,
       weights,
+      recipe: recipe?.recipe,
       goal: plan,
       maxArenaBytes: checkMaxArena(flags.maxArena),
       kernels,
@@ -161,7 +169,10 @@ export const buildCommand = defineCommand({
           ...{ target: target.name, maxTokens, pooling: pooling ?? null },
           ...{ plan: compiled.goal, kernels, weights, maxArena: flags.maxArena ?? null },
         },
-        inputs: inputsOf(compiled, target, calibration?.digest),
+        inputs: inputsOf(compiled, target, {
+          calibrate: calibration?.digest,
+          ...recipe?.digests,
+        }),
       });
       folder.commit();
       return {
@@ -269,11 +280,14 @@ export function findTarget(name: string, others: readonly string[] = []): Target
 function inputsOf(
   { imported }: Pick<CompiledProgram<AnyTarget>, 'imported'>,
   target: AnyTarget,
-  calibrationDigest: string | undefined,
+  files: Readonly<Record<string, string | undefined>>,
 ): Manifest['inputs'] {
+  const given = Object.entries(files).flatMap(([name, digest]) =>
+    digest === undefined ? [] : [[name, digest] as const],
+  );
   return {
     model: `sha256:${imported.card.sha256}`,
     target: digestOf(new TextEncoder().encode(JSON.stringify(target))),
-    ...(calibrationDigest === undefined ? {} : { calibrate: calibrationDigest }),
+    ...Object.fromEntries(given),
   };
 }

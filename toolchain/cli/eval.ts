@@ -73,7 +73,7 @@ export const evalCommand = defineCommand({
       if (!price || imported === null) return { json: result, text: describe(result) };
       progress.report('price by kind of layer', 0, 1);
       const prices = priceByKind(
-        floatGraphOf(imported.graph, model),
+        floatGraphOf(imported, model),
         model.graph,
         examples.slice(0, priceExamples).map(compactEncoder(model, model.maxTokens)),
       );

@@ -6,7 +6,6 @@ import { macsOf, simplify } from '../pipeline.ts';
 import { leastWork } from '../schedule/plan.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
 import { defineCommand } from './command.ts';
-import { inspectStream } from './inspect-npu.ts';
 import { alignColumns } from './targets.ts';
 
 export const inspectCommand = defineCommand({
@@ -26,6 +25,7 @@ export const inspectCommand = defineCommand({
     ['lm2mcu inspect examples/debian-sections/model --json', 'The same for a program'],
   ],
   async run({ model }) {
+    const { inspectStream } = await import('./inspect-npu.ts');
     const stream = inspectStream(model);
     if (stream !== null) return stream;
     const imported = importModel(model);

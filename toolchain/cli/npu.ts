@@ -1,6 +1,5 @@
 /** `lm2mcu npu check`: golden Ethos-U streams against the simulator, the lint and the weight codec. */
-import { type Checked, checkPlace } from '../emulate/ethosu/check.ts';
-import { listGoldens } from '../emulate/ethosu/golden.ts';
+import type { Checked } from '../emulate/ethosu/check.ts';
 import { defineCommand } from './command.ts';
 import { alignColumns } from './targets.ts';
 
@@ -21,6 +20,9 @@ export const npuCommand = defineCommand({
     ['lm2mcu npu check test/fixtures/ethosu --json', 'The same for a program'],
   ],
   async run({ folder }, { progress }) {
+    // Loaded when it is asked for: every command would start a tenth later.
+    const { checkPlace } = await import('../emulate/ethosu/check.ts');
+    const { listGoldens } = await import('../emulate/ethosu/golden.ts');
     const places = listGoldens(folder);
     const all = places.map((place, index) => {
       progress.report('check', index, places.length);

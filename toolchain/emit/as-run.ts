@@ -150,7 +150,9 @@ function callLine(request: RunRequest, call: Call): string {
       case 'add':
       case 'addLayerNorm':
         return [...view(inputs[0]), ...view(inputs[1]), count, ...y, ...scratchAddress];
-      case 'lookupRows': {
+      case 'lookupRows':
+      case 'clusterRows':
+      case 'codebookRows': {
         const ids = node.attrs.index === 'token' ? view(inputs[0])[0]! : '0';
         return [ids, count, first, ...y];
       }

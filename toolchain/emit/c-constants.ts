@@ -4,6 +4,7 @@ import { type DType, dtypes } from '../ir/dtypes.ts';
 import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
 import type { AddNormInteger, EmbedNormInteger, NormInteger } from '../ops/layer-norm.ts';
 import type { ConstantSuffix } from './c-names.ts';
+import { tableConstants } from './c-tables.ts';
 import type { ConstantArray } from './c-text.ts';
 import { identifier, initializer } from './c-text.ts';
 
@@ -213,21 +214,10 @@ export function nodeConstants(
         }),
       };
     }
-    case 'lookupRows': {
-      const table = constant(1);
-      const shape = `(${table.rows}, ${table.columns})`;
-      return {
-        name: `${name}_params`,
-        type: 'lm_lookup_rows',
-        arrays: [
-          {
-            ...array('rows', table.data, 'int8', shape, 'embedding'),
-            alignment: 'LM2MCU_ALIGNED_WORDS',
-          },
-        ],
-        initializer: initializer({ width: table.columns, rows: `${name}_rows` }),
-      };
-    }
+    case 'lookupRows':
+    case 'clusterRows':
+    case 'codebookRows':
+      return tableConstants(graph, node, array, name);
     case 'embedLayerNorm': {
       const segment = constant(3);
       return {
@@ -278,7 +268,7 @@ export function nodeConstants(
   }
 }
 
-type MakeArray = (
+export type MakeArray = (
   suffix: ConstantSuffix,
   data: ConstantArray['data'],
   dtype: DType,

@@ -27,6 +27,13 @@ export const constantSuffixes = [
   'gamma',
   'beta',
   'rows',
+  'groups',
+  'before',
+  'factors',
+  'projections',
+  'offsets',
+  'codes',
+  'entries',
   'position',
   'segment',
 ] as const;

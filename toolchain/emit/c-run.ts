@@ -190,6 +190,8 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     case 'addLayerNorm':
       return [start, matrix(inputs[0]), matrix(inputs[1]), `${count},`, ...end(y)];
     case 'lookupRows':
+    case 'clusterRows':
+    case 'codebookRows':
       return [
         start,
         `&(lm_token_tile){.ids = ${node.attrs.index === 'token' ? pointer(inputs[0]!) : 'NULL'},`,

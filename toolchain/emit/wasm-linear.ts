@@ -52,16 +52,20 @@ const halfShift = 16;
 const mostShift = 30;
 
 /** Multiplier and shift of each column, for the kernels' slow way. */
-export function columnRequants({
+export function columnRequants(integer: Pick<LinearInteger, 'multipliers' | 'shifts'>): Int32Array {
+  const data = new Int32Array(2 * paddedOutputs(integer.shifts.length));
+  data.set(requantPairs(integer));
+  return data;
+}
+
+/** Multiplier and shift, one pair after the other. */
+export function requantPairs({
   multipliers,
   shifts,
 }: Pick<LinearInteger, 'multipliers' | 'shifts'>): Int32Array {
-  const data = new Int32Array(2 * paddedOutputs(shifts.length));
-  for (const [column, shift] of shifts.entries()) {
-    data[2 * column] = multipliers[column]!;
-    data[2 * column + 1] = shift;
-  }
-  return data;
+  return Int32Array.from({ length: 2 * shifts.length }, (_, i) =>
+    i % 2 === 0 ? multipliers[i / 2]! : shifts[(i - 1) / 2]!,
+  );
 }
 
 export function paddedBias(bias: ArrayLike<number>): Int32Array {

@@ -185,7 +185,9 @@ const classFiles = {
   Add: 'add',
   Norm: 'norm_row',
   AddNorm: 'add_layernorm',
-  LookupRows: 'lookup_rows',
+  LookupRows: 'table_rows',
+  ClusterRows: 'table_rows',
+  CodebookRows: 'table_rows',
   EmbedNorm: 'embed_layernorm',
   MeanRows: 'mean_rows',
 } as const satisfies Record<(typeof paramsTypes)[keyof typeof paramsTypes], string>;

@@ -10,7 +10,14 @@ import type { Requant } from '../quantize/fixed-point.ts';
 import { type Kernel, packWeights } from '../schedule/kernels.ts';
 import type { ConstantSizes } from '../schedule/placement.ts';
 import type { ConstantImage } from './wasm-image.ts';
-import { columnRequants, columnScales, largestSums, paddedBias } from './wasm-linear.ts';
+import {
+  columnRequants,
+  columnScales,
+  largestSums,
+  paddedBias,
+  requantPairs,
+} from './wasm-linear.ts';
+import { tableWords } from './wasm-tables.ts';
 
 export interface NodeParams {
   /** The class in AssemblyScript. */
@@ -31,6 +38,8 @@ export const paramsTypes = {
   layerNorm: 'Norm',
   addLayerNorm: 'AddNorm',
   lookupRows: 'LookupRows',
+  clusterRows: 'ClusterRows',
+  codebookRows: 'CodebookRows',
   embedLayerNorm: 'EmbedNorm',
   meanRows: 'MeanRows',
 } as const;
@@ -120,7 +129,10 @@ function wordsOf(
       const [q, , v] = node.inputs.map(columnsOf);
       return [
         ...[heads, q! / heads, v! / heads, causal ? 1 : 0],
-        image.place(pairs(scoreMultipliers, scoreShifts), 'encoder'),
+        image.place(
+          requantPairs({ multipliers: scoreMultipliers, shifts: scoreShifts }),
+          'encoder',
+        ),
         image.place(expTables, 'encoder'),
         ...requant(mix),
         zeroPoint,
@@ -131,7 +143,10 @@ function wordsOf(
       const { heads } = node.attrs;
       return [
         ...[heads, columnsOf(node.output) / heads],
-        image.place(pairs(integer.scoreMultipliers, integer.scoreShifts), 'encoder'),
+        image.place(
+          requantPairs({ multipliers: integer.scoreMultipliers, shifts: integer.scoreShifts }),
+          'encoder',
+        ),
         image.place(integer.expTables, 'encoder'),
         image.place(integer.rescaleTables, 'encoder'),
         integer.inputZeroPoint,
@@ -151,10 +166,10 @@ function wordsOf(
       const { multiplierA, multiplierB, zeroPointA, zeroPointB } = node.integer;
       return [...norm(node.integer, 2), multiplierA, multiplierB, zeroPointA, zeroPointB];
     }
-    case 'lookupRows': {
-      const { data, columns } = constant(1);
-      return [columns, image.place(data, 'embedding')];
-    }
+    case 'lookupRows':
+    case 'clusterRows':
+    case 'codebookRows':
+      return tableWords(image, graph, node);
     case 'embedLayerNorm': {
       const { multiplierWord, multiplierPosition, multiplierSegment } = node.integer;
       const segment = constant(3);
@@ -182,12 +197,6 @@ function wordsOf(
 
 function requant({ multiplier, shift }: Requant): readonly number[] {
   return [multiplier, shift];
-}
-
-function pairs(multipliers: Int32Array, shifts: Int8Array): Int32Array {
-  return Int32Array.from({ length: 2 * shifts.length }, (_, i) =>
-    i % 2 === 0 ? multipliers[i / 2]! : shifts[(i - 1) / 2]!,
-  );
 }
 
 /** Kernels take eight at once. */

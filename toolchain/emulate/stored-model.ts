@@ -1,6 +1,7 @@
 /** Reads a `graph.bin` back: a compiled model with all that is needed to run it. */
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
+import type { Recipe } from '../compress/recipe.ts';
 import { userError } from '../errors.ts';
 import { modelCardSchema } from '../importers/index.ts';
 import type { Graph } from '../ir/graph.ts';
@@ -38,9 +39,16 @@ const targetSchema = z.custom<AnyTarget>(
   'is no target',
 );
 
+/** It was checked when it was followed. */
+const recipeSchema = z.custom<Recipe>(
+  (value) => z.object({ modelSha256: z.string() }).safeParse(value).success,
+  'is no recipe',
+);
+
 const storedModelSchema = z.strictObject({
   card: modelCardSchema,
   tokenizer: tokenizerSchema,
+  recipe: recipeSchema.nullable(),
   idOrder: z.instanceof(Int32Array),
   target: targetSchema,
   maxTokens: z.int().positive(),

@@ -32,12 +32,12 @@ export interface Box {
   readonly depth: number;
 }
 
-export function wholeBox({ height, width, depth }: Shape3): Box {
+function wholeBox({ height, width, depth }: Shape3): Box {
   return { y: 0, x: 0, z: 0, height, width, depth };
 }
 
 /** A range for each tile that the box touches, from its first byte to its last. */
-export function rangesOf(map: FeatureMap, box: Box = wholeBox(map)): readonly ByteRange[] {
+function rangesOf(map: FeatureMap, box: Box = wholeBox(map)): readonly ByteRange[] {
   return tileRanges(map, box, false);
 }
 
@@ -147,10 +147,7 @@ function streamRange({ region, base, length }: StreamRange, what: string): ByteR
 }
 
 /** Banks that an op's buffers may take. */
-export function shramTop(
-  { shramBanks, reservedEndBanks }: Accelerator,
-  usesTable: boolean,
-): number {
+function shramTop({ shramBanks, reservedEndBanks }: Accelerator, usesTable: boolean): number {
   return shramBanks - Math.max(reservedEndBanks, usesTable ? lookupBanks : 0);
 }
 

@@ -1,7 +1,7 @@
 /** Rules on what an op is: its types, its block, its buffers in SHRAM. */
 import type { Accelerator } from './accelerators.ts';
 import type { Block } from './operations.ts';
-import { blockUse, layOut, mostBlock, splitDepth } from './shram.ts';
+import { blockUse, layOut, mostBlock, type ShramLayout, splitDepth } from './shram.ts';
 
 export function precisionProblems(operation: Block): readonly string[] {
   const { ifm, activation, accumulator, kind } = operation;
@@ -38,9 +38,7 @@ export function blockProblems(operation: Block, { microBlock }: Accelerator): re
   const { block, ofm } = operation;
   const problems: string[] = [];
   for (const axis of ['height', 'width', 'depth'] as const) {
-    // An output of one row may have blocks of one row (1 × 4 micro blocks where they are 2 × 2).
-    const isOneRow = axis === 'height' && block.height === 1 && ofm.height === 1;
-    if (block[axis] % microBlock[axis] !== 0 && !isOneRow) {
+    if (block[axis] % microBlock[axis] !== 0) {
       problems.push(`block ${axis} ${block[axis]} is no multiple of ${microBlock[axis]}`);
     }
     if (block[axis] > mostBlock[axis]) {
@@ -56,11 +54,25 @@ export function blockProblems(operation: Block, { microBlock }: Accelerator): re
 }
 
 export function shramProblems(operation: Block, accelerator: Accelerator): readonly string[] {
-  const layout = layOut(accelerator, blockUse(operation));
+  const use = blockUse(operation);
+  const layouts = [layOut(accelerator, use)];
+  // Vela gives an output of one row accumulators for one, though the block has two.
+  if (operation.ofm.height === 1 && accelerator.microBlock.height === 2) {
+    layouts.push(layOut(accelerator, { ...use, accumulatorRows: 1 }));
+  }
+  const problems = layouts.map((layout) => layoutProblems(operation, accelerator, layout));
+  return problems.find((list) => list.length === 0) ?? problems[0]!;
+}
+
+function layoutProblems(
+  operation: Block,
+  { shramBanks }: Accelerator,
+  layout: ShramLayout | null,
+): readonly string[] {
   const { block, shram } = operation;
   const name = `${block.height} × ${block.width} × ${block.depth}`;
   if (layout === null) {
-    return [`the buffers of a block of ${name} do not fit ${accelerator.shramBanks} KiB`];
+    return [`the buffers of a block of ${name} do not fit ${shramBanks} KiB`];
   }
   const problems: string[] = [];
   const compare = (register: string, actual: number, expected: number) => {

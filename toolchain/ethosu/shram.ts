@@ -39,11 +39,11 @@ export interface BlockUse {
   readonly usesTable: boolean;
   /** Elementwise: a second input that is a tensor. */
   readonly hasSecondInput: boolean;
-  /** Output height is 1 (and kernel height): then a block of the 256-MAC parts may be one row. */
-  readonly isOneRow: boolean;
+  /** Less than the block's for an output of one row, where micro blocks are two rows high. */
+  readonly accumulatorRows: number;
 }
 
-export const reservedOutputBanks = 2;
+const reservedOutputBanks = 2;
 export const mostBlock: Shape3 = { height: 32, width: 64, depth: 128 };
 /** A block less deep than the output is a multiple of this deep. */
 export const splitDepth = 16;
@@ -65,9 +65,9 @@ export function layOut(accelerator: Accelerator, use: BlockUse): ShramLayout | n
       secondInputStart: use.hasSecondInput ? inputEnd : null,
     };
   }
-  const { block, accumulator } = use;
+  const { block, accumulator, accumulatorRows } = use;
   const accumulatorBytes =
-    block.height * block.width * roundUp(block.depth, 8) * (accumulator === 'int32' ? 4 : 5);
+    accumulatorRows * block.width * roundUp(block.depth, 8) * (accumulator === 'int32' ? 4 : 5);
   const accumulatorStart =
     top - doubled(accumulatorBytes, accelerator.accumulatorGranule[accumulator]);
   if (inputEnd > accumulatorStart) return null;
@@ -80,14 +80,12 @@ function doubled(bytes: number, granule: number): number {
 
 function inputBlockBytes({ microBlock }: Accelerator, use: BlockUse): number {
   const { block, kernel, stride, upscale } = use;
-  // The accumulators of a one-row output are one row; its input is laid out for the micro block.
-  const rows = use.isOneRow ? roundUp(block.height, microBlock.height) : block.height;
   const side = (outputs: number, step: number, taps: number, micro: number) => {
     const border = Math.min(taps, subKernelLimit) + (upscale === 'nearest' ? 1 : 0);
     const size = Math.ceil(((outputs - 1) * step + border) / (upscale === 'none' ? 1 : 2));
     return roundUp(size, micro);
   };
-  const height = side(rows, stride.y, kernel.height, microBlock.height);
+  const height = side(block.height, stride.y, kernel.height, microBlock.height);
   const width = side(block.width, stride.x, kernel.width, microBlock.width);
   return height * width * roundUp(inputBlockDepth(use) * use.inputBytes, 8);
 }
@@ -107,7 +105,7 @@ export function inputBlockDepth({
 
 /** What decides how an op's buffers lie in SHRAM. */
 export function blockUse(operation: Block): BlockUse {
-  const { ifm, ofm, block, activation, accumulator } = operation;
+  const { ifm, block, activation, accumulator } = operation;
   const shared = {
     block,
     inputDepth: ifm.depth,
@@ -124,7 +122,7 @@ export function blockUse(operation: Block): BlockUse {
       isPartKernelFirst: false,
       upscale: 'none',
       hasSecondInput: operation.second?.kind === 'tensor',
-      isOneRow: ofm.height === 1,
+      accumulatorRows: block.height,
     };
   }
   const { kernel, upscale } = operation;
@@ -137,7 +135,7 @@ export function blockUse(operation: Block): BlockUse {
     isPartKernelFirst: operation.kind === 'conv' && kernel.isPartKernelFirst,
     upscale,
     hasSecondInput: false,
-    isOneRow: ofm.height === 1 && kernel.height === 1,
+    accumulatorRows: block.height,
   };
 }
 

@@ -41,8 +41,8 @@ export function wordsOf(bytes: Uint8Array, where: string): Uint32Array {
   if (bytes.length % 4 !== 0) {
     throw userError({
       code: 'bad-command-stream',
-      message: `a command stream of ${bytes.length} bytes is not a whole number of words`,
-      where,
+      message: `${bytes.length} bytes are not a whole number of words`,
+      where: `${where}, word ${bytes.length >> 2} (byte ${bytes.length})`,
       hint: 'Get the file again: it is cut off, or is no command stream.',
     });
   }

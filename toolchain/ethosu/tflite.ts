@@ -128,7 +128,8 @@ function flatbuffer(bytes: Uint8Array, where: string): Flatbuffer {
     });
   const check = (at: number, length: number) => {
     if (at < 0 || length < 0 || at + length > bytes.length) {
-      throw fail('the file ends before what it refers to', at);
+      const message = `the file refers to bytes ${at} to ${at + length}, and has ${bytes.length}`;
+      throw fail(message, Math.max(0, Math.min(at, bytes.length)));
     }
     return at;
   };

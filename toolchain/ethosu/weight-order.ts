@@ -4,7 +4,6 @@
  *
  * Order as in the `reorder` of Vela's `mlw_encode.c`.
  */
-import type { Accelerator } from './accelerators.ts';
 import { inputMicroDepth } from './accelerators.ts';
 
 export interface WeightShape {
@@ -31,10 +30,6 @@ export interface WeightOrder extends WeightShape {
 
 /** Larger sub-kernels than these are not taken at once. */
 export const subKernelLimit = 8;
-
-export function microDepthOf({ microBlock }: Accelerator): number {
-  return microBlock.depth;
-}
 
 /** As the compiler of the hardware's maker chooses the traversal: by the share of slots in use. */
 export function prefersPartKernel(

@@ -27,7 +27,9 @@ export interface Section {
 }
 
 const codeCount = 512;
-const blockLength = 256;
+const leastBlockLength = 256;
+/** The joining takes time in the square of it. */
+const mostBlocks = 4096;
 
 export function findSections(weights: Int16Array): readonly Section[] {
   const sections = cutIntoBlocks(weights);
@@ -60,6 +62,7 @@ export function findSections(weights: Int16Array): readonly Section[] {
 
 function cutIntoBlocks(weights: Int16Array): Section[] {
   const blocks: Section[] = [];
+  const blockLength = Math.max(leastBlockLength, Math.ceil(weights.length / mostBlocks));
   for (let start = 0; start < weights.length; start += blockLength) {
     const end = Math.min(start + blockLength, weights.length);
     const histogram = new Uint32Array(codeCount);
@@ -142,6 +145,10 @@ function bestPalette(
     return { palette, bits: headerBits + meanPaddingBits };
   }
   const byCount = used.toSorted((a, b) => histogram[b]! - histogram[a]! || a - b);
+  const rank = new Int16Array(codeCount);
+  byCount.forEach((code, place) => {
+    rank[code] = place;
+  });
   let best: CostedPalette | null = null;
   let last = -1;
   for (const wanted of sizes) {
@@ -150,7 +157,7 @@ function bestPalette(
     if (size === 1 || size === last) continue;
     last = size;
     const codes = byCount.slice(0, size);
-    const rest = size === 0 ? used : byCount.slice(size).sort((a, b) => a - b);
+    const rest = used.filter((code) => rank[code]! >= size);
     while (codes.length < size) codes.push(0);
     const candidate = costed(histogram, codes, rest, zeroRuns);
     if (candidate !== null && (best === null || candidate.bits < best.bits)) best = candidate;

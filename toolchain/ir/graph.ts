@@ -90,15 +90,14 @@ export function isConstant(tensor: Tensor): tensor is Tensor & { readonly data: 
 
 const knownReals = new WeakMap<Tensor, TypedArrayOf<'float32'>>();
 
-/** What the elements of a constant mean, however they are stored. */
+/** What the elements of a constant mean, however they are stored; codes without a scale themselves. */
 export function realValues(tensor: Tensor): TypedArrayOf<'float32'> {
   const { data, quant, shape } = tensor;
   if (data instanceof Float32Array) return data;
   const known = knownReals.get(tensor);
   if (known !== undefined) return known;
-  if (data === undefined || quant === undefined) {
-    throw new Error(`tensor '${tensor.name}' has no real values`);
-  }
+  if (data === undefined) throw new Error(`tensor '${tensor.name}' has no real values`);
+  if (quant === undefined) return remember(tensor, Float32Array.from(data));
   const reals = new Float32Array(data.length);
   for (let index = 0; index < data.length; index++) {
     reals[index] =
@@ -106,6 +105,10 @@ export function realValues(tensor: Tensor): TypedArrayOf<'float32'> {
         ? quant.scales[Math.floor(index / shape[1])]! * data[index]!
         : quant.scale * (data[index]! - quant.zeroPoint);
   }
+  return remember(tensor, reals);
+}
+
+function remember(tensor: Tensor, reals: TypedArrayOf<'float32'>): TypedArrayOf<'float32'> {
   knownReals.set(tensor, reals);
   return reals;
 }

@@ -57,6 +57,7 @@ const arrayTypes = {
   int16: Int16Array,
   uint16: Uint16Array,
   int32: Int32Array,
+  int4: Int8Array,
 } as const;
 type ArrayTypeName = keyof typeof arrayTypes;
 

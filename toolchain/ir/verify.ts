@@ -16,7 +16,8 @@
  *  8. Attributes are of the op's form.
  *
  * `float`: `integer` is null; activations are float32 without quantization. So are constants, or they
- * are int8 or int4 with positive scales, zero point 0 and nothing below −127 or −7.
+ * are int8 or int4 with positive scales, zero point 0 and nothing below −127 or −7; or uint8 or uint16
+ * without a scale, which are codes and no reals.
  *
  * `quantized` and `legal`:
  *  9. Every op has an integer form and every node carries it, complete.
@@ -34,6 +35,7 @@
 import { z } from 'zod';
 import { internalError } from '../errors.ts';
 import { widestInput } from '../ops/attend-inputs.ts';
+import { clustersOf } from '../ops/cluster-rows.ts';
 import { type AttrsOf, type IntegerOf, type OpName, operandOf, opOf, ops } from '../ops/index.ts';
 import { mostInputs } from '../ops/linear.ts';
 import { allocate, dtypes } from './dtypes.ts';
@@ -107,6 +109,9 @@ function floatStageViolations(tensor: Tensor): string[] {
   const { role, dtype, quant, data } = tensor;
   if (dtype === 'float32') {
     return quant === undefined ? [] : ['it is float32 and quantized'];
+  }
+  if (role === 'constant' && (dtype === 'uint8' || dtype === 'uint16')) {
+    return quant === undefined ? [] : [`it is ${dtype} in a float graph and has a scale`];
   }
   if (role !== 'constant' || (dtype !== 'int8' && dtype !== 'int4')) {
     return [`it is ${dtype} in a float graph`];
@@ -321,7 +326,7 @@ const normInteger = {
   max: int32,
 };
 
-function arrayOf<T extends Int8Array | Uint8Array | Int16Array | Int32Array>(
+function arrayOf<T extends Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array>(
   type: new (length: number) => T,
   length: number,
   isElement: (value: number) => boolean = () => true,
@@ -349,7 +354,54 @@ const fitsAttention = (
 ): boolean => q![1] === k![1] && k![0] === v![0] && q![1] % heads === 0 && v![1] % heads === 0;
 
 const opForms = {
-  lookupRows: { attrs: tableAttrs, integer: () => none, fits: ([ids]) => ids![1] === 1 },
+  lookupRows: {
+    attrs: tableAttrs,
+    integer: ([, table]) =>
+      z.strictObject({
+        multipliers: arrayOf(Uint16Array, Number(table![0])).nullable(),
+        shift: int.min(0).max(30),
+      }),
+    fits: ([ids]) => ids![1] === 1,
+  },
+  clusterRows: {
+    attrs: tableAttrs,
+    integer: (shapes) =>
+      z.strictObject({
+        clusters: z
+          .array(
+            z.strictObject({
+              multipliers: arrayOf(Int32Array, shapes[4]![1]),
+              shifts: shiftsOf(shapes[4]![1]),
+            }),
+          )
+          .length(clustersOf(shapes).length),
+      }),
+    fits: (shapes) =>
+      shapes[0]![1] === 1 &&
+      shapes[1]![1] === 1 &&
+      (shapes.length - 2) % 3 === 0 &&
+      clustersOf(shapes).every(
+        ({ factors, projection, offset }) =>
+          factors[1] === projection[1] &&
+          Number(projection[0]) === shapes[4]![1] &&
+          isRowVector(offset, shapes[4]![1]),
+      ),
+  },
+  codebookRows: {
+    attrs: tableAttrs.extend({ rank: int.positive(), tiers: int.positive() }),
+    integer: () => none,
+    fits: (shapes, { rank, tiers }) => {
+      const [ids, tierOf, firstColumns] = shapes;
+      const codes = shapes.slice(3, 3 + tiers);
+      const stages = Number(firstColumns![0]);
+      return (
+        [ids!, tierOf!, firstColumns!].every((shape) => shape[1] === 1) &&
+        shapes.length === 3 + tiers + stages &&
+        codes.every((shape) => shape[1] <= stages) &&
+        shapes.slice(3 + tiers).every((shape) => shape[1] <= rank)
+      );
+    },
+  },
   embed: { attrs: none, integer: () => z.null(), fits: fitsEmbedding },
   embedLayerNorm: {
     attrs: norm,

@@ -2,6 +2,8 @@
 import { add } from './add.ts';
 import { attendInputs } from './attend-inputs.ts';
 import { attention } from './attention.ts';
+import { clusterRows } from './cluster-rows.ts';
+import { codebookRows } from './codebook-rows.ts';
 import { addLayerNorm, embed, embedLayerNorm, layerNorm } from './layer-norm.ts';
 import { activation, linear } from './linear.ts';
 import { normalizedAttention } from './normalized-attention.ts';
@@ -11,6 +13,8 @@ import { lookupRows } from './table-rows.ts';
 
 export const ops = {
   lookupRows,
+  clusterRows,
+  codebookRows,
   embed,
   embedLayerNorm,
   linear,

@@ -6,7 +6,7 @@
  * serves a row. Zero variance yields beta.
  */
 import { dtypes } from '../ir/dtypes.ts';
-import { type Affine, type Matrix, realValues, type Tensor } from '../ir/graph.ts';
+import { type Affine, isConstant, type Matrix, realValues, type Tensor } from '../ir/graph.ts';
 import {
   clamp,
   reciprocalSqrt,
@@ -248,6 +248,8 @@ function withNorm<T>(
 ): Quantized<NormInteger & T> {
   const gamma = inputs[gammaIndex]!;
   const beta = inputs[gammaIndex + 1]!;
+  if (!isConstant(gamma) || !isConstant(beta))
+    throw new Error('layer norm needs constant operands');
   const fraction = 15 - Math.ceil(Math.log2(width) / 2);
   const { scale, zeroPoint } = output.quant;
   const gammas = Array.from(realValues(gamma), (value) => value / scale);

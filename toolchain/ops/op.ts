@@ -72,10 +72,12 @@ export interface Streaming<A, I> {
 }
 
 /** The constants of an op that are a table, of which an index chooses the row. */
-export interface Table {
+export interface Table<A> {
   rows(inputs: readonly Tensor[]): number;
+  /** What a step of the rows is worth; null where the range of their real values decides. */
+  scale(inputs: readonly Tensor[], attrs: A): number | null;
   /** The operands with only the table's rows of these numbers, in this order. */
-  take(inputs: readonly Tensor[], rows: ArrayLike<number>): readonly Tensor[];
+  take(inputs: readonly Tensor[], rows: ArrayLike<number>, attrs: A): readonly Tensor[];
 }
 
 export interface OpDef<A, I> {
@@ -97,7 +99,7 @@ export interface OpDef<A, I> {
   /** A row of the output depends on its own index or token, not on rows of operands alone. */
   readonly readsIndex?: boolean;
   /** For an op whose rows come from a table. */
-  readonly table?: Table;
+  readonly table?: Table<A>;
   /** Real values of the operand outside this range change the output by less than a step. */
   usefulRange?(attrs: A): readonly [min: number, max: number];
   infer(inputs: readonly Shape[], attrs: A): Shape;

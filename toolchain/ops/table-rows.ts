@@ -1,23 +1,23 @@
 /** Rows of embedding tables: ops that make int8 rows of nothing but an index. */
-import {
-  type Affine,
-  isConstant,
-  type Matrix,
-  realValues,
-  type Tensor,
-  takeRows,
-} from '../ir/graph.ts';
-import type { EvalContext, OpDef } from './op.ts';
+import { internalError } from '../errors.ts';
+import type { TypedArray } from '../ir/dtypes.ts';
+import { type Affine, isConstant, type Matrix, type Tensor, takeRows } from '../ir/graph.ts';
+import { clamp, roundingShiftRight } from '../quantize/fixed-point.ts';
+import type { EvalContext, OpDef, Quantized } from './op.ts';
 
 export interface TableAttrs {
   /** What a row is found by: the token's id, or its position in the text. */
   readonly index: 'token' | 'position';
 }
 
-/** The codes are the row. */
-export type LookupInteger = Readonly<Record<string, never>>;
+/** `y = clamp8((code·multipliers[index] + 2^(shift − 1)) >> shift)`; without multipliers y = code. */
+export interface LookupInteger {
+  /** A row. */
+  readonly multipliers: Uint16Array | null;
+  readonly shift: number;
+}
 
-/** y = table[index]; int8 rows with zero point 0. */
+/** y = table[index], the table in float, or in int8 or int4 with a scale for all or for each row. */
 export const lookupRows: OpDef<TableAttrs, LookupInteger> = {
   doc: 'y = table[token id], or table[position]',
   operands: [
@@ -26,51 +26,79 @@ export const lookupRows: OpDef<TableAttrs, LookupInteger> = {
   ],
   readsIndex: true,
   infer: ([ids, table]) => [ids![0], table![1]],
-  evalFloat: ([ids, table], attrs, out, context) => copyRows(ids!, table!, attrs, out, context),
-  quantize: ({ inputs, output }) => {
-    const table = inputs[1]!;
-    const { quant } = output;
-    const data = Int8Array.from(realValues(table), (value) => Math.round(value / quant.scale));
-    return { integer: {}, constants: { 1: { dtype: 'int8', shape: table.shape, data, quant } } };
-  },
-  evalInteger: ([ids, table], attrs, _integer, out, context) =>
-    copyRows(ids!, table!, attrs, out, context),
+  evalFloat: ([ids, table], attrs, out, context) =>
+    forRows(ids!, attrs, out, context, (from, to) => {
+      for (let column = 0; column < out.columns; column++) {
+        out.data[to + column] = table!.data[table!.offset + from * table!.stride + column]!;
+      }
+    }),
+  quantize: ({ inputs, output }) => quantizeLookup(constantOf(inputs[1]!), output.quant),
+  evalInteger: ([ids, table], attrs, { multipliers, shift }, out, context) =>
+    forRows(ids!, attrs, out, context, (from, to) => {
+      for (let column = 0; column < out.columns; column++) {
+        const code = table!.data[table!.offset + from * table!.stride + column]!;
+        out.data[to + column] =
+          multipliers === null
+            ? code
+            : clamp(roundingShiftRight(code * multipliers[from]!, shift), -128, 127);
+      }
+    }),
   table: {
     rows: ([, table]) => table!.shape[0] as number,
     take: ([ids, table], rows) => [ids!, withRows(table!, rows)],
+    scale: ([, table]) => (table!.quant?.kind === 'affine' ? table!.quant.scale : null),
   },
   macsPerRow: () => 0,
   kernel: 'lookup_rows',
 };
 
-function copyRows(
+const mostMultiplier = 0xffff;
+
+function quantizeLookup(table: Constant, output: Affine): Quantized<LookupInteger> {
+  const { shape, data, quant, dtype } = table;
+  const asStored: LookupInteger = { multipliers: null, shift: 0 };
+  if (dtype === 'float32') {
+    const codes = Int8Array.from(data, (value) => Math.round(value / output.scale));
+    return {
+      integer: asStored,
+      constants: { 1: { dtype: 'int8', shape, data: codes, quant: output } },
+    };
+  }
+  const constants = { 1: { dtype, shape, data, ...(quant === undefined ? {} : { quant }) } };
+  if (quant?.kind !== 'per-row') return { integer: asStored, constants };
+  const factors = quant.scales.map((scale) => scale / output.scale);
+  const largest = factors.reduce((a, b) => Math.max(a, b), 0);
+  const shift = clamp(Math.floor(Math.log2(mostMultiplier / largest)), 1, 30);
+  const multipliers = Uint16Array.from(factors, (factor) =>
+    clamp(Math.round(factor * 2 ** shift), 0, mostMultiplier),
+  );
+  return { integer: { multipliers, shift }, constants };
+}
+
+/** Calls `make` with the table's row and where the output's row begins, for each row of the output. */
+export function forRows(
   ids: Matrix,
-  table: Matrix,
-  attrs: TableAttrs,
+  { index }: TableAttrs,
   out: Matrix,
-  context: EvalContext,
+  { rowStart }: EvalContext,
+  make: (tableRow: number, to: number) => void,
 ): void {
   for (let row = 0; row < out.rows; row++) {
-    const from = table.offset + indexOf(ids, attrs, context, row) * table.stride;
-    for (let column = 0; column < out.columns; column++) {
-      out.data[out.offset + row * out.stride + column] = table.data[from + column]!;
-    }
+    const tableRow = index === 'token' ? ids.data[ids.offset + row * ids.stride]! : rowStart + row;
+    make(tableRow, out.offset + row * out.stride);
   }
 }
 
-/** Of the table's row that output row `row` shows. */
-function indexOf(
-  ids: Matrix,
-  { index }: TableAttrs,
-  { rowStart }: EvalContext,
-  row: number,
-): number {
-  return index === 'token' ? ids.data[ids.offset + row * ids.stride]! : rowStart + row;
+export type Constant = Tensor & { readonly data: TypedArray };
+
+export function constantOf(tensor: Tensor): Constant {
+  if (!isConstant(tensor)) throw internalError('a table is not constant', tensor.name);
+  return tensor;
 }
 
 /** The constant with the rows of these numbers, in this order; itself if those are all there are. */
-export function withRows(table: Tensor, rows: ArrayLike<number>): Tensor {
-  if (!isConstant(table)) throw new Error(`table '${table.name}' is not constant`);
+export function withRows(tensor: Tensor, rows: ArrayLike<number>): Tensor {
+  const table = constantOf(tensor);
   const [count] = table.shape;
   if (rows.length === count && Array.prototype.every.call(rows, (row, to) => row === to)) {
     return table;

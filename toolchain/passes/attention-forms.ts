@@ -7,9 +7,11 @@
  * Absorbed: neither keys nor values exist, but one head's queries are multiplied by the keys' weights,
  * and what they attend to is the layer's input itself. The constant q·bk is the same for every token
  * and leaves the softmax as it is; the weights P sum to one, so bv stays a bias. For a single query row
- * that costs next to nothing, for many it needs more multiplications and less memory.
+ * that costs next to nothing, for many it needs more multiplications and less memory. Weights that are
+ * stored as integers stay so: the scales of rows of the keys' weights move to those of the queries'.
  */
 import { internalError } from '../errors.ts';
+import { allocate } from '../ir/dtypes.ts';
 import {
   type Graph,
   isConstant,
@@ -150,8 +152,10 @@ function absorbedHead(
   [q, k, v]: Sources,
   heads: HeadRange,
 ): string {
-  const query = linearOfHeads(growing, node, q, heads);
-  const unit = absorbKeys(growing, node, k, query, heads);
+  const keys = sliceOfHeads(growing, k.inputs[1]!, 'rows', node, heads);
+  const factors = rowFactors(constantOf(growing, keys));
+  const query = linearOfHeads(growing, node, q, heads, factors);
+  const unit = absorbKeys(growing, k, keys, query, heads);
   const [rows, width] = tensorOf(growing, unit).shape;
   const mixed = addActivation(growing, `${node.output}#${heads.index}.mixed`, rows, width);
   growing.nodes.push({
@@ -165,12 +169,30 @@ function absorbedHead(
   return linearOfHeads(growing, node, { ...v, inputs: v.inputs.with(0, mixed) }, heads);
 }
 
-/** Adds the linear that makes only the columns of these heads; returns its output. */
+/** What the columns of queries are multiplied by. */
+interface Factors {
+  readonly name: string;
+  readonly values: Float64Array;
+}
+
+/** The scales of a stored constant's rows, in units of their mean; null where it has only one. */
+function rowFactors({ name, quant }: Tensor): Factors | null {
+  if (quant?.kind !== 'per-row') return null;
+  const mean = meanOf(quant.scales);
+  return { name, values: quant.scales.map((scale) => scale / mean) };
+}
+
+function meanOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Adds the linear that makes only the columns of these heads, times the factors if there are any. */
 function linearOfHeads(
   growing: Growing,
   node: AttentionNode,
   source: LinearNode,
   heads: HeadRange,
+  factors: Factors | null = null,
 ): string {
   const [x, weight, bias] = source.inputs as readonly [string, string, string];
   const columns =
@@ -179,22 +201,48 @@ function linearOfHeads(
   const output = addActivation(growing, `${source.output}#${heads.index}`, rows, columns);
   const inputs = [
     x,
-    sliceOfHeads(growing, weight, 'rows', node, heads),
-    sliceOfHeads(growing, bias, 'columns', node, heads),
+    scaled(growing, sliceOfHeads(growing, weight, 'rows', node, heads), 'rows', factors),
+    scaled(growing, sliceOfHeads(growing, bias, 'columns', node, heads), 'columns', factors),
   ];
   growing.nodes.push({ ...source, name: `${source.name}#${heads.index}`, inputs, output });
   return output;
 }
 
-/** u = q·Wk of one head: (rows of q, width of x) */
+/** Adds a constant times a factor a row, or a column; returns its name. */
+function scaled(
+  growing: Growing,
+  name: string,
+  axis: 'rows' | 'columns',
+  factors: Factors | null,
+): string {
+  if (factors === null) return name;
+  const tensor = constantOf(growing, name);
+  const { quant } = tensor;
+  const output = `${name}+${factors.name}`;
+  if (axis === 'rows' && quant !== undefined) {
+    const scaleOf = (row: number) => (quant.kind === 'per-row' ? quant.scales[row]! : quant.scale);
+    const scales = factors.values.map((factor, row) => factor * scaleOf(row));
+    growing.tensors[output] = { ...tensor, name: output, quant: { kind: 'per-row', scales } };
+    return output;
+  }
+  const columns = tensor.shape[1];
+  const indexOf = (element: number) =>
+    axis === 'rows' ? Math.floor(element / columns) : element % columns;
+  const data = realValues(tensor).map((real, element) => real * factors.values[indexOf(element)]!);
+  growing.tensors[output] = {
+    ...{ name: output, role: 'constant', dtype: 'float32', shape: tensor.shape, data },
+  };
+  return output;
+}
+
+/** u = q·Wk of one head: (rows of q, width of x); `sliced`: the head's Wk. */
 function absorbKeys(
   growing: Growing,
-  node: AttentionNode,
   keys: LinearNode,
+  sliced: string,
   query: string,
   heads: HeadRange,
 ): string {
-  const sliced = sliceOfHeads(growing, keys.inputs[1]!, 'rows', node, heads);
   const weight = transposed(growing, sliced);
   const width = tensorOf(growing, weight).shape[0] as number;
   const name = `${keys.output}#${heads.index}`;
@@ -243,21 +291,25 @@ function sliceOfHeads(
   return sliced;
 }
 
-/** As float32, whatever the constant is: scales a row belong to the other axis now. */
+/** Of scales of rows, which are `rowFactors` of the queries, only their mean is left. */
 function transposed(growing: Growing, name: string): string {
   const tensor = constantOf(growing, name);
   const [rows, columns] = tensor.shape as readonly [number, number];
-  const reals = realValues(tensor);
-  const data = new Float32Array(rows * columns);
+  const data = allocate(tensor.dtype, rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      data[column * rows + row] = reals[row * columns + column]!;
+      data[column * rows + row] = tensor.data[row * columns + column]!;
     }
   }
   const output = `${name}.transposed`;
-  growing.tensors[output] = {
-    ...{ name: output, role: 'constant', dtype: 'float32', shape: [columns, rows], data },
-  };
+  const turned: Tensor = { ...tensor, name: output, shape: [columns, rows], data };
+  growing.tensors[output] =
+    turned.quant?.kind === 'per-row'
+      ? {
+          ...turned,
+          quant: { kind: 'affine', scale: meanOf(turned.quant.scales), zeroPoint: 0 },
+        }
+      : turned;
   return output;
 }
 

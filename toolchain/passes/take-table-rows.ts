@@ -19,7 +19,7 @@ export function takeTableRows(
     const { table } = opOf(node.op);
     if (table === undefined || (node.attrs as TableAttrs).index !== index) return node;
     const operands = node.inputs.map((name) => tensorOf(graph, name));
-    const taken = table.take(operands, rowsOf(table.rows(operands)));
+    const taken = table.take(operands, rowsOf(table.rows(operands)), node.attrs);
     const inputs = taken.map((tensor, operand) => {
       if (tensor === operands[operand]) return tensor.name;
       const name = `${tensor.name}${suffix}`;

@@ -17,6 +17,7 @@ import {
 } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { isAttention } from '../passes/attention-forms.ts';
+import { sourceNodes } from '../passes/source-rows.ts';
 
 export interface KindPrice {
   readonly kind: string;
@@ -54,6 +55,7 @@ export const allKinds = 'all';
 
 function kindOf(graph: Graph<'legal'>, node: Node<'legal'>): string {
   if (node.op !== 'linear') return node.op;
+  if (sourceNodes(graph).has(node)) return 'linear: embedding';
   if (graph.outputs.includes(node.output)) return 'linear: head';
   if (node.integer.table !== null) return 'linear + activation';
   const readers = (readersOf(graph).get(node.output) ?? []).map((index) => graph.nodes[index]!);

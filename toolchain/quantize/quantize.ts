@@ -52,6 +52,12 @@ function makesTableRows({ op }: Node<'float'>): boolean {
   return opOf(op).table !== undefined;
 }
 
+/** Of rows whose codes a table fixes. */
+function storedScale(graph: Graph<'float'>, node: Node<'float'>): number | null {
+  const operands = node.inputs.map((name) => tensorOf(graph, name));
+  return opOf(node.op).table?.scale(operands, node.attrs) ?? null;
+}
+
 interface TensorQuant {
   readonly dtype: DType;
   readonly quant: Affine;
@@ -114,12 +120,15 @@ function chooseQuants(
     const seen = mergeObserved(group.map((name) => calibration.tensors.get(name)!));
     const dtype = integerDtype(graph, tensorOf(graph, isOutput ? graph.outputs[0]! : group[0]!));
     const table = group.length === 1 ? tables.get(group[0]!) : undefined;
+    const stored = group.length === 1 ? storedScale(graph, producers.get(group[0]!)!) : null;
     const quant =
       dtype === 'int16'
         ? wideQuant(seen)
-        : table !== undefined
-          ? rangeQuant(table, symmetric)
-          : activationQuant(seen, symmetric, range);
+        : stored !== null
+          ? ({ kind: 'affine', scale: stored, zeroPoint: 0 } as const)
+          : table !== undefined
+            ? rangeQuant(table, symmetric)
+            : activationQuant(seen, symmetric, range);
     for (const name of group) quants.set(name, { dtype, quant });
   }
   return quants;

@@ -242,6 +242,8 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
     }
     case 'addLayerNorm':
     case 'lookupRows':
+    case 'clusterRows':
+    case 'codebookRows':
     case 'embedLayerNorm':
     case 'embed':
     case 'activation':

@@ -30,11 +30,32 @@ static inline uint32_t lm_widen_odd(uint32_t bytes) {
   return pair;
 }
 
+/* The smaller of each pair of uint8. */
+static inline uint32_t lm_min_u8x4(uint32_t a, uint32_t b) {
+  uint32_t smaller;
+  __asm("usub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(smaller) : "r"(a), "r"(b));
+  return smaller;
+}
+
+/* The sum of four uint8, added to another. */
+static inline int32_t lm_add_bytes(uint32_t bytes, int32_t sum) {
+  int32_t result;
+  __asm("usada8 %0, %1, %2, %3" : "=r"(result) : "r"(bytes), "r"(0), "r"(sum));
+  return result;
+}
+
 /* Each int16 of a pair twice; in -2^14 ... 2^14 - 1. */
 static inline uint32_t lm_double_s16x2(uint32_t pair) {
   uint32_t doubled;
   __asm("sadd16 %0, %1, %1" : "=r"(doubled) : "r"(pair));
   return doubled;
+}
+
+/* Four saturated sums of int8. */
+static inline uint32_t lm_qadd8(uint32_t x, uint32_t y) {
+  uint32_t sums;
+  __asm("qadd8 %0, %1, %2" : "=r"(sums) : "r"(x), "r"(y));
+  return sums;
 }
 
 /* sum + x0 * y0 + x1 * y1 of two pairs of int16. */

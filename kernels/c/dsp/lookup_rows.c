@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lookup_rows.c where rows are words: eight at a time. */
-#include "../kernels.h"
+ * lookup_rows.c: rows that are words and stay as they are eight words at a time. */
+#include "../table_rows.h"
 
 /* Bytes that are copied at a time. */
 enum { BLOCK = 32 };
@@ -24,10 +24,10 @@ void lm_lookup_rows_s8_s8_dsp(const lm_lookup_rows *p, const lm_token_tile *tile
   const int32_t width = p->width;
   const uint16_t *ids = tile->ids;
   const uintptr_t addresses = (uintptr_t)p->rows | (uintptr_t)y | (uintptr_t)y_stride;
-  if (width % BLOCK != 0 || addresses % sizeof(uint32_t) != 0 || ids == NULL) {
+  const bool are_words = width % BLOCK == 0 && addresses % sizeof(uint32_t) == 0;
+  if (!are_words || p->bits != 8 || p->multipliers != NULL || ids == NULL) {
     for (int32_t row = 0; row < tile->rows; row++) {
-      const int32_t index = ids == NULL ? tile->row_start + row : ids[row];
-      __builtin_memcpy(y + row * y_stride, p->rows + index * width, (size_t)width);
+      lm_lookup_row(p, lm_table_row(tile, row), y + row * y_stride);
     }
     return;
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lookup_rows.c for Helium, 16 columns at a time. */
-#include "../kernels.h"
+ * lookup_rows.c for Helium: rows that stay as they are 16 columns at a time. */
+#include "../table_rows.h"
 #include "mve.h"
 
 static inline void copy_row(const int8_t *from, int8_t *to, int32_t width) {
@@ -19,7 +19,11 @@ static inline void copy_row(const int8_t *from, int8_t *to, int32_t width) {
 void lm_lookup_rows_s8_s8_mve(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,
                               int32_t y_stride) {
   for (int32_t row = 0; row < tile->rows; row++) {
-    const int32_t index = tile->ids == NULL ? tile->row_start + row : tile->ids[row];
-    copy_row(p->rows + index * p->width, y + row * y_stride, p->width);
+    const int32_t index = lm_table_row(tile, row);
+    if (p->bits == 8 && p->multipliers == NULL) {
+      copy_row(p->rows + index * p->width, y + row * y_stride, p->width);
+    } else {
+      lm_lookup_row(p, index, y + row * y_stride);
+    }
   }
 }

@@ -83,7 +83,7 @@ export async function serveSamBa(port: Port, chip: SamChip): Promise<never> {
         store(chip, address, await receive(link, value));
         break;
       case 'R':
-        await send(link, memoryAt(chip, address, value) ?? new Uint8Array(value));
+        await send(link, memoryAt(chip, address, value) ?? beyondMemory(value));
         break;
       case 'X':
         eraseFrom(chip, address);
@@ -116,6 +116,11 @@ function memoryAt(chip: SamChip, address: number, count: number): Uint8Array | n
   if (offset >= 0 && offset + count <= chip.ram.length)
     return chip.ram.slice(offset, offset + count);
   return null;
+}
+
+/** A chip may fault there; this one sends zeros, not all four gigabytes. */
+function beyondMemory(count: number): Uint8Array {
+  return new Uint8Array(Math.min(count, 65_536));
 }
 
 function wordAt(chip: SamChip, address: number): Uint8Array {

@@ -12,7 +12,7 @@
 
 #include "kernels.h"
 
-enum { ARENA_BYTES = 1 << 20, MAX_ARGUMENTS = 32, MAX_REGIONS = 32 };
+enum { ARENA_BYTES = 1 << 20, MAX_ARGUMENTS = 64, MAX_REGIONS = 64 };
 
 /* 16: alignments are chosen by the cases. */
 static uint8_t pristine[ARENA_BYTES] __attribute__((aligned(16)));
@@ -96,9 +96,41 @@ static lm_norm norm_at(const int32_t *a) {
 
 #define RUN_lookup_rows(name, input, type)                \
   static void run_##name(const int32_t *a) {              \
-    const lm_lookup_rows p = {a[0], at(a[1])};            \
-    const lm_token_tile tile = {at(a[2]), a[3], a[4]};    \
-    name(&p, &tile, (type *)at(a[5]), a[6]);              \
+    const lm_lookup_rows p = {a[0], a[1], at(a[2]), at(a[3]), a[4]}; \
+    const lm_token_tile tile = {at(a[5]), a[6], a[7]};    \
+    name(&p, &tile, (type *)at(a[8]), a[9]);              \
+  }
+
+enum { MAX_GROUPS = 6, MAX_STAGES = 6 };
+
+/* a: ids, rows, row_start, y, y_stride, groups, bits, packed, before, width, then 7 words a
+ * cluster. */
+#define RUN_cluster_rows(name, input, type)                                                 \
+  static void run_##name(const int32_t *a) {                                                \
+    lm_cluster clusters[MAX_GROUPS];                                                        \
+    for (int32_t i = 0; i < a[5]; i++) {                                                    \
+      const int32_t *const b = a + 10 + 7 * i;                                              \
+      clusters[i] = (lm_cluster){b[0],     b[1],     at(b[2]), at(b[3]),                    \
+                                 at(b[4]), at(b[5]), at(b[6])};                             \
+    }                                                                                       \
+    const lm_cluster_rows p = {a[9], {a[5], a[6], at(a[7]), at(a[8])}, clusters};           \
+    const lm_token_tile tile = {at(a[0]), a[1], a[2]};                                      \
+    name(&p, &tile, (type *)at(a[3]), a[4]);                                                \
+  }
+
+/* The same first nine, rank, stages, two words a tier, three a stage. */
+#define RUN_codebook_rows(name, input, type)                                                \
+  static void run_##name(const int32_t *a) {                                                \
+    lm_tier tiers[MAX_GROUPS];                                                              \
+    lm_codebook books[MAX_STAGES];                                                          \
+    const int32_t *b = a + 11;                                                              \
+    for (int32_t i = 0; i < a[5]; i++, b += 2) tiers[i] = (lm_tier){b[0], at(b[1])};        \
+    for (int32_t i = 0; i < a[10]; i++, b += 3) {                                           \
+      books[i] = (lm_codebook){b[0], b[1], at(b[2])};                                       \
+    }                                                                                       \
+    const lm_codebook_rows p = {a[9], {a[5], a[6], at(a[7]), at(a[8])}, tiers, books};      \
+    const lm_token_tile tile = {at(a[0]), a[1], a[2]};                                      \
+    name(&p, &tile, (type *)at(a[3]), a[4]);                                                \
   }
 
 #define RUN_embed_layernorm(name, input, type)                                              \

@@ -88,7 +88,7 @@ export function convolve(
 
 const mostWeightsOfOp = 2 ** 24;
 
-export function weightOrderOf(
+function weightOrderOf(
   { microBlock }: Accelerator,
   { kind, ifm, ofm, kernel, block }: Convolution,
 ): WeightOrder {

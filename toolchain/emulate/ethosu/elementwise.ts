@@ -1,5 +1,5 @@
 /** Ops on one or two tensors of the same shape; the second may be one row, column, channel or number. */
-import type { Elementwise, ElementwiseMode, Scale } from '../../ethosu/operations.ts';
+import type { Elementwise, Scale } from '../../ethosu/operations.ts';
 import { clamped, scaled } from './arithmetic.ts';
 import { readTensor } from './feature-map.ts';
 import type { Memory } from './memory.ts';
@@ -107,8 +107,4 @@ function operandScales(
     case 'b-32':
       return [(a) => a * other, byA];
   }
-}
-
-export function isUnary(mode: ElementwiseMode): boolean {
-  return mode === 'lrelu' || mode === 'abs' || mode === 'clz';
 }

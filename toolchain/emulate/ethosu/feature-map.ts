@@ -46,7 +46,7 @@ export function elementsOf({ height, width, depth, register }: FeatureMap, word:
 }
 
 /** Calls with each run of consecutive elements: its address, its length, its place in the array. */
-export function forEachRun(
+function forEachRun(
   map: FeatureMap,
   visit: (address: number, count: number, index: number) => void,
 ): void {

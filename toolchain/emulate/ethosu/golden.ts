@@ -26,7 +26,7 @@ const description = z.object({
       scratch_bytes: z
         .int()
         .nonnegative()
-        .max(2 ** 28),
+        .max(2 ** 26),
       streams: z.array(stream).optional(),
     }),
   ),

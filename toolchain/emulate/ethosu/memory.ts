@@ -39,11 +39,13 @@ export function memoryOf(accelerator: Accelerator, regions: readonly Space[]): M
 
 /** A fixed linear congruential sequence (Numerical Recipes). */
 function noise(sizeBytes: number): Uint8Array {
+  const bytes = new Uint8Array(sizeBytes);
   let state = sizeBytes;
-  return Uint8Array.from({ length: sizeBytes }, () => {
+  for (let at = 0; at < sizeBytes; at++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state >>> 24;
-  });
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
 }
 
 export function spaceOf({ regions }: Memory, region: number, what: string, word: number): Space {

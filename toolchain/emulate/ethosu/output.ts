@@ -13,6 +13,7 @@ export function finisher(
   { activation, ofm, word }: Block,
 ): Finish {
   const [min, max] = bounds(activation, ofm);
+  if (min > max) throw streamError(word, `the clip range ${min} … ${max} is empty`);
   switch (activation.kind) {
     case 'clip': {
       const zeroPoint = ofm.type.bytes === 4 ? 0 : ofm.zeroPoint;
@@ -21,7 +22,10 @@ export function finisher(
     case 'table': {
       // The zero point counts even where the table gives 32 bits.
       const { zeroPoint } = ofm;
-      const look = lookup(memory, accelerator, activation, ofm, word);
+      const { least, most, look } = lookup(memory, accelerator, activation, ofm, word);
+      if (min < least || max > most) {
+        throw streamError(word, `the clip range ${min} … ${max} is wider than the table's`);
+      }
       return (value) => look(clamped(value + zeroPoint, min, max));
     }
     case 'tanh':
@@ -49,34 +53,44 @@ function bounds(
 /** 256 bytes; 256 words for 32-bit outputs; 512 words of base and slope for 16-bit ones. */
 const tableBytes = { 1: 256, 4: 1024, 2: 2048 } as const;
 
+interface Lookup {
+  /** Values that have an entry. */
+  readonly least: number;
+  readonly most: number;
+  readonly look: Finish;
+}
+
 function lookup(
   memory: Memory,
   accelerator: Accelerator,
   { table, clip }: Activation,
   { type }: FeatureMap,
   word: number,
-): Finish {
+): Lookup {
   const size = tableBytes[type.bytes];
   const start = lookupStart(accelerator) + table * size;
   checkRead(memory.shram, start, size, `lookup table ${table}`, word);
-  const bytes = memory.shram.bytes.slice(start, start + size);
-  const view = new DataView(bytes.buffer);
+  const view = new DataView(memory.shram.bytes.slice(start, start + size).buffer);
   const isSigned = clip === 'ofm' ? type.isSigned : clip !== 'uint8';
-  const first = isSigned ? 128 : 0;
+  const entries = type.bytes === 2 ? 65536 : 256;
+  const least = isSigned ? -entries / 2 : 0;
+  const range = { least, most: least + entries - 1 };
   switch (type.bytes) {
     case 1:
       return type.isSigned
-        ? (value) => view.getInt8(value + first)
-        : (value) => view.getUint8(value + first);
+        ? { ...range, look: (value) => view.getInt8(value - least) }
+        : { ...range, look: (value) => view.getUint8(value - least) };
     case 4:
-      return (value) => view.getInt32(4 * (value + first), true);
+      return { ...range, look: (value) => view.getInt32(4 * (value - least), true) };
     case 2:
-      // As TFLite's LUTLookup of int16: 7 bits between two entries.
-      return (value) => {
-        const entry = view.getUint32(4 * ((value + 32768) >> 7), true);
-        const base = (entry << 16) >> 16;
-        const slope = entry >> 16;
-        return clamped(base + ((slope * (value & 127) + 64) >> 7), -32768, 32767);
-      };
+      return { ...range, look: (value) => interpolated(view, value - least) };
   }
+}
+
+/** As TFLite's LUTLookup of int16: 7 bits between two entries. */
+function interpolated(view: DataView, place: number): number {
+  const entry = view.getInt32(4 * (place >> 7), true);
+  const base = (entry << 16) >> 16;
+  const slope = entry >> 16;
+  return clamped(base + ((slope * (place & 127) + 64) >> 7), -32768, 32767);
 }
