@@ -83,7 +83,8 @@ describe('what is wrong is said', () => {
       await work();
     } catch (error) {
       const { code, message } = error as ModelError;
-      return `${code}: ${message.replaceAll(`${folder}/`, '').replace(/[0-9a-f]{32}/g, '<checksum>')}`;
+      const plain = message.replaceAll(String(built.wasm.length), '<bytes>');
+      return `${code}: ${plain.replaceAll(`${folder}/`, '').replace(/[0-9a-f]{32}/g, '<checksum>')}`;
     }
     return 'nothing was wrong';
   };
