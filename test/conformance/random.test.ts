@@ -80,9 +80,8 @@ test('host C', async () => {
 test('WebAssembly', async () => {
   await fc.assert(
     fc.asyncProperty(shapes, planShapes, fc.boolean(), async (shape, plan, isNarrow) => {
-      const native = { ...plan, kernels: 'native' } as const;
-      const model = storedModel(shape, native, 'mps2-an386');
-      const built = { graphBin: serializeGraph(legalEncoder(shape, native, isNarrow), model) };
+      const model = storedModel(shape, plan, 'mps2-an386');
+      const built = { graphBin: serializeGraph(legalEncoder(shape, plan, isNarrow), model) };
       const reference = await openExecutor('interpreter', built);
       for (const executor of await openVariants(built)) {
         await checkAllLengths(executor, reference, shape);

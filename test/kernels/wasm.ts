@@ -101,6 +101,20 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       );
       return;
     }
+    case 'normalized_attention': {
+      const heads = args[0]!;
+      const [multipliers, shifts] = [int32s(5, heads), int8s(6, heads)];
+      const smallest = int32s(7, heads);
+      const softmaxes = multipliers.flatMap((one, head) => [one, shifts[head]!, smallest[head]!]);
+      const lists = [scores(heads, 3), struct(...softmaxes)];
+      const p = struct(...values(0, 3), ...lists, ...values(8, 3));
+      const [rows, rowStart, tokens, , qStride, , kStride, , vStride] = args.slice(11);
+      call(
+        ...[p, rows!, rowStart!, tokens!, at(14), qStride!, at(16), kStride!, at(18), vStride!],
+        ...[at(20), at(21), args[22]!],
+      );
+      return;
+    }
     case 'attend_inputs': {
       const p = struct(...[args[0]!, args[1]!, scores(args[0]!, 2), at(4), at(5), ...values(6, 3)]);
       forBlocks(args.slice(12), (first, rows) =>

@@ -142,6 +142,7 @@ function callLine(request: RunRequest, call: Call): string {
       case 'linear':
         return [...view(inputs[0]), count, ...y, ...scratchAddress];
       case 'attention':
+      case 'normalizedAttention':
         return [...[count, first, 'tokens'], ...inputs.flatMap(view), ...[...scratchAddress, ...y]];
       case 'attendInputs':
         return [...view(inputs[0]), count, ...block(inputs[1]), ...scratchAddress, ...y];
@@ -166,7 +167,6 @@ function callLine(request: RunRequest, call: Call): string {
       }
       case 'meanRows':
         return [...block(inputs[0]), y[0]!];
-      case 'normalizedAttention':
       case 'selectRow':
       case 'concat':
       case 'activation':

@@ -7,7 +7,6 @@
  * Nothing is compiled here: `build/wasm-module.ts` does that.
  */
 import type { Tokens } from '../emulate/interpreter.ts';
-import { userError } from '../errors.ts';
 import type { ModelCard } from '../importers/index.ts';
 import { type Node, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
@@ -160,7 +159,6 @@ function placeTokenizer(
 
 /** Relaxed SIMD multiplies by 0 … 127: weights that were stored for that (`w7`, int4). */
 function kernelOf({ kernels, program }: ModuleRequest, node: Node, variant: WasmVariant): Kernel {
-  if (opOf(node.op).kernel === 'normalized_attention') throw foreignAttention(node.name);
   const { graph } = program;
   const features: string[] = [...variantFeatures[variant]];
   const weights = node.op === 'linear' ? tensorOf(graph, node.inputs[1]!).data : undefined;
@@ -168,19 +166,11 @@ function kernelOf({ kernels, program }: ModuleRequest, node: Node, variant: Wasm
   return kernelOfNode(kernels, graph, node, features);
 }
 
-function foreignAttention(layer: string) {
-  return userError({
-    code: 'no-wasm-kernel',
-    message: 'the model was compiled for CMSIS-NN, whose softmax has no kernel in WebAssembly',
-    where: layer,
-    hint: 'Build it with --kernels native, or run it on the interpreter or the host.',
-  });
-}
-
 /** The files of the classes of parameters. */
 const classFiles = {
   Linear: 'linear_finish',
   Attention: 'attention_rows',
+  NormalizedAttention: 'normalized_attention',
   AttendInputs: 'attend_inputs',
   Add: 'add',
   Norm: 'norm_row',

@@ -33,6 +33,7 @@ export interface NodeParams {
 export const paramsTypes = {
   linear: 'Linear',
   attention: 'Attention',
+  normalizedAttention: 'NormalizedAttention',
   attendInputs: 'AttendInputs',
   add: 'Add',
   layerNorm: 'Norm',
@@ -183,10 +184,26 @@ function wordsOf(
       const { zeroPoint, mean, min, max } = node.integer;
       return [columnsOf(node.output), zeroPoint, ...requant(mean), min, max];
     }
+    case 'normalizedAttention': {
+      const { integer, attrs } = node;
+      const [q, , v] = node.inputs.map(columnsOf);
+      const softmaxes = Array.from(integer.softmaxMultipliers, (multiplier, head) => [
+        ...[multiplier, integer.softmaxShifts[head]!, integer.smallestDifferences[head]!],
+      ]);
+      return [
+        ...[attrs.heads, q! / attrs.heads, v! / attrs.heads],
+        image.place(
+          requantPairs({ multipliers: integer.scoreMultipliers, shifts: integer.scoreShifts }),
+          'encoder',
+        ),
+        image.place(Int32Array.from(softmaxes.flat()), 'encoder'),
+        ...requant(integer.mix),
+        integer.zeroPoint,
+      ];
+    }
     case 'selectRow':
     case 'concat':
       return null;
-    case 'normalizedAttention':
     case 'activation':
     case 'embed':
       throw internalError(`op '${node.op}' has no kernel`, node.name);
