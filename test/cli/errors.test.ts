@@ -40,6 +40,24 @@ beforeAll(() => {
   write('not-json.jsonl', '{"text": "one"}\n{"text": "two"\n');
   write('no-text.jsonl', '{"text": "one"}\n\n{"label": "a"}\n');
   write('good.jsonl', '{"text": "one", "label": "a"}\n');
+  const lines = (count: number, line: (index: number) => object): string =>
+    Array.from({ length: count }, (_, index) => `${JSON.stringify(line(index))}\n`).join('');
+  write(
+    'other-labels.jsonl',
+    lines(1, () => ({ text: 'one', label: 'zebra' })),
+  );
+  write(
+    'good-labels.jsonl',
+    lines(3, () => ({ text: 'one', label: '0' })),
+  );
+  write(
+    'empty-texts.jsonl',
+    lines(40, () => ({ text: '' })),
+  );
+  write(
+    'labelled.jsonl',
+    lines(40, (index) => ({ text: `word ${index} of many`, label: String(index % 2) })),
+  );
   write('a-number.jsonl', '{"text": 3}\n');
   write('a-list.jsonl', '["one"]\n');
   write('latin1.jsonl', Uint8Array.of(0x7b, 0xe9, 0x7d));
@@ -54,6 +72,7 @@ beforeAll(() => {
 afterAll(folder.remove);
 
 const build = ['build', 'model', '--target', 'mps2-an386'];
+const compress = ['compress', 'model', '--target', 'mps2-an386', '--max-tokens', '16', '--data'];
 const nucleo = ['--target', 'nucleo-f446re'];
 const arm = ['--kernels', 'cmsis-nn'];
 const cases: Readonly<Record<string, readonly string[]>> = {
@@ -117,6 +136,12 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'run of a model': ['run', 'model', '--text', 'x'],
   'run of an empty folder': ['run', 'empty', '--text', 'x'],
   'run of a damaged build': ['run', 'damaged', '--text', 'x'],
+  'compress on a label that the model does not have': [...compress, 'other-labels.jsonl'],
+  'compress on too few texts': [...compress, 'good-labels.jsonl'],
+  'compress on empty texts': [...compress, 'empty-texts.jsonl'],
+  'compress by no number of points': [...compress, 'labelled.jsonl', '--max-accuracy-drop', '-1'],
+  'compress into no number of bytes': [...compress, 'labelled.jsonl', '--flash-budget', '0.5'],
+  'compress into less than there can be': [...compress, 'labelled.jsonl', '--flash-budget', '9000'],
   'eval of a damaged build': ['eval', 'damaged', '--data', 'good.jsonl'],
   'a price without the model': ['eval', 'damaged', '--data', 'good.jsonl', '--price'],
   'eval of no text': ['eval', 'damaged', '--data', 'good.jsonl', '--limit', '0'],

@@ -69,7 +69,7 @@ const cases: Readonly<Record<string, Files>> = {
     'tokenizer.json': utf8('{"model":{"type":"BPE"}}'),
     'pytorch_model.bin': new Uint8Array(1),
   },
-  'other model type': config({ model_type: 'roberta' }),
+  'other model type': config({ model_type: 'mobilebert' }),
   'relative positions': config({ position_embedding_type: 'relative_key' }),
   decoder: config({ is_decoder: true }),
   'other activation': config({ hidden_act: 'silu' }),

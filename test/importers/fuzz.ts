@@ -7,6 +7,7 @@
 import { formatError, Lm2mcuError } from '../../toolchain/errors.ts';
 import { filesFromMemory } from '../../toolchain/importers/files.ts';
 import { importHuggingFace } from '../../toolchain/importers/huggingface.ts';
+import type { ImportedModel } from '../../toolchain/importers/index.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
 import {
   type Files,
@@ -32,9 +33,16 @@ const maxMs = 3000;
 const maxGrowthBytes = 1e9;
 const maxMessageLength = 6000;
 
-export function fuzz(cases: number, seed: number): FuzzResult {
+/** What is damaged, how, and what reads it. */
+export interface FuzzSubject {
+  readonly bases: readonly Files[];
+  readonly mutations: readonly Mutation[];
+  read(files: Files): ImportedModel;
+}
+
+export function fuzz(cases: number, seed: number, subject = checkpoints()): FuzzResult {
   const random = generator(seed);
-  const bases = startingPoints();
+  const { bases, mutations } = subject;
   const outcomes: Record<string, number> = {};
   const start = memoryBytes();
   let slowestMs = 0;
@@ -44,7 +52,7 @@ export function fuzz(cases: number, seed: number): FuzzResult {
     for (let left = random.below(3); left >= 0; left--)
       files = random.pick(mutations)(files, random);
     const startMs = performance.now();
-    const outcome = outcomeOf(files, `case ${index} of seed ${seed}`);
+    const outcome = outcomeOf(subject, files, `case ${index} of seed ${seed}`);
     const elapsedMs = performance.now() - startMs;
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     slowestMs = Math.max(slowestMs, elapsedMs);
@@ -61,9 +69,9 @@ function memoryBytes(): number {
   return heapUsed + arrayBuffers;
 }
 
-function outcomeOf(files: Files, name: string): string {
+function outcomeOf({ read }: FuzzSubject, files: Files, name: string): string {
   try {
-    verify(importHuggingFace(filesFromMemory(files), 'fuzz').graph);
+    verify(read(files).graph);
     return 'accepted';
   } catch (error) {
     if (!(error instanceof Lm2mcuError) || error.kind !== 'user') {
@@ -107,7 +115,7 @@ function withTokenizerJson(files: Files): Files {
   return { ...without(files, 'vocab.txt'), 'tokenizer.json': utf8(JSON.stringify(json)) };
 }
 
-interface Random {
+export interface Random {
   /** An integer from 0 to below the limit. */
   below(limit: number): number;
   pick<T>(list: readonly T[]): T;
@@ -125,10 +133,13 @@ function generator(seed: number): Random {
   return { below, pick: (list) => list[below(list.length)]! };
 }
 
-type Mutation = (files: Files, random: Random) => Files;
+export type Mutation = (files: Files, random: Random) => Files;
 
 /** A mutation of one file's bytes, of any file or of those whose name ends so. */
-function ofBytes(change: (bytes: Uint8Array, random: Random) => Uint8Array, suffix = ''): Mutation {
+export function ofBytes(
+  change: (bytes: Uint8Array, random: Random) => Uint8Array,
+  suffix = '',
+): Mutation {
   return (files, random) => {
     const names = Object.keys(files).filter((name) => name.endsWith(suffix));
     if (names.length === 0) return files;
@@ -160,7 +171,17 @@ function truncate(bytes: Uint8Array, random: Random): Uint8Array {
 
 function extend(bytes: Uint8Array, random: Random): Uint8Array {
   const more = Uint8Array.from({ length: 1 + random.below(40) }, () => random.below(256));
-  return Uint8Array.of(...more.subarray(0, random.below(2) * 20), ...bytes, ...more);
+  return concatenated([more.subarray(0, random.below(2) * 20), bytes, more]);
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const result = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    result.set(part, offset);
+    offset += part.length;
+  }
+  return result;
 }
 
 function fillRun(bytes: Uint8Array, random: Random): Uint8Array {
@@ -230,7 +251,7 @@ function editJson(bytes: Uint8Array, random: Random): Uint8Array {
   return utf8(JSON.stringify(editValue(json, random)));
 }
 
-function editValue(value: unknown, random: Random): unknown {
+export function editValue(value: unknown, random: Random): unknown {
   if (typeof value !== 'object' || value === null) return random.pick(strangeValues);
   const entries = Object.entries(value);
   if (entries.length === 0 || random.below(8) === 0) return random.pick(strangeValues);
@@ -259,17 +280,13 @@ function editLines(bytes: Uint8Array, random: Random): Uint8Array {
   return utf8(lines.join('\n'));
 }
 
-const mutations: readonly Mutation[] = [
+/** Of any file of a model. */
+export const commonMutations: readonly Mutation[] = [
   ofBytes(flipBits),
-  ofBytes(flipFirstBits, '.safetensors'),
   ofBytes(truncate),
   ofBytes(extend),
   ofBytes(fillRun),
-  ofBytes(headerLength, '.safetensors'),
-  ofBytes(headerJson, '.safetensors'),
-  ofBytes(headerJson, '.safetensors'),
   ofBytes(editJson, '.json'),
-  ofBytes(editJson, 'config.json'),
   ofBytes(editText, '.json'),
   ofBytes(editLines, '.txt'),
   (files, random) => without(files, random.pick(Object.keys(files))),
@@ -279,6 +296,22 @@ const mutations: readonly Mutation[] = [
     return { ...files, [random.pick(names)]: files[random.pick(names)]! };
   },
 ];
+
+/** Hugging Face folders. */
+export function checkpoints(): FuzzSubject {
+  return {
+    bases: startingPoints(),
+    mutations: [
+      ...commonMutations,
+      ofBytes(flipFirstBits, '.safetensors'),
+      ofBytes(headerLength, '.safetensors'),
+      ofBytes(headerJson, '.safetensors'),
+      ofBytes(headerJson, '.safetensors'),
+      ofBytes(editJson, 'config.json'),
+    ],
+    read: (files) => importHuggingFace(filesFromMemory(files), 'fuzz'),
+  };
+}
 
 if (import.meta.main) {
   const [cases = '100000', seed = '1'] = process.argv.slice(2);

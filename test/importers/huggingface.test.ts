@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { filesFromMemory } from '../../toolchain/importers/files.ts';
-import { type ImportOptions, importHuggingFace } from '../../toolchain/importers/huggingface.ts';
+import { importHuggingFace } from '../../toolchain/importers/huggingface.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
+import type { ImportOptions } from '../../toolchain/importers/model-card.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import {

@@ -1,6 +1,7 @@
 /** Every subcommand, in the order of the help. */
 import { buildCommand } from './build.ts';
 import type { Command } from './command.ts';
+import { compressCommand } from './compress.ts';
 import { doctorCommand } from './doctor.ts';
 import { emulateCommand } from './emulate.ts';
 import { evalCommand } from './eval.ts';
@@ -17,6 +18,7 @@ export const commands: readonly Command[] = [
   buildCommand,
   runCommand,
   evalCommand,
+  compressCommand,
   emulateCommand,
   flashCommand,
   monitorCommand,

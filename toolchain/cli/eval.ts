@@ -9,9 +9,8 @@ import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
 import { onOption, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
-import { type LabelledExample, readExamples } from './examples.ts';
-import { indexOfLargest, labelsOf, outputScale } from './head.ts';
-import { didYouMean } from './suggest.ts';
+import { readExamples } from './examples.ts';
+import { classOf, indexOfLargest, outputScale } from './head.ts';
 
 /** Each is run once a kind of layer. */
 const priceExamples = 100;
@@ -60,7 +59,8 @@ export const evalCommand = defineCommand({
       const { model } = executor;
       const imported = modelPath === undefined ? null : importBuilt(dir, modelPath, model);
       const reference = imported === null ? null : floatModel(imported, model);
-      const classes = examples.map((example) => classOf(example, model));
+      const classCount = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];
+      const classes = examples.map((example) => classOf(example, model.card, classCount));
       const tally = newTally(model.card.kind !== 'embedding');
       for (const [index, example] of examples.entries()) {
         progress.report(`evaluate on the ${executor.on}`, index, examples.length);
@@ -145,23 +145,6 @@ function newTally(hasClasses: boolean) {
       maxLogitError: compared > 0 ? maxLogitError : null,
     }),
   };
-}
-
-/** The class an example should get; null where the head does not choose one of several. */
-function classOf({ label, where }: LabelledExample, { card, graph }: RunnableModel): number | null {
-  const classes = graph.tensors[graph.outputs[0]!]!.shape[1];
-  if (label === undefined || card.kind !== 'classification' || classes < 2) return null;
-  const labels = labelsOf(card, classes);
-  const named = labels.indexOf(label);
-  if (named >= 0) return named;
-  const number = Number(label);
-  if (/^\d+$/.test(label) && number < classes) return number;
-  throw userError({
-    code: 'unknown-label',
-    message: `the model has no label ${JSON.stringify(label)}`,
-    where,
-    hint: `${didYouMean(label, labels)}Labels are ${labels.join(', ')}, or numbers from 0 to ${classes - 1}.`,
-  });
 }
 
 /** Imports the model again; it must be the one that was built. */

@@ -1,8 +1,10 @@
 /** What a model's raw integers mean: label and scores, a label a token, or an embedding. */
 import type { Answer } from '../emulate/executor.ts';
 import type { RunnableModel } from '../emulate/stored-model.ts';
-import { assertExhaustive } from '../errors.ts';
+import { assertExhaustive, userError } from '../errors.ts';
 import type { ModelCard } from '../importers/index.ts';
+import type { LabelledExample } from './examples.ts';
+import { didYouMean } from './suggest.ts';
 
 export interface Head {
   readonly label: string | null;
@@ -81,4 +83,24 @@ function scoresOf(kind: ModelCard['scores'], logits: readonly number[]): readonl
     default:
       return assertExhaustive(kind);
   }
+}
+
+/** The class an example should get; null where the head does not choose one of several. */
+export function classOf(
+  { label, where }: LabelledExample,
+  card: ModelCard,
+  classes: number,
+): number | null {
+  if (label === undefined || card.kind !== 'classification' || classes < 2) return null;
+  const labels = labelsOf(card, classes);
+  const named = labels.indexOf(label);
+  if (named >= 0) return named;
+  const number = Number(label);
+  if (/^\d+$/.test(label) && number < classes) return number;
+  throw userError({
+    code: 'unknown-label',
+    message: `the model has no label ${JSON.stringify(label)}`,
+    where,
+    hint: `${didYouMean(label, labels)}Labels are ${labels.join(', ')}, or numbers from 0 to ${classes - 1}.`,
+  });
 }

@@ -1,20 +1,58 @@
 /** A model on disk, in whichever form, to a float graph with its tokenizer and model card. */
-import { existsSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { type ModelFiles, quote } from './files.ts';
-import { type ImportedModel, type ImportOptions, importHuggingFace } from './huggingface.ts';
+import { importHuggingFace } from './huggingface.ts';
+import type { ImportedModel, ImportOptions } from './model-card.ts';
+import { importOnnx } from './onnx/import.ts';
+import { importTfjs } from './tfjs/import.ts';
+import { importTflite } from './tflite/import.ts';
 
-export type { ImportedModel, ImportOptions, ModelCard, ModelKind } from './huggingface.ts';
-export { modelCardSchema } from './huggingface.ts';
+export type { ImportedModel, ImportOptions, ModelCard, ModelKind } from './model-card.ts';
+export { modelCardSchema } from './model-card.ts';
 
-/** `path`: a folder as Hugging Face writes it. */
+/** `path`: a folder as Hugging Face writes it, an `.onnx` or `.tflite` file, a tfjs `model.json`, or a folder with one. */
 export function importModel(path: string, options: ImportOptions = {}): ImportedModel {
   const stats = statsOf(path);
   if (stats === undefined) throw noSuchModel(path);
-  const isFolder = stats.isDirectory();
-  if (!isFolder || !existsSync(join(path, 'config.json'))) throw unknownForm(path, isFolder);
-  return importHuggingFace(filesInFolder(path), basename(resolve(path)), options);
+  const folder = stats.isDirectory() ? path : dirname(resolve(path));
+  const files = filesInFolder(folder);
+  const name = basename(resolve(path)).replace(/\.(onnx|tflite)$/, '');
+  const file = stats.isDirectory() ? graphFileIn(path, files) : basename(path);
+  if (file === undefined) return importHuggingFace(files, name, options);
+  const format = graphFormats.find(({ pattern }) => pattern.test(file));
+  if (format === undefined) throw unknownForm(path, stats.isDirectory());
+  return format.read(files, file, name, options);
+}
+
+interface GraphFormat {
+  readonly pattern: RegExp;
+  read(files: ModelFiles, file: string, name: string, options: ImportOptions): ImportedModel;
+}
+
+/** Files that are a graph and its weights. */
+const graphFormats: readonly GraphFormat[] = [
+  { pattern: /\.onnx$/, read: importOnnx },
+  { pattern: /^model\.json$/, read: importTfjs },
+  { pattern: /\.tflite$/, read: importTflite },
+];
+
+/** The graph of a folder without Hugging Face's weights; undefined: it has those. */
+function graphFileIn(folder: string, files: ModelFiles): string | undefined {
+  const names = orUnreadable(folder, (path) => readdirSync(path));
+  const isCheckpoint = names.some((one) => /\.safetensors(\.index\.json)?$/.test(one));
+  const graphs = names.filter((one) => graphFormats.some(({ pattern }) => pattern.test(one)));
+  if (graphs.length === 1 && !isCheckpoint) return graphs[0];
+  if (files.has('config.json') && graphs.length === 0) return undefined;
+  if (files.has('config.json') && isCheckpoint) return undefined;
+  if (graphs.length < 2) throw unknownForm(folder, true);
+  throw userError({
+    code: 'several-models',
+    message: `${quote(folder)} has several models: ${graphs.map(quote).join(', ')}`,
+    where: folder,
+    hint: 'Name one of the files instead of the folder.',
+  });
 }
 
 /** A model for a microcontroller is far below; a Node buffer ends near here. */
@@ -63,7 +101,7 @@ function orUnreadable<T>(path: string, read: (path: string) => T): T {
 }
 
 const supportedForms =
-  'Supported is a Hugging Face BERT folder: config.json, model.safetensors, and vocab.txt or tokenizer.json.';
+  'Supported are Hugging Face folders (config.json, model.safetensors), ONNX and TensorFlow Lite files, and TensorFlow.js folders (model.json), each with vocab.txt or tokenizer.json.';
 
 function noSuchModel(path: string): Lm2mcuError {
   const isHubName = /^[\w.-]+\/[\w.-]+$/.test(path);
@@ -92,10 +130,7 @@ function unknownForm(path: string, isFolder: boolean): Lm2mcuError {
 }
 
 function formOf(file: string): string | undefined {
-  if (file.endsWith('.onnx')) return 'an ONNX model';
-  if (file.endsWith('.tflite')) return 'a TensorFlow Lite model';
   if (file.endsWith('.gguf')) return 'a GGUF model';
-  if (file === 'model.json') return 'a TensorFlow.js model';
   if (file === 'saved_model.pb') return 'a TensorFlow model';
   if (file.endsWith('.safetensors')) return 'a safetensors file without its config.json';
   return undefined;

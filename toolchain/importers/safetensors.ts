@@ -320,6 +320,11 @@ function fromBits(stored: Uint16Array, toBits: (bits: number) => number): TypedA
   return values;
 }
 
+/** The value of an IEEE binary16. */
+export function halfToFloat(half: number): number {
+  return fromBits(Uint16Array.of(half), halfBits)[0]!;
+}
+
 /** IEEE binary16 to binary32, as bits: 1 + 5 + 10 to 1 + 8 + 23, biases 15 and 127. */
 function halfBits(half: number): number {
   const sign = (half & 0x8000) << 16;

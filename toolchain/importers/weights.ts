@@ -1,9 +1,10 @@
 /**
- * The weights of a BERT by their canonical names, each checked against the shape that is expected of
+ * The weights of a model by their canonical names, each checked against the shape that is expected of
  * it. What is wrong is collected, so that one error tells all.
  */
 import { type Lm2mcuError, userError } from '../errors.ts';
 import type { TypedArrayOf } from '../ir/dtypes.ts';
+import type { Family } from './families.ts';
 import { quote } from './files.ts';
 import { type StoredTensor, toFloat32 } from './safetensors.ts';
 
@@ -17,13 +18,16 @@ export interface WeightLoader {
   finish(architecture: string): void;
 }
 
-export function weightLoader(stored: ReadonlyMap<string, StoredTensor>): WeightLoader {
+export function weightLoader(
+  stored: ReadonlyMap<string, StoredTensor>,
+  { prefix, unused }: Pick<Family, 'prefix' | 'unused'>,
+): WeightLoader {
   const problems: string[] = [];
   const tensors = new Map<string, StoredTensor>();
   for (const [storedName, tensor] of stored) {
-    const name = canonicalName(storedName);
+    const name = canonicalName(storedName, prefix);
     if (tensors.has(name))
-      problems.push(`${quote(name)} is there twice, with and without the prefix bert.`);
+      problems.push(`${quote(name)} is there twice, with and without the prefix ${prefix}.`);
     tensors.set(name, tensor);
   }
   const used = new Set<string>();
@@ -48,7 +52,7 @@ export function weightLoader(stored: ReadonlyMap<string, StoredTensor>): WeightL
     },
     finish: (architecture) => {
       for (const name of tensors.keys()) {
-        if (!used.has(name) && !unusedNames.test(name)) {
+        if (!used.has(name) && !unused.test(name)) {
           problems.push(`${quote(name)} has no place in ${architecture}`);
         }
       }
@@ -57,16 +61,12 @@ export function weightLoader(stored: ReadonlyMap<string, StoredTensor>): WeightL
   };
 }
 
-/** As BertModel names it: no `bert.` prefix; early checkpoints wrote gamma and beta. */
-function canonicalName(name: string): string {
-  return name
-    .replace(/^bert\./, '')
+/** As the bare encoder names it, without its prefix; early checkpoints wrote gamma and beta. */
+function canonicalName(name: string, prefix: string): string {
+  return (name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : name)
     .replace(/\bLayerNorm\.gamma$/, 'LayerNorm.weight')
     .replace(/\bLayerNorm\.beta$/, 'LayerNorm.bias');
 }
-
-/** Buffers, the pooler of a model that does not use it, and heads of the pretraining. */
-const unusedNames = /^(embeddings\.(position_ids|token_type_ids)$|pooler\.dense\.|cls\.)/;
 
 const maxListed = 20;
 

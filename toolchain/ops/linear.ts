@@ -296,7 +296,7 @@ function mapElements(x: Matrix, out: Matrix, f: (value: number) => number): void
   }
 }
 
-const activationFunctions = {
+export const activationFunctions = {
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
   geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
   relu: (x) => Math.max(0, x),

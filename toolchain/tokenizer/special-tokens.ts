@@ -46,6 +46,9 @@ export function parseConfig(json: unknown): Config {
   return config;
 }
 
+/** Characters of a token that a message repeats. */
+const maxShown = 120;
+
 export function uniqueIds(
   vocabulary: readonly string[],
   file: string,
@@ -57,7 +60,7 @@ export function uniqueIds(
     if (earlier !== undefined && word !== '') {
       throw userError({
         code: 'duplicate-token',
-        message: `the token ${JSON.stringify(word)} stands at ${place(earlier)} and ${place(id)}`,
+        message: `the token ${JSON.stringify(word.slice(0, maxShown))} stands at ${place(earlier)} and ${place(id)}`,
         where: file,
         hint: 'Every token has one id: take the vocabulary the model was trained with.',
       });

@@ -1,0 +1,54 @@
+/** The page and the table of a search. */
+import { describe, expect, test } from 'vitest';
+import { frontTable, optionTable } from '../../toolchain/compress/front-text.ts';
+import type { FrontPoint, MeasuredOption } from '../../toolchain/compress/search.ts';
+import { renderCompressPage } from '../../toolchain/report/compress-page.ts';
+
+function point(bytes: number, drop: number | null, distance: number): FrontPoint {
+  return {
+    bytes,
+    loss: { distance, agreement: 0.98, accuracyDrop: drop, accuracy: null },
+    interval: drop === null ? null : [drop - 0.001, drop + 0.001],
+    ...{ word: 'codebooks, 6 B', wordBytes: 190_000, position: 'int8 rows', int4: 3 },
+    ...{ matrices: 4, dropped: 7, choice: [] },
+  };
+}
+
+const options: readonly MeasuredOption[] = [
+  { part: 'word table', name: '<b>', bytes: 10.4, loss: 0.5, agreement: 1, accuracyDrop: null },
+];
+const page = (front: readonly FrontPoint[]) =>
+  renderCompressPage({
+    ...{ model: 'a <model>', target: 'a board', maxTokens: 64, budgetBytes: 2 ** 20 },
+    ...{ maxDrop: 0.005, front, chosen: front[0]!, options },
+  });
+
+describe.each([
+  ['losses and gains', [point(500_000, 0.01, 0.02), point(900_000, -0.002, 0)]],
+  ['one point', [point(500_000, 0, 0)]],
+  ['no labels', [point(500_000, null, 0.3), point(600_000, null, 0.1)]],
+] as const)('%s', (_name, front) => {
+  test('every point is drawn twice and listed once, whatever its values', () => {
+    const html = page(front);
+    expect(html.match(/<circle /g)).toHaveLength(2 * front.length);
+    expect(html).not.toMatch(/NaN|Infinity|undefined/);
+    for (const { bytes } of front) expect(html).toContain(bytes.toLocaleString('en-US'));
+  });
+
+  test('the table on the terminal marks the choice', () => {
+    const lines = frontTable(front, front[0]!).split('\n');
+    expect(lines).toHaveLength(1 + front.length);
+    expect(lines.filter((line) => line.startsWith('>'))).toHaveLength(1);
+  });
+});
+
+test('names are text; nothing is run or loaded', () => {
+  const html = page([point(500_000, 0.01, 0.02)]);
+  expect(html).toContain('a &lt;model&gt;');
+  expect(html).toContain('&lt;b&gt;');
+  expect(html).not.toMatch(/<script|https?:\/\//);
+});
+
+test('options alone', () => {
+  expect(optionTable(options)).toMatch(/word table {2}<b> {5}10 {5}0\.50000 {3}100\.00 %/);
+});

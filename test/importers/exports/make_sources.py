@@ -1,0 +1,140 @@
+"""Tiny models with random weights of every architecture, saved as Hugging Face folders.
+
+    python make_sources.py ../../fixtures/exports
+
+Needs torch and transformers. Each folder gets `golden.json`: token ids, segments and the outputs of
+transformers for them. `make_onnx.py` exports these folders.
+"""
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+import transformers as hf
+
+warnings.filterwarnings("ignore")
+logging.disable(logging.WARNING)
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [f"w{i}" for i in range(5, 40)]
+SHAPE = dict(
+    vocab_size=len(WORDS),
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=24,
+    max_position_embeddings=24,
+)
+DISTIL = dict(
+    vocab_size=len(WORDS), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=24
+)
+LABELS = dict(id2label={0: "no", 1: "perhaps", 2: "yes"}, label2id={"no": 0, "perhaps": 1, "yes": 2})
+
+SOURCES = {
+    "bert": (hf.BertForSequenceClassification, hf.BertConfig(**SHAPE, **LABELS)),
+    "bert-tanh-gelu": (
+        hf.BertForSequenceClassification,
+        hf.BertConfig(**SHAPE, **LABELS, hidden_act="gelu_new"),
+    ),
+    "bert-tokens": (hf.BertForTokenClassification, hf.BertConfig(**SHAPE, **LABELS)),
+    "bert-answers": (hf.BertForQuestionAnswering, hf.BertConfig(**SHAPE)),
+    "bert-labels": (
+        hf.BertForSequenceClassification,
+        hf.BertConfig(**SHAPE, **LABELS, problem_type="multi_label_classification"),
+    ),
+    "bert-number": (hf.BertForSequenceClassification, hf.BertConfig(**SHAPE, num_labels=1)),
+    "bert-embed": (hf.BertModel, hf.BertConfig(**SHAPE)),
+    "distilbert": (hf.DistilBertForSequenceClassification, hf.DistilBertConfig(**DISTIL, **LABELS)),
+    "distilbert-tokens": (
+        hf.DistilBertForTokenClassification,
+        hf.DistilBertConfig(**DISTIL, **LABELS),
+    ),
+    "distilbert-answers": (hf.DistilBertForQuestionAnswering, hf.DistilBertConfig(**DISTIL)),
+    "distilbert-embed": (hf.DistilBertModel, hf.DistilBertConfig(**DISTIL)),
+    "electra": (
+        hf.ElectraForSequenceClassification,
+        hf.ElectraConfig(**SHAPE, **LABELS, embedding_size=12),
+    ),
+    "electra-tokens": (
+        hf.ElectraForTokenClassification,
+        hf.ElectraConfig(**SHAPE, **LABELS, embedding_size=16),
+    ),
+    "albert": (
+        hf.AlbertForSequenceClassification,
+        hf.AlbertConfig(**SHAPE, **LABELS, embedding_size=8, num_hidden_groups=1),
+    ),
+    "albert-embed": (
+        hf.AlbertModel,
+        hf.AlbertConfig(**SHAPE, embedding_size=8, num_hidden_groups=2),
+    ),
+    "roberta": (
+        hf.RobertaForSequenceClassification,
+        hf.RobertaConfig(**{**SHAPE, "max_position_embeddings": 26}, **LABELS, pad_token_id=1),
+    ),
+    "roberta-embed": (
+        hf.RobertaModel,
+        hf.RobertaConfig(**{**SHAPE, "max_position_embeddings": 26}, pad_token_id=1),
+    ),
+}
+
+
+def make(name, folder):
+    kind, config = SOURCES[name]
+    torch.manual_seed(sum(map(ord, name)))
+    config.architectures = [kind.__name__]
+    model = kind(config).eval()
+    with torch.no_grad():
+        for parameter, values in model.named_parameters():
+            is_norm = "LayerNorm.weight" in parameter or "layer_norm.weight" in parameter
+            values.normal_(0.0, 0.25)
+            if is_norm:
+                values += 1.0
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    return model
+
+
+def sentences(model):
+    """A short text, and a pair where the model has segments."""
+    torch.manual_seed(7)
+    first = torch.randint(5, len(WORDS), (1, 7))
+    result = [(first, torch.zeros_like(first))]
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        pair = torch.randint(5, len(WORDS), (1, 11))
+        segments = (torch.arange(11) >= 6).long()[None]
+        result.append((pair, segments))
+    return result
+
+
+def arguments(model, ids, segments):
+    inputs = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"] = segments
+    return inputs
+
+
+def output_of(model, outputs):
+    if "start_logits" in outputs:
+        return torch.stack([outputs["start_logits"], outputs["end_logits"]], -1)
+    return outputs["logits"] if "logits" in outputs else outputs["last_hidden_state"]
+
+
+def main():
+    root = Path(sys.argv[1])
+    for name in SOURCES:
+        folder = root / name
+        model = make(name, folder)
+        golden = []
+        for ids, segments in sentences(model):
+            with torch.no_grad():
+                values = output_of(model, model(**arguments(model, ids, segments)))
+            start = int((segments[0] == 0).sum())
+            golden.append(
+                dict(ids=ids[0].tolist(), segmentStart=start, values=values.flatten().tolist())
+            )
+        (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+
+
+if __name__ == "__main__":
+    main()

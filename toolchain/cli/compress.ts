@@ -1,0 +1,237 @@
+/** `lm2mcu compress`: searches for a recipe that makes a model small on the user's own task. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { digestOf } from '../build/out-folder.ts';
+import type { Candidate } from '../compress/candidates.ts';
+import { choosePoint, dropOf } from '../compress/choose.ts';
+import { frontTable, optionTable } from '../compress/front-text.ts';
+import { fixedBytesOf, prepareTexts, searchedGraph } from '../compress/prepare.ts';
+import type { Provenance, Recipe } from '../compress/recipe.ts';
+import { writeRecipe } from '../compress/recipe-file.ts';
+import { type FrontPoint, search } from '../compress/search.ts';
+import { openSteps } from '../compress/steps.ts';
+import type { TokenText } from '../compress/texts.ts';
+import { userError } from '../errors.ts';
+import { type ImportedModel, importModel } from '../importers/index.ts';
+import { tensorOf } from '../ir/graph.ts';
+import { renderCompressPage } from '../report/compress-page.ts';
+import type { Target } from '../targets.ts';
+import { findTarget } from './build.ts';
+import { defineCommand } from './command.ts';
+import { type LabelledExample, readExamples } from './examples.ts';
+import { classOf } from './head.ts';
+
+export const compressCommand = defineCommand({
+  usage: 'compress <model>',
+  summary: 'Search for a recipe that makes a model small on your own task',
+  positionals: {
+    model: { type: 'string', demandOption: true, describe: 'A folder as Hugging Face writes it' },
+  },
+  options: {
+    data: {
+      type: 'string',
+      demandOption: true,
+      requiresArg: true,
+      describe: 'Texts of your task, {"text": …, "label": …} a line; thousands are good',
+    },
+    validate: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Other such texts to measure on; without it a tenth of --data is held back',
+    },
+    target: {
+      type: 'string',
+      demandOption: true,
+      requiresArg: true,
+      describe: 'A board (lm2mcu targets), or the path of a board file ending in .json',
+    },
+    'max-accuracy-drop': {
+      type: 'number',
+      default: 0.5,
+      requiresArg: true,
+      describe: 'Percentage points of the texts that may lose their right answer',
+    },
+    'flash-budget': {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Bytes for the whole image; without it as few as the accuracy allows',
+    },
+    'max-tokens': {
+      type: 'number',
+      default: 128,
+      requiresArg: true,
+      describe: 'The longest input, [CLS] and [SEP] included',
+    },
+    pooling: {
+      choices: ['cls', 'mean'],
+      requiresArg: true,
+      describe: 'How an embedding model makes one vector, where its folder does not say',
+    },
+    out: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The folder to write; <model>-recipe in the current folder if not given',
+    },
+    resume: {
+      type: 'boolean',
+      default: false,
+      describe: 'Go on where an earlier search into the same folder was stopped',
+    },
+    options: {
+      type: 'boolean',
+      default: false,
+      describe: 'Also print what each option of each part does alone',
+    },
+  },
+  examples: [
+    [
+      'lm2mcu compress examples/debian-sections/model --data train.jsonl --target nrf52840-dk --out build/recipe',
+      'The smallest image within half a point',
+    ],
+    [
+      'lm2mcu compress examples/debian-sections/model --data train.jsonl --target nucleo-f746zg --flash-budget 655360 --max-accuracy-drop 1',
+      'The best one in 640 KB',
+    ],
+  ],
+  async run(
+    { model, data, validate, target: targetName, maxTokens, pooling, out, ...flags },
+    context,
+  ) {
+    const target = findTarget(targetName);
+    const maxDrop = checkDrop(flags.maxAccuracyDrop) / 100;
+    const budgetBytes = checkBudget(flags.flashBudget) ?? flashBytes(target);
+    const imported = importModel(model, pooling === undefined ? {} : { pooling });
+    const examples = readExamples(data);
+    const validation = validate === undefined ? null : readExamples(validate);
+    const outDir = out ?? `${basename(resolve(model))}-recipe`;
+    mkdirSync(outDir, { recursive: true });
+    context.progress.report('tokens of the texts');
+    const classified = (list: readonly LabelledExample[]) => withClasses(list, imported);
+    const texts = prepareTexts(
+      imported.tokenizer,
+      classified(examples.examples),
+      validation === null ? null : classified(validation.examples),
+      maxTokens,
+    );
+    checkTexts(examples.examples.length, texts.fitting, data);
+    context.progress.report('sizes of the image');
+    const fixed = fixedBytesOf(model, imported, target, maxTokens, examples.examples);
+    const saved = texts.droppings[0]!.tokens.length * fixed.tokenizerBytesPerToken;
+    const result = await search({
+      ...texts,
+      graph: searchedGraph(imported),
+      maxTokens,
+      isVector: imported.card.kind === 'embedding',
+      fixedBytes: Math.round(fixed.bytes - saved),
+      budgetBytes,
+      tokenizerBytesPerToken: fixed.tokenizerBytesPerToken,
+      steps: openSteps(join(outDir, 'steps'), flags.resume),
+      digest: digestOf(
+        new TextEncoder().encode(
+          JSON.stringify([imported.card.sha256, examples.digest, validation?.digest, maxTokens]),
+        ),
+      ),
+      progress: async (phase, done, total) => {
+        context.progress.report(phase, done, total);
+        await new Promise((resume) => setImmediate(resume));
+      },
+    });
+    const wish = { maxDrop, budgetBytes, fillsBudget: flags.flashBudget !== undefined };
+    const chosen = choosePoint(result.front, wish);
+    const recipe = {
+      ...joined(await result.candidatesOf(chosen)),
+      modelSha256: imported.card.sha256,
+      droppedTokens: result.droppedOf(chosen),
+      provenance: {
+        command: 'lm2mcu compress',
+        data: examples.digest,
+        ...(validation === null ? {} : { validation: validation.digest }),
+        maxTokens,
+        predictedBytes: chosen.bytes,
+        measuredTexts: texts.measuring.length,
+        ...measuredLoss(chosen),
+      },
+    } satisfies Recipe;
+    const [recipeFile] = writeRecipe(join(outDir, 'recipe.json'), recipe);
+    const page = renderCompressPage({
+      ...{ model: imported.card.name, target: target.title, maxTokens, budgetBytes, maxDrop },
+      ...{ chosen, front: result.front, options: result.options },
+    });
+    writeFileSync(join(outDir, 'search.html'), page);
+    const json = {
+      recipe: recipeFile,
+      chosen,
+      drop: dropOf(chosen, result.front),
+      front: result.front,
+      options: result.options,
+    };
+    const tables = [
+      ...(flags.options ? [optionTable(result.options)] : []),
+      frontTable(result.front, chosen),
+      `recipe  ${recipeFile}`,
+      ...(chosen.loss.accuracyDrop === null ? [unlabelledNote] : []),
+    ];
+    return { json, text: tables.join('\n\n') };
+  },
+});
+
+const unlabelledNote =
+  'The texts have no labels of this model: an answer that changed counts as one lost.';
+
+/** Fewer say nothing about half a point. */
+const fewestTexts = 20;
+
+function checkTexts(given: number, texts: readonly TokenText[], path: string): void {
+  const [few, specialTokens] = [given < fewestTexts, 2];
+  if (!few && texts.some(({ ids }) => ids.length > specialTokens)) return;
+  throw userError({
+    code: few ? 'too-few-texts' : 'empty-texts',
+    message: few
+      ? `${given} texts are too few to search with`
+      : 'all texts are empty: there is nothing to measure on',
+    where: path,
+    hint: `Give at least ${fewestTexts} texts of the task, better thousands, {"text": "…"} a line.`,
+  });
+}
+
+/** One recipe of the parts' own. */
+function joined(
+  candidates: readonly Candidate[],
+): Pick<Recipe, 'tables' | 'weights' | 'constants'> {
+  const all = <K extends 'tables' | 'weights' | 'constants'>(kind: K): Candidate[K] =>
+    Object.assign({}, ...candidates.map((candidate) => candidate[kind]));
+  return { tables: all('tables'), weights: all('weights'), constants: all('constants') };
+}
+
+function measuredLoss({ loss, interval }: FrontPoint): Provenance {
+  const { distance, agreement, accuracyDrop } = loss;
+  return { distance, agreement, accuracyDrop, accuracyDropInterval: interval };
+}
+
+function withClasses(list: readonly LabelledExample[], { card, graph }: ImportedModel) {
+  const classes = tensorOf(graph, graph.outputs[0]!).shape[1];
+  return list.map((example) => ({ ...example, class: classOf(example, card, classes) }));
+}
+
+/** Of the region of the code: an image of one piece. */
+function flashBytes({ regions, codeRegion }: Target): number {
+  return regions.find(({ name }) => name === codeRegion)!.sizeBytes;
+}
+
+function checkDrop(points: number): number {
+  if (points >= 0 && points <= 100) return points;
+  throw userError({
+    code: 'bad-accuracy-drop',
+    message: '--max-accuracy-drop takes percentage points from 0 to 100',
+    hint: 'Use 0.5 for one text in two hundred.',
+  });
+}
+
+function checkBudget(bytes: number | undefined): number | undefined {
+  if (bytes === undefined || (Number.isInteger(bytes) && bytes > 0)) return bytes;
+  throw userError({
+    code: 'bad-flash-budget',
+    message: '--flash-budget takes a whole number of bytes',
+    hint: 'Use 655360 for 640 KB.',
+  });
+}

@@ -1,0 +1,56 @@
+/** The point of the front that the user asked for, or what is nearest to it. */
+import { formatBytes, type Lm2mcuError, userError } from '../errors.ts';
+import type { FrontPoint } from './search.ts';
+
+export interface Wish {
+  /** Share of texts: 0.005 is half a point. */
+  readonly maxDrop: number;
+  /** What the image may take. */
+  readonly budgetBytes: number;
+  /** Whether to use the budget for fewer errors; else the image is as small as the drop allows. */
+  readonly fillsBudget: boolean;
+}
+
+/**
+ * Share of texts that a point answers worse. Without labels it is the share with another answer, which
+ * is no less. Noise must not make a small image look good: no larger one may be worse.
+ */
+export function dropOf(point: FrontPoint, front: readonly FrontPoint[]): number {
+  const own = (one: FrontPoint): number => one.loss.accuracyDrop ?? 1 - one.loss.agreement;
+  return Math.max(...front.filter(({ bytes }) => bytes >= point.bytes).map(own));
+}
+
+/** `front` by bytes, ascending. */
+export function choosePoint(
+  front: readonly FrontPoint[],
+  { maxDrop, budgetBytes, fillsBudget }: Wish,
+): FrontPoint {
+  const fitting = front.filter(({ bytes }) => bytes <= budgetBytes);
+  const good = fitting.filter((point) => dropOf(point, front) <= maxDrop);
+  const found = fillsBudget ? good.at(-1) : good[0];
+  if (found !== undefined) return found;
+  throw outOfReach(front, { maxDrop, budgetBytes, fillsBudget });
+}
+
+function outOfReach(front: readonly FrontPoint[], { maxDrop, budgetBytes }: Wish): Lm2mcuError {
+  const points = (share: number): string => (100 * share).toFixed(2);
+  const good = front.find((point) => dropOf(point, front) <= maxDrop);
+  const best = front.filter(({ bytes }) => bytes <= budgetBytes).at(-1);
+  const smallest = front[0]!;
+  const nearest = [
+    ...(best === undefined
+      ? [`The smallest image takes ${formatBytes(smallest.bytes)}.`]
+      : [`Within the budget: ${points(dropOf(best, front))} points, ${formatBytes(best.bytes)}.`]),
+    ...(good === undefined
+      ? [`The least loss is ${points(dropOf(front.at(-1)!, front))} points.`]
+      : [`Within ${points(maxDrop)} points: ${formatBytes(good.bytes)}.`]),
+  ];
+  return userError({
+    code: 'no-recipe-found',
+    message: `no recipe keeps the loss below ${points(maxDrop)} points in that much flash`,
+    where: 'the whole image, as predicted',
+    neededBytes: good?.bytes ?? smallest.bytes,
+    availableBytes: budgetBytes,
+    hint: `${nearest.join(' ')} Change --flash-budget or --max-accuracy-drop.`,
+  });
+}

@@ -1,0 +1,276 @@
+/**
+ * A table as codes into small codebooks: product quantization in the rotated space, with fewer codes
+ * for rows that matter less.
+ *
+ * The columns of the weighted basis are cut into stages of about equal information (the sum of
+ * log₂ standard deviations), each with a codebook of 256 entries. A row keeps the codes of its first
+ * stages; how many is chosen row by row for the least weighted error at a given size (Lagrange
+ * multiplier, exact up to the last row), among a few tiers. Then codebooks are trained again on the
+ * rows that use them, and the projection is fitted to what is left.
+ */
+import type { CodebookStage, CodebookTable, CodebookTier } from './coded-table.ts';
+import { type KMeansOptions, kMeans } from './k-means.ts';
+import { type Basis, fitProjection, type WeightedRows, weightedBasis } from './weighted-basis.ts';
+
+export interface CodebookOptions {
+  /** Columns of the rotated space that are kept. */
+  readonly rank: number;
+  readonly stages: number;
+  /** At most so many numbers of stages a row can have. */
+  readonly tiers: number;
+  /** Codes of all rows together. */
+  readonly codeBytes: number;
+}
+
+const mostEntries = 256;
+const iterations = 8;
+/** Again, from the entries that are there. */
+const refiningIterations = 3;
+
+/** Codebooks for all rows, before anything is left out. */
+export interface TrainedStages {
+  readonly basis: Basis;
+  readonly rank: number;
+  readonly stages: readonly TrainedStage[];
+}
+
+interface TrainedStage extends CodebookStage {
+  /** Entry of each row. */
+  readonly codes: Uint8Array;
+}
+
+/** The slow part, which serves every size. */
+export function trainStages(
+  rows: WeightedRows,
+  { rank, stages }: Pick<CodebookOptions, 'rank' | 'stages'>,
+): TrainedStages {
+  const basis = weightedBasis(rows);
+  const cuts = stageColumns(basis.variances, Math.min(rank, rows.width), stages);
+  const weights = trainingWeights(rows.weights);
+  return {
+    basis,
+    rank: cuts.at(-1)!,
+    stages: cuts.slice(1).map((end, stage) => {
+      const firstColumn = cuts[stage]!;
+      const start = { entries: Math.min(mostEntries, rows.rows), seed: stage + 1 };
+      return trainStage(basis, rows, firstColumn, end - firstColumn, weights, {
+        start,
+        iterations,
+      });
+    }),
+  };
+}
+
+export function encodeWithTrained(
+  rows: WeightedRows,
+  trained: TrainedStages,
+  { tiers: tierCount, codeBytes }: Pick<CodebookOptions, 'tiers' | 'codeBytes'>,
+): CodebookTable {
+  const errors = errorsByStages(rows, trained);
+  const stageCounts = chooseStages(errors, trained.stages.length, codeBytes, tierCount);
+  const tierStages = [...new Set(stageCounts)].sort((a, b) => a - b);
+  const used = trained.stages.slice(0, tierStages.at(-1)!);
+  const stages = used.map((stage, index) => {
+    const weights = trainingWeights(
+      rows.weights.map((weight, row) => (stageCounts[row]! > index ? weight : 0)),
+    );
+    const { firstColumn, columns, entries: start } = stage;
+    const again = { start, iterations: refiningIterations };
+    return trainStage(trained.basis, rows, firstColumn, columns, weights, again);
+  });
+  const rank = stages.at(-1)!.firstColumn + stages.at(-1)!.columns;
+  const coordinates = decodedCoordinates(rows.rows, rank, stages, stageCounts);
+  const { projection, offset } = fitProjection(rows, coordinates, rank);
+  const scales = columnScales(stages, rank);
+  return {
+    method: 'codebooks',
+    rows: rows.rows,
+    width: rows.width,
+    rank,
+    projection: projection.map((value, at) => value * scales[Math.floor(at / rows.width)]!),
+    offset,
+    stages: stages.map(({ firstColumn, columns, entries }) => ({
+      firstColumn,
+      columns,
+      entries: entries.map((value, at) => value / scales[firstColumn + (at % columns)]!),
+    })),
+    tierOf: Uint8Array.from(stageCounts, (count) => tierStages.indexOf(count)),
+    tiers: tierStages.map((count) => tierOf(count, stages, stageCounts)),
+  };
+}
+
+/**
+ * All entries share one scale once they are int8, and so do the projection's inputs of one output: half
+ * of each column's magnitude (its square root) goes to either.
+ */
+function columnScales(stages: readonly TrainedStage[], rank: number): Float64Array {
+  const largest = new Float64Array(rank);
+  for (const { firstColumn, columns, entries } of stages) {
+    for (const [at, value] of entries.entries()) {
+      const column = firstColumn + (at % columns);
+      largest[column] = Math.max(largest[column]!, Math.abs(value));
+    }
+  }
+  return largest.map((value) => Math.sqrt(value) || 1);
+}
+
+/** Square roots: else the few most frequent rows have all entries, and the others none. */
+function trainingWeights(weights: Float64Array): Float64Array {
+  return weights.map(Math.sqrt);
+}
+
+/** Ends of the stages' columns, after a 0: as much information in each. */
+function stageColumns(variances: Float64Array, rank: number, stages: number): readonly number[] {
+  const least = Math.max(variances[rank - 1]! / 2, Number.MIN_VALUE);
+  const bits = Array.from(variances.subarray(0, rank), (variance) =>
+    Math.max(0.1, Math.log2(Math.max(variance, least) / least) / 2),
+  );
+  const total = bits.reduce((sum, one) => sum + one, 0);
+  const cuts = [0];
+  let sum = 0;
+  for (const [column, one] of bits.entries()) {
+    sum += one;
+    const columnsLeft = rank - (column + 1);
+    const stagesLeft = stages - cuts.length;
+    if (stagesLeft === 0) break;
+    if (sum >= (total * cuts.length) / stages || columnsLeft === stagesLeft) cuts.push(column + 1);
+  }
+  return [...cuts, rank];
+}
+
+function trainStage(
+  { coordinates }: Basis,
+  { rows, width }: WeightedRows,
+  firstColumn: number,
+  columns: number,
+  weights: Float64Array,
+  options: KMeansOptions,
+): TrainedStage {
+  const values = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    const from = row * width + firstColumn;
+    values.set(coordinates.subarray(from, from + columns), row * columns);
+  }
+  return { firstColumn, columns, ...kMeans({ count: rows, columns, values }, weights, options) };
+}
+
+/** Weighted squared error of each row with 0, 1, … stages: (rows, stages + 1). A row keeps one at least. */
+function errorsByStages(
+  { rows, width, weights }: WeightedRows,
+  trained: TrainedStages,
+): Float64Array {
+  const { basis, stages } = trained;
+  const counts = stages.length + 1;
+  const errors = new Float64Array(rows * counts);
+  for (let row = 0; row < rows; row++) {
+    let error = 0;
+    for (let column = 0; column < width; column++) {
+      error += basis.coordinates[row * width + column]! ** 2;
+    }
+    errors[row * counts] = weights[row]! * error;
+    for (const [index, { firstColumn, columns, entries, codes }] of stages.entries()) {
+      for (let column = 0; column < columns; column++) {
+        const value = basis.coordinates[row * width + firstColumn + column]!;
+        error += (value - entries[codes[row]! * columns + column]!) ** 2 - value ** 2;
+      }
+      errors[row * counts + index + 1] = weights[row]! * error;
+    }
+  }
+  return errors;
+}
+
+/** Stages of each row: at most `tierCount` different numbers, `codeBytes` in all, least error. */
+function chooseStages(
+  errors: Float64Array,
+  stages: number,
+  codeBytes: number,
+  tierCount: number,
+): Uint8Array {
+  let options = Array.from({ length: stages }, (_, index) => index + 1);
+  // Takes away the number of stages that is missed least, until few are left.
+  while (options.length > tierCount) {
+    const without = options.map((option) => options.filter((other) => other !== option));
+    const costs = without.map((rest) => allocate(errors, stages, rest, codeBytes).error);
+    options = without[costs.indexOf(Math.min(...costs))]!;
+  }
+  return allocate(errors, stages, options, codeBytes).counts;
+}
+
+interface Allocation {
+  readonly counts: Uint8Array;
+  readonly error: number;
+}
+
+/** Least error + price·bytes a row; the price is found by bisection. */
+function allocate(
+  errors: Float64Array,
+  stages: number,
+  options: readonly number[],
+  codeBytes: number,
+): Allocation {
+  const rows = errors.length / (stages + 1);
+  const at = (price: number): Allocation & { readonly bytes: number } => {
+    const counts = new Uint8Array(rows);
+    let error = 0;
+    let bytes = 0;
+    for (let row = 0; row < rows; row++) {
+      const first = row * (stages + 1);
+      let best = options[0]!;
+      for (const count of options) {
+        const gain = errors[first + best]! - errors[first + count]!;
+        if (gain > price * (count - best)) best = count;
+      }
+      counts[row] = best;
+      error += errors[first + best]!;
+      bytes += best;
+    }
+    return { counts, error, bytes };
+  };
+  const smallest = at(Number.POSITIVE_INFINITY);
+  const largest = at(0);
+  if (largest.bytes <= codeBytes) return largest;
+  let [low, high] = [Math.log(1e-15), Math.log(errors.reduce((sum, error) => sum + error, 1))];
+  // Too few bytes for these options at all: others are better.
+  let found =
+    smallest.bytes > codeBytes ? { ...smallest, error: Number.POSITIVE_INFINITY } : smallest;
+  for (let step = 0; step < 40; step++) {
+    const middle = (low + high) / 2;
+    const tried = at(Math.exp(middle));
+    if (tried.bytes > codeBytes) {
+      low = middle;
+    } else {
+      high = middle;
+      found = tried;
+    }
+  }
+  return found;
+}
+
+function decodedCoordinates(
+  rows: number,
+  rank: number,
+  stages: readonly TrainedStage[],
+  stageCounts: Uint8Array,
+): Float32Array {
+  const coordinates = new Float32Array(rows * rank);
+  for (let row = 0; row < rows; row++) {
+    for (const { firstColumn, columns, entries, codes } of stages.slice(0, stageCounts[row]!)) {
+      const from = codes[row]! * columns;
+      coordinates.set(entries.subarray(from, from + columns), row * rank + firstColumn);
+    }
+  }
+  return coordinates;
+}
+
+function tierOf(
+  count: number,
+  stages: readonly TrainedStage[],
+  stageCounts: Uint8Array,
+): CodebookTier {
+  const codes: number[] = [];
+  for (const [row, own] of stageCounts.entries()) {
+    if (own !== count) continue;
+    for (const stage of stages.slice(0, count)) codes.push(stage.codes[row]!);
+  }
+  return { stages: count, codes: Uint8Array.from(codes) };
+}

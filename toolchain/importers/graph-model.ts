@@ -1,0 +1,189 @@
+/**
+ * A model that came as a graph, in whichever format: its roles and outputs are found, the transformer
+ * in it is recognized, and with the files beside it that makes an imported model.
+ *
+ * A graph is recognized twice: for a short sentence, which tells the number of positions, and for one
+ * of all positions. Both must be the same model, so that nothing was taken for constant that
+ * depends on the length.
+ */
+import { z } from 'zod';
+import { userError } from '../errors.ts';
+import { graphBuilder } from '../ir/build.ts';
+import type { Affine } from '../ir/graph.ts';
+import { parseJsonFile, type RecordedFiles } from './files.ts';
+import { answerLabels, headFields, labelsOf, poolingOf, scoresOf } from './head.ts';
+import type { ImportedModel, ImportOptions, ModelCard, ModelKind } from './model-card.ts';
+import type { PrimitiveGraph } from './primitive/graph.ts';
+import { emitSource } from './recognize/emit.ts';
+import { fixedTokens, rolesOf } from './recognize/inputs.ts';
+import { outline, sourcesOf } from './recognize/outline.ts';
+import { type ModelOutput, outputOf } from './recognize/output.ts';
+import { type InputRole, recognize } from './recognize/recognize.ts';
+import { depthOf, type Source, type SourceOf } from './recognize/source.ts';
+import { readTokenizer } from './tokenizer-files.ts';
+import { vocabularyRows } from './vocabulary.ts';
+
+export interface GraphModelRequest {
+  readonly graph: PrimitiveGraph;
+  /** The file, for messages. */
+  readonly file: string;
+  readonly name: string;
+  readonly files: RecordedFiles;
+  readonly options: ImportOptions;
+  readonly notes: readonly string[];
+}
+
+export function importGraph(request: GraphModelRequest): ImportedModel {
+  const { graph, files, options } = request;
+  const notes = [...request.notes];
+  const found = recognizeModel(graph, request.file);
+  const tokenizer = readTokenizer(files);
+  const config = readConfig(files);
+  const head = headOf(found, config, request, notes);
+  const embedding = embeddingOf(found.source, request.file);
+  const rows = embedding.parts.word!.shape[0]!;
+  const where = `${request.file}, ${embedding.name}`;
+  const vocabulary = vocabularyRows(rows, where, tokenizer, notes);
+  const builder = graphBuilder(request.name);
+  const { output, parameters } = emitSource(builder, head.source, { vocabulary });
+  const built = builder.finish([output]);
+  const { kind, labels, pooling } = head;
+  return {
+    graph: built,
+    tokenizer,
+    card: {
+      name: options.name ?? request.name,
+      kind,
+      labels,
+      scores: scoresOfHead(found, config, labels),
+      pooling,
+      maxPositions: found.maxPositions,
+      parameters,
+      sha256: files.sha256(),
+      vocabularySize: vocabulary,
+    },
+    notes,
+  };
+}
+
+interface Found extends ModelOutput {
+  readonly maxPositions: number;
+  /** How a quantized model stores its activations. */
+  readonly stored: ReadonlyMap<Source, Affine>;
+}
+
+const probeTokens = 5;
+
+function recognizeModel(graph: PrimitiveGraph, file: string): Found {
+  const roles = rolesOf(graph, file);
+  const fixed = fixedTokens(graph, roles);
+  const first = recognizeAt(graph, file, roles, fixed ?? probeTokens);
+  if (fixed !== undefined) return { ...first, maxPositions: Math.min(fixed, first.maxPositions) };
+  const { maxPositions } = first;
+  if (maxPositions <= probeTokens) return first;
+  // Masks are computed for all pairs of tokens: longer ones are tried up to what is worth it.
+  const second = recognizeAt(graph, file, roles, Math.min(maxPositions, longestProbe));
+  if (outline(first.source) !== outline(second.source)) {
+    throw userError({
+      code: 'unsupported-model',
+      message: 'the graph is another model for short texts than for long ones',
+      where: file,
+      hint: `It was read for ${probeTokens} and for ${Math.min(maxPositions, longestProbe)} tokens. Attention to a window of tokens is not supported; export the model with dynamic axes.`,
+    });
+  }
+  return first;
+}
+
+const longestProbe = 1024;
+
+function recognizeAt(
+  graph: PrimitiveGraph,
+  file: string,
+  roles: ReadonlyMap<string, InputRole>,
+  tokens: number,
+): Found {
+  const recognized = recognize(graph, { tokens, roles });
+  const output = outputOf(graph, recognized, file, tokens);
+  const { position } = embeddingOf(output.source, file).parts;
+  const maxPositions =
+    position === null ? unlimited : position.table.shape.at(-2)! - position.firstRow;
+  return { ...output, maxPositions, stored: recognized.stored };
+}
+
+/** Of a model without position embeddings. */
+const unlimited = 512;
+
+function embeddingOf(source: Source, file: string): SourceOf<'embed'> {
+  const found = sourcesOf(source).find((one) => one.kind === 'embed');
+  if (found?.parts.word) return found;
+  throw userError({
+    code: 'unsupported-model',
+    message: 'no table is read by token ids: this is no text model',
+    where: file,
+    hint: 'Export the model with its token ids as input, not its embeddings.',
+  });
+}
+
+const configSchema = z.object({
+  ...headFields,
+  architectures: z.array(z.string()).nullish(),
+});
+type Config = z.infer<typeof configSchema>;
+
+function readConfig(files: RecordedFiles): Config {
+  const bytes = files.read('config.json');
+  return bytes === undefined ? {} : parseJsonFile(configSchema, bytes, 'config.json');
+}
+
+interface Head {
+  readonly source: Source;
+  readonly kind: ModelKind;
+  readonly labels: readonly string[] | null;
+  readonly pooling: ModelCard['pooling'];
+}
+
+/** By config.json, by the output's name, and by the shape: a product of one row is a classifier. */
+function headOf(
+  { source, name }: Found,
+  config: Config,
+  { files, options }: GraphModelRequest,
+  notes: string[],
+): Head {
+  const kind = kindOf(source, name, config);
+  if (kind !== 'embedding') {
+    const isAnswers = /start.*end/i.test(name) && source.columns === answerLabels.length;
+    const labels = isAnswers ? answerLabels : labelsOf(config, source.columns);
+    return { source, kind, labels, pooling: null };
+  }
+  if (source.rows === 1) return { source, kind, labels: null, pooling: pooledBy(source) };
+  const pooling = poolingOf(files, options, notes);
+  const { columns } = source;
+  const base = { x: source, rows: 1, columns, name: 'pooling', depth: depthOf(source) } as const;
+  const pooled: Source =
+    pooling === 'mean'
+      ? { ...base, kind: 'meanRows' }
+      : { ...base, kind: 'selectRow', which: 'first' };
+  return { source: pooled, kind, labels: null, pooling };
+}
+
+function scoresOfHead(
+  { finish }: Found,
+  config: Config,
+  labels: readonly string[] | null,
+): ModelCard['scores'] {
+  if (labels === answerLabels) return 'none';
+  return finish === 'sigmoid' ? 'sigmoid' : scoresOf(config, labels);
+}
+
+function kindOf(source: Source, name: string, { architectures }: Config): ModelKind {
+  const [architecture = ''] = architectures ?? [];
+  if (/embedding|hidden|pooler|pooled/i.test(name)) return 'embedding';
+  if (source.rows === 1) return source.kind === 'linear' ? 'classification' : 'embedding';
+  const isHead = source.kind === 'linear' && !/Model$/.test(architecture);
+  return isHead ? 'token-classification' : 'embedding';
+}
+
+function pooledBy(source: Source): ModelCard['pooling'] {
+  if (source.kind === 'meanRows') return 'mean';
+  return source.kind === 'selectRow' && source.which === 'first' ? 'cls' : null;
+}

@@ -1,0 +1,195 @@
+/** A recognized model as our graph: only what the output needs, in the order of its operands. */
+import type { GraphBuilder } from '../../ir/build.ts';
+import type { Value } from '../primitive/value.ts';
+import { validName } from './layer-name.ts';
+import {
+  computedReals,
+  type EmbeddingParts,
+  floatsOf,
+  type Reals,
+  realsOf,
+  type Source,
+  type SourceOf,
+} from './source.ts';
+
+export interface EmitOptions {
+  /** Rows of the word table that tokens can reach, from the first on. */
+  readonly vocabulary: number;
+}
+
+export interface Emitted {
+  readonly output: string;
+  /** Constants built, before any optimization. */
+  readonly parameters: number;
+}
+
+interface Emitter {
+  readonly builder: GraphBuilder;
+  readonly options: EmitOptions;
+  readonly made: Map<Source, string>;
+  readonly names: Set<string>;
+  /** Constants of a shape, so that shared weights are stored once. */
+  readonly constants: Map<string, { readonly name: string; readonly data: Float32Array }[]>;
+  parameters: number;
+}
+
+export function emitSource(builder: GraphBuilder, output: Source, options: EmitOptions): Emitted {
+  const emitter: Emitter = {
+    builder,
+    options,
+    made: new Map(),
+    names: new Set(['tokenIds', 'segmentStart']),
+    constants: new Map(),
+    parameters: 0,
+  };
+  builder.input('tokenIds', 'int32', ['tokens', 1]);
+  builder.input('segmentStart', 'int32', [1, 1]);
+  return { output: emit(emitter, output), parameters: emitter.parameters };
+}
+
+function emit(emitter: Emitter, source: Source): string {
+  const done = emitter.made.get(source);
+  if (done !== undefined) return done;
+  const { builder } = emitter;
+  const operand = (input: Source) => emit(emitter, input);
+  const name = () => uniqueName(emitter, source.name);
+  const made = ((): string => {
+    switch (source.kind) {
+      case 'embed':
+        return emitEmbedding(emitter, source);
+      case 'linear': {
+        const x = operand(source.x);
+        const layer = name();
+        const { outputs, inputs } = source.weight;
+        const weight = constant(emitter, source.weight, [outputs, inputs], `${layer}.weight`);
+        const bias = row(emitter, source.bias, outputs, 0, `${layer}.bias`);
+        return builder.node('linear', layer, [x, weight, bias], {});
+      }
+      case 'layerNorm': {
+        const x = operand(source.x);
+        const layer = name();
+        const gamma = row(emitter, source.gamma, source.columns, 1, `${layer}.weight`);
+        const beta = row(emitter, source.beta, source.columns, 0, `${layer}.bias`);
+        const { epsilon } = source;
+        return builder.node('layerNorm', layer, [x, gamma, beta], { epsilon });
+      }
+      case 'activation':
+        return builder.node('activation', name(), [operand(source.x)], { kind: source.activation });
+      case 'attention': {
+        const { q, k, v, heads, scale, causal } = source;
+        const operands = [operand(q), operand(k), operand(v)];
+        return builder.node('attention', name(), operands, { heads, scale, causal });
+      }
+      case 'add':
+        return builder.node('add', name(), [operand(source.a), operand(source.b)], {});
+      case 'selectRow':
+        return builder.node('selectRow', name(), [operand(source.x)], { which: source.which });
+      case 'meanRows':
+        return builder.node('meanRows', name(), [operand(source.x)], {});
+      case 'concat':
+        return builder.node('concat', name(), source.parts.map(operand), {});
+    }
+  })();
+  emitter.made.set(source, made);
+  return made;
+}
+
+function uniqueName({ names }: Emitter, wanted: string): string {
+  const base = validName(wanted);
+  let name = base;
+  for (let count = 2; names.has(name); count++) name = `${base}+${count}`;
+  names.add(name);
+  return name;
+}
+
+function row(
+  emitter: Emitter,
+  reals: Reals | null,
+  width: number,
+  filler: number,
+  name: string,
+): string {
+  const values = reals ?? computedReals(width, () => new Float32Array(width).fill(filler));
+  return constant(emitter, values, [1, width], name);
+}
+
+function constant(
+  emitter: Emitter,
+  reals: Reals,
+  shape: readonly [number, number],
+  name: string,
+): string {
+  const data = new Float32Array(reals.read());
+  // Vectors are small, and layers rarely share them but by chance.
+  const isShared = shape[0] > 1;
+  const known = emitter.constants.get(shape.join()) ?? [];
+  emitter.constants.set(shape.join(), known);
+  const same = isShared ? known.find((other) => sameBytes(other.data, data)) : undefined;
+  if (same !== undefined) return same.name;
+  const own = uniqueName(emitter, name);
+  known.push({ name: own, data });
+  emitter.parameters += data.length;
+  return emitter.builder.constant(own, shape, data);
+}
+
+function sameBytes(a: Float32Array, b: Float32Array): boolean {
+  const bytes = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+    Buffer.from(buffer, byteOffset, byteLength);
+  return bytes(a).equals(bytes(b));
+}
+
+function emitEmbedding(emitter: Emitter, source: SourceOf<'embed'>): string {
+  const { builder, options } = emitter;
+  const { columns } = source;
+  const { word, position, segment } = joinConstants(source.parts, columns);
+  const layer = uniqueName(emitter, source.name);
+  const table = (value: Value | null, first: number, rows: number, part: string): string => {
+    const read = () =>
+      value === null
+        ? new Float32Array(rows * columns)
+        : floatsOf(value).subarray(first * columns, (first + rows) * columns);
+    return constant(
+      emitter,
+      computedReals(rows * columns, read),
+      [rows, columns],
+      `${layer}.${part}`,
+    );
+  };
+  const rowsOf = (value: Value) => value.shape.at(-2)!;
+  const words = table(word, 0, Math.min(options.vocabulary, rowsOf(word!)), 'word');
+  const positions =
+    position === null
+      ? table(null, 0, unlimitedPositions, 'position')
+      : table(
+          position.table,
+          position.firstRow,
+          rowsOf(position.table) - position.firstRow,
+          'position',
+        );
+  const segments = table(
+    segment,
+    0,
+    segment === null ? 1 : Math.min(2, rowsOf(segment)),
+    'segment',
+  );
+  const wordRows = uniqueName(emitter, `${layer}.words`);
+  builder.node('lookupRows', wordRows, ['tokenIds', words], { index: 'token' });
+  const inputs = [wordRows, positions, 'segmentStart', segments];
+  return builder.node('embed', layer, inputs, {});
+}
+
+/** Of a model that has no positions: as many tokens as most others take. */
+const unlimitedPositions = 512;
+
+/** Rows that are added to all are a table of one segment, or are added to every row of a table. */
+function joinConstants(parts: EmbeddingParts, columns: number): EmbeddingParts {
+  const [first, ...more] = parts.constants;
+  if (first === undefined) return parts;
+  const rows = [first, ...more].map((value) => realsOf(value, columns));
+  const sum = (base: Float32Array) =>
+    base.map((value, i) => rows.reduce((total, own) => total + own.read()[i % columns]!, value));
+  const { segment } = parts;
+  const shape = segment?.shape ?? [1, columns];
+  const read = () => sum(segment === null ? new Float32Array(columns) : floatsOf(segment));
+  return { ...parts, segment: { type: 'float', shape, read }, constants: [] };
+}

@@ -1,0 +1,74 @@
+/** What the recognizer knows of a tensor of the primitive graph. */
+import type { Value } from '../primitive/value.ts';
+import type { Source } from './source.ts';
+import type { View } from './view.ts';
+
+export type IdsRole = 'token' | 'segment';
+
+/** Of each row of a matrix; the view is the whole of it. */
+export type Statistic = 'mean' | 'squaredMean' | 'meanSquare' | 'variance' | 'deviation';
+
+export interface Attending {
+  readonly q: Source;
+  readonly k: Source;
+  readonly heads: number;
+  readonly scale: number;
+  readonly causal: boolean;
+}
+
+/** A layer normalization on its way: what it normalizes, and what is known so far. */
+export interface Norming {
+  readonly of: View;
+  readonly epsilon: number;
+  readonly gamma: Value | null;
+}
+
+interface Shaped {
+  readonly shape: readonly number[];
+}
+
+export type Term =
+  | (Shaped & { readonly kind: 'known'; readonly value: Value })
+  | (Shaped & { readonly kind: 'ids'; readonly role: IdsRole })
+  | (Shaped & { readonly kind: 'oneHotIds'; readonly role: IdsRole })
+  | View
+  /** Element by element apply(x); `of` has factor 1 and the same shape. */
+  | (Shaped & {
+      readonly kind: 'pointwise';
+      readonly of: View;
+      readonly apply: (x: number) => number;
+    })
+  | (Shaped & { readonly kind: 'statistic'; readonly statistic: Statistic } & Omit<
+        Norming,
+        'gamma'
+      >)
+  /** x − mean(x), and its square. */
+  | (Shaped & { readonly kind: 'centered'; readonly of: View })
+  | (Shaped & { readonly kind: 'centeredSquare'; readonly of: View })
+  /** gamma/√(variance + epsilon), and that times x, times mean(x), and beta less the last. */
+  | (Shaped & Norming & { readonly kind: 'inverseDeviation' })
+  | (Shaped & Norming & { readonly kind: 'scaledInput' })
+  | (Shaped & Norming & { readonly kind: 'scaledMean' })
+  | (Shaped & Norming & { readonly kind: 'shiftedMean'; readonly beta: Value })
+  /** scale·q·kᵀ with its mask, (heads, queries, keys); then its softmax. */
+  | (Shaped & Attending & { readonly kind: 'scores' })
+  | (Shaped & Attending & { readonly kind: 'attentionWeights' })
+  /** The sum of all rows. */
+  | (Shaped & { readonly kind: 'rowSum'; readonly of: Source })
+  /** Scores made of logits at the end of a model, or rows scaled to length 1. */
+  | (Shaped & { readonly kind: 'finished'; readonly how: Finish; readonly of: View })
+  /** Σ x² of each row, and its root. */
+  | (Shaped & { readonly kind: 'length'; readonly of: View; readonly squared: boolean })
+  | (Shaped & { readonly kind: 'unsupported'; readonly problems: readonly Problem[] });
+
+export type Finish = 'softmax' | 'sigmoid' | 'unitLength';
+
+/** A node of the user that our ops cannot compute. */
+export interface Problem {
+  readonly node: string;
+  readonly userOp: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export type TermOf<K extends Term['kind']> = Extract<Term, { readonly kind: K }>;
