@@ -24,3 +24,8 @@ export function packagePath(...parts: string[]): string {
 export function packageVersion(): string {
   return JSON.parse(readFileSync(packagePath('package.json'), 'utf8')).version;
 }
+
+/** The exact version of a dependency that package.json asks for. */
+export function dependencyVersion(name: string): string {
+  return JSON.parse(readFileSync(packagePath('package.json'), 'utf8')).dependencies[name];
+}

@@ -10,7 +10,9 @@ import { recipeNotes } from './compress/recipe-notes.ts';
 import { sectionNames } from './emit/c-constants.ts';
 import { emitModel, type SourceFile, sha256Of } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
+import { emitModule, type ModuleSources } from './emit/wasm-model.ts';
 import type { Tokens } from './emulate/interpreter.ts';
+import { selfTestOf } from './emulate/self-test.ts';
 import { internalError, userError } from './errors.ts';
 import { type ImportedModel, importModel, type ModelCard } from './importers/index.ts';
 import { type Graph, type Node, rowsOf, type Stage, tensorOf } from './ir/graph.ts';
@@ -26,6 +28,7 @@ import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
 import { rowDemand } from './passes/row-demand.ts';
 import { trimPositions } from './passes/trim-positions.ts';
 import { calibrate } from './quantize/calibrate.ts';
+import { narrowWeights } from './quantize/narrow-weights.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
 import { loadKernels } from './schedule/kernels.ts';
@@ -43,10 +46,18 @@ import {
   realizeForms,
 } from './schedule/plan.ts';
 import type { Program } from './schedule/program.ts';
-import { schedule } from './schedule/schedule.ts';
+import { type ScratchBytes, schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
-import { type KernelSet, kernelSetOf, type Target, withKernels } from './targets.ts';
-import { compileTokenizer } from './tokenizer/compile.ts';
+import {
+  type AnyTarget,
+  type EngineTarget,
+  isEngine,
+  type KernelSet,
+  kernelSetOf,
+  type Target,
+  withKernels,
+} from './targets.ts';
+import { type CompiledTokenizer, compileTokenizer } from './tokenizer/compile.ts';
 import { encode } from './tokenizer/encode.ts';
 import type { Tokenizer } from './tokenizer/parse.ts';
 
@@ -61,18 +72,22 @@ export interface Example {
 export const emitKinds = ['firmware', 'library'] as const;
 export type EmitKind = (typeof emitKinds)[number];
 
-export interface CompileRequest {
+/** `w7`: seven bits, which relaxed SIMD of WebAssembly multiplies exactly. */
+export const weightKinds = ['int8', 'w7'] as const;
+export type WeightKind = (typeof weightKinds)[number];
+
+export interface ProgramRequest<T extends AnyTarget> {
   readonly modelPath: string;
   readonly pooling?: 'cls' | 'mean' | undefined;
   /** How the model is compressed; without it not at all. */
   readonly recipe?: Recipe | undefined;
-  readonly target: Target;
+  readonly target: T;
   readonly maxTokens: number;
-  /** Without it `firmware`. */
-  readonly emit?: EmitKind | undefined;
+  /** Without it `int8`. */
+  readonly weights?: WeightKind | undefined;
   /** Without it `native`. */
   readonly kernels?: KernelSet | undefined;
-  /** Without it `fits`. */
+  /** Without it `fits`, or `fastest` where memory is not short. */
   readonly goal?: PlanGoal | undefined;
   /** No plan with a larger arena is taken. */
   readonly maxArenaBytes?: number | undefined;
@@ -81,7 +96,13 @@ export interface CompileRequest {
   readonly progress?: (phase: string, done: number, total: number) => void;
 }
 
-export interface Compiled {
+export interface CompileRequest extends ProgramRequest<Target> {
+  /** Without it `firmware`. */
+  readonly emit?: EmitKind | undefined;
+}
+
+/** A model as far as every target takes it. */
+export interface CompiledProgram<T extends AnyTarget> {
   /** Before any compression. */
   readonly imported: ImportedModel;
   /** As it was quantized: simplified, each attention in the plan's form, positions trimmed. */
@@ -89,17 +110,22 @@ export interface Compiled {
   readonly program: Program;
   readonly goal: PlanGoal;
   readonly planned: Planned;
-  readonly target: Target;
-  readonly constantSizes: ConstantSizes;
-  /** Region by section of the linked image. */
-  readonly placement: Readonly<Record<string, string>>;
+  readonly target: T;
+  readonly tokenizer: CompiledTokenizer;
   readonly graphBin: Uint8Array;
-  readonly sources: readonly SourceFile[];
   /** Multiply-accumulates at maxTokens, of the graph as imported and as compiled. */
   readonly macsUnoptimized: number;
   readonly notes: readonly string[];
 }
 
+export interface Compiled extends CompiledProgram<Target> {
+  readonly constantSizes: ConstantSizes;
+  /** Region by section of the linked image. */
+  readonly placement: Readonly<Record<string, string>>;
+  readonly sources: readonly SourceFile[];
+}
+
+/** To firmware or a library, in C. */
 export function compile(request: CompileRequest): Compiled {
   const { maxTokens } = request;
   const kernelSet = request.kernels ?? 'native';
@@ -110,7 +136,73 @@ export function compile(request: CompileRequest): Compiled {
     request.emit === 'library'
       ? libraryScratch(kernels, kernelSet, maxTokens)
       : kernelScratch(kernels, target.core.features, maxTokens);
-  const { pooling } = request;
+  const arena = arenaRegion(target);
+  const room = { name: `region ${arena.region.name}`, availableBytes: arena.availableBytes };
+  const compiled = compileProgram({ ...request, target }, room, scratchBytes);
+  const emitted = emitModel({
+    program: compiled.program,
+    card: compiled.imported.card,
+    tokenizer: compiled.tokenizer,
+    targetName: target.name,
+    features: target.core.features,
+    kernels,
+    sha256: sha256Of(compiled.graphBin),
+  });
+  const regions = placeConstants(target, emitted.constantSizes);
+  return {
+    ...compiled,
+    constantSizes: emitted.constantSizes,
+    placement: {
+      ...Object.fromEntries(constantParts.map((part) => [sectionNames[part], regions[part]])),
+      [sectionNames.arena]: arena.region.name,
+    },
+    sources: emitted.sources,
+  };
+}
+
+export interface CompiledModule extends CompiledProgram<EngineTarget> {
+  readonly module: ModuleSources;
+}
+
+/** To a WebAssembly module, in AssemblyScript. */
+export function compileModule(request: ProgramRequest<EngineTarget>): CompiledModule {
+  const { target, maxTokens } = request;
+  if ((request.kernels ?? 'native') !== 'native') throw noForeignKernels(target);
+  const kernels = loadKernels();
+  const scratchBytes = kernelScratch(kernels, target.core.features, maxTokens);
+  const room = { name: `the memory of ${target.name}`, availableBytes: mostArenaBytes };
+  const compiled = compileProgram(request, room, scratchBytes);
+  const { program, imported, tokenizer, graphBin } = compiled;
+  const module = emitModule({
+    program,
+    card: imported.card,
+    tokenizer: imported.tokenizer,
+    compiledTokenizer: tokenizer,
+    kernels,
+    sha256: sha256Of(graphBin),
+    selfTest: selfTestOf(program.graph, maxTokens, tokenizer.idOrder.length),
+  });
+  return { ...compiled, module };
+}
+
+/** Half of what 32-bit addresses reach: the other half is for constants and text. */
+const mostArenaBytes = 2 ** 31;
+
+/** Where the arena may lie. */
+interface Room {
+  /** For messages. */
+  readonly name: string;
+  readonly availableBytes: number;
+}
+
+function compileProgram<T extends AnyTarget>(
+  request: ProgramRequest<T>,
+  room: Room,
+  scratchBytes: ScratchBytes,
+): CompiledProgram<T> {
+  const { maxTokens, target, pooling } = request;
+  const kernelSet = request.kernels ?? 'native';
+  const kernels = loadKernels();
   const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
   checkMaxTokens(maxTokens, Math.min(imported.card.maxPositions, mostTokens));
@@ -121,21 +213,22 @@ export function compile(request: CompileRequest): Compiled {
 
   const floatGraph = simplify(model.graph, tokenizer.idOrder, kernelSet);
 
-  const goal = request.goal ?? 'fits';
+  const goal = request.goal ?? (isEngine(target) ? 'fastest' : 'fits');
   // The plan comes before calibration, so that every plan is calibrated as it will run.
-  const arena = arenaRegion(target);
   const { maxArenaBytes = Number.POSITIVE_INFINITY } = request;
-  const isLimited = maxArenaBytes < arena.availableBytes;
+  const isLimited = maxArenaBytes < room.availableBytes;
   const planned = choosePlan({
     graph: floatGraph,
     maxTokens,
-    availableBytes: isLimited ? maxArenaBytes : arena.availableBytes,
-    room: isLimited ? '--max-arena' : `region ${arena.region.name}`,
+    availableBytes: isLimited ? maxArenaBytes : room.availableBytes,
+    room: isLimited ? '--max-arena' : room.name,
     goal,
     scratchBytes,
     instructions: (program) => programInstructions(program, maxTokens, kernels, target),
   });
-  const planGraph = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
+  const realized = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
+  // Absorbed forms have weights of their own: only now are all of them there.
+  const planGraph = request.weights === 'w7' ? narrowWeights(realized) : realized;
   verify(planGraph);
 
   const examples = calibrationTokens(request, model, tokenizer.idOrder);
@@ -167,17 +260,6 @@ export function compile(request: CompileRequest): Compiled {
     maxTokens,
     plan: planned.plan,
   };
-  const graphBin = serializeGraph(legal, stored);
-  const emitted = emitModel({
-    program,
-    card: imported.card,
-    tokenizer,
-    targetName: target.name,
-    features: target.core.features,
-    kernels,
-    sha256: sha256Of(graphBin),
-  });
-  const regions = placeConstants(target, emitted.constantSizes);
   return {
     imported,
     floatGraph: planGraph,
@@ -185,13 +267,8 @@ export function compile(request: CompileRequest): Compiled {
     goal,
     planned,
     target,
-    constantSizes: emitted.constantSizes,
-    placement: {
-      ...Object.fromEntries(constantParts.map((part) => [sectionNames[part], regions[part]])),
-      [sectionNames.arena]: arena.region.name,
-    },
-    graphBin,
-    sources: emitted.sources,
+    tokenizer,
+    graphBin: serializeGraph(legal, stored),
     macsUnoptimized: macsOf(imported.graph, maxTokens),
     notes: [
       ...imported.notes,
@@ -256,7 +333,7 @@ export interface StoredModel {
   readonly recipe: Recipe | null;
   /** Vocabulary id of each compact id, by which the graph's tables and the device count. */
   readonly idOrder: Int32Array;
-  readonly target: Target;
+  readonly target: AnyTarget;
   readonly maxTokens: number;
   readonly plan: Plan;
 }
@@ -290,7 +367,7 @@ export function nodeMacs(graph: Graph<Stage>, node: Node, tokens: number): numbe
 }
 
 function calibrationTokens(
-  { calibration, maxTokens }: CompileRequest,
+  { calibration, maxTokens }: Pick<ProgramRequest<AnyTarget>, 'calibration' | 'maxTokens'>,
   { tokenizer }: ImportedModel,
   idOrder: Int32Array,
 ): readonly Tokens[] {
@@ -325,6 +402,14 @@ function checkMaxTokens(maxTokens: number, maxPositions: number): void {
       : `--max-tokens ${maxTokens} is outside what the model can take`,
     where: `the model has ${maxPositions} positions`,
     hint: `Use a whole number from 2 to ${maxPositions}.`,
+  });
+}
+
+function noForeignKernels({ name }: EngineTarget) {
+  return userError({
+    code: 'no-foreign-kernels',
+    message: `--kernels cmsis-nn is Arm’s library for Cortex-M; --target ${name} has kernels of its own`,
+    hint: 'Leave --kernels away.',
   });
 }
 

@@ -329,6 +329,57 @@ export type Target = Omit<Board, 'core' | 'twin' | 'machine'> & {
   readonly emulation: Emulation | undefined;
 };
 
+/** WebAssembly: no regions and no loader, one memory that grows by pages. */
+const engineSchema = z.strictObject({
+  name: identifier,
+  title: z.string(),
+  /** What every engine must have. */
+  features: z.array(z.enum(['wasm-simd'])),
+  /** Of 64 KiB: what 32-bit addresses reach. */
+  mostPages: positive,
+  /** As of a core, but counted by eye: only which plan is faster is taken from it. */
+  cost: z.strictObject({
+    countedIn: z.string(),
+    kernels: z.record(z.string(), z.array(costSchema).nonempty()),
+  }),
+  verified: z.strictObject({ how: z.string() }),
+});
+type Engine = z.infer<typeof engineSchema>;
+
+/** Not a board: something that runs a module. */
+export interface EngineTarget extends Pick<Engine, 'name' | 'title' | 'mostPages' | 'verified'> {
+  readonly kind: 'engine';
+  readonly core: Pick<Engine, 'name' | 'features' | 'cost'>;
+}
+
+/** What a model can be compiled for. */
+export type AnyTarget = Target | EngineTarget;
+
+export function isEngine(target: AnyTarget): target is EngineTarget {
+  return 'kind' in target && target.kind === 'engine';
+}
+
+/** A board, for what only boards can do. */
+export function boardOf(target: AnyTarget): Target {
+  if (!isEngine(target)) return target;
+  throw userError({
+    code: 'not-a-board',
+    message: `${target.name} is no board, but a module that engines run`,
+    hint: 'Run it: lm2mcu run <dir> --text … --on wasm; or build for a board (lm2mcu targets lists them).',
+  });
+}
+
+/** The names of all engines. */
+export function listEngines(): readonly string[] {
+  return listJson('engines');
+}
+
+export function loadEngine(name: string): EngineTarget {
+  const engine = parseJson(packagePath('targets', 'engines', `${name}.json`), engineSchema);
+  const { title, mostPages, verified, features, cost } = engine;
+  return { kind: 'engine', name, title, mostPages, verified, core: { name, features, cost } };
+}
+
 /** Whose kernels a model calls: ours, or Arm's as far as there are any. */
 export const kernelSets = ['native', 'cmsis-nn'] as const;
 export type KernelSet = (typeof kernelSets)[number];
@@ -339,13 +390,19 @@ export function withKernels(target: Target, kernels: KernelSet): Target {
   return { ...target, core: { ...core, features: [...core.features, 'cmsis-nn'] } };
 }
 
-export function kernelSetOf({ core }: Pick<Target, 'core'>): KernelSet {
-  return core.features.includes('cmsis-nn') ? 'cmsis-nn' : 'native';
+export function kernelSetOf({ core }: Pick<AnyTarget, 'core'>): KernelSet {
+  const features: readonly string[] = core.features;
+  return features.includes('cmsis-nn') ? 'cmsis-nn' : 'native';
 }
 
-/** A shipped board by name, or a user's own board by the path of its JSON file. */
-export function loadTarget(nameOrPath: string): Target {
-  const board = nameOrPath.endsWith('.json') ? readBoard(nameOrPath) : loadBoard(nameOrPath);
+/**
+ * A shipped board by name, or a user's own board by the path of its JSON file. `others`: names that are
+ * no boards, but would have done.
+ */
+export function loadTarget(nameOrPath: string, others: readonly string[] = []): Target {
+  const board = nameOrPath.endsWith('.json')
+    ? readBoard(nameOrPath)
+    : loadBoard(nameOrPath, others);
   const core = loadCore(board.core, board.name);
   const { core: _core, twin: _twin, machine: _machine, ...rest } = board;
   return { ...rest, core, emulation: emulationOf(board) };
@@ -390,13 +447,13 @@ function emulationOf(board: Board): Emulation | undefined {
   return { isItself: false, machine: emulated.machine, board: emulated, regions };
 }
 
-function loadBoard(name: string): Board {
+function loadBoard(name: string, others: readonly string[] = []): Board {
   const names = listTargets();
   if (!names.includes(name)) {
     throw userError({
       code: 'unknown-target',
       message: `there is no target "${name}"`,
-      hint: `Use one of ${names.join(', ')}, or the path of a board file ending in .json.`,
+      hint: `Use one of ${[...names, ...others].join(', ')}, or the path of a board file ending in .json.`,
     });
   }
   return readBoard(packagePath('targets', 'boards', `${name}.json`));
@@ -414,7 +471,7 @@ function loadCore(name: string, where: string): Core {
   return parseJson(packagePath('targets', 'cores', `${name}.json`), coreSchema);
 }
 
-function listJson(folder: 'boards' | 'cores'): readonly string[] {
+function listJson(folder: 'boards' | 'cores' | 'engines'): readonly string[] {
   return readdirSync(packagePath('targets', folder))
     .filter((file) => file.endsWith('.json'))
     .map((file) => basename(file, '.json'))

@@ -33,10 +33,11 @@ export function modelPath(model: ModelName, folder: string): string {
   return path;
 }
 
-/** A classifier of two classes as Hugging Face writes it, with random weights. */
-export function writeRandomModel(folder: string, size: EncoderSize): void {
+/** A classifier of two classes as Hugging Face writes it, with random weights; `isPerToken`: of tokens. */
+export function writeRandomModel(folder: string, size: EncoderSize, isPerToken = false): void {
+  const architecture = `BertFor${isPerToken ? 'Token' : 'Sequence'}Classification`;
   const config = {
-    ...{ model_type: 'bert', architectures: ['BertForSequenceClassification'] },
+    ...{ model_type: 'bert', architectures: [architecture] },
     ...{ hidden_size: size.width, num_hidden_layers: size.layers },
     ...{ num_attention_heads: size.heads, intermediate_size: size.feedForward },
     ...{ max_position_embeddings: size.positions, type_vocab_size: 2 },

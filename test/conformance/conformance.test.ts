@@ -13,17 +13,19 @@ import {
   openExecutor,
 } from '../../toolchain/emulate/executor.ts';
 import type { Tokens } from '../../toolchain/emulate/interpreter.ts';
-import { type Compiled, compile, type Example } from '../../toolchain/pipeline.ts';
+import { type Compiled, compile, type Example, type WeightKind } from '../../toolchain/pipeline.ts';
 import { type KernelSet, loadTarget } from '../../toolchain/targets.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
 import { contract } from '../kernels/run.ts';
 import { makeRandom } from '../tokenizer/samples.ts';
 import { type ConformanceModel, exampleModel, fixtureModels } from './models.ts';
+import { openVariants } from './wasm-variants.ts';
 
 interface Machine {
   readonly on: ExecutorKind;
   readonly target: string;
   readonly kernels: KernelSet;
+  readonly weights?: WeightKind;
 }
 
 const onHost: readonly Machine[] = [
@@ -31,6 +33,7 @@ const onHost: readonly Machine[] = [
   { on: 'host', target: 'mps2-an386', kernels: 'native' },
   { on: 'program', target: 'mps2-an386', kernels: 'cmsis-nn' },
   { on: 'host', target: 'mps2-an386', kernels: 'cmsis-nn' },
+  { on: 'wasm', target: 'mps2-an386', kernels: 'native', weights: 'w7' },
 ];
 /** Cortex-M4, M7, M33 and M55. */
 const emulated: readonly Machine[] = [
@@ -52,7 +55,7 @@ const models = [...fixtureModels(), ...(example === undefined ? [] : [example])]
 describe.each(models)('$name', (model) => {
   describe.each(machines)('$on, $target, $kernels', (machine) => {
     let reference: Executor;
-    let executor: Executor;
+    let executors: readonly Executor[];
     let textBytes: number;
 
     beforeAll(async () => {
@@ -60,12 +63,13 @@ describe.each(models)('$name', (model) => {
         ...model.request,
         target: loadTarget(machine.target),
         kernels: machine.kernels,
+        weights: machine.weights,
       });
       textBytes = compiled.program.arenaBytes - compiled.program.textOffset;
       reference = await openExecutor('interpreter', compiled);
-      executor = await openMachine(machine, model, compiled);
+      executors = await openMachine(machine, model, compiled);
     }, longTestMs);
-    afterAll(() => executor?.close());
+    afterAll(() => Promise.all(executors?.map((executor) => executor.close())));
 
     test(
       'texts',
@@ -73,7 +77,10 @@ describe.each(models)('$name', (model) => {
         let compared = 0;
         for (const one of model.examples) {
           if (bytesOf(one) > textBytes) continue;
-          expectSame(await executor.classify(one), await reference.classify(one), one);
+          const expected = await reference.classify(one);
+          for (const executor of executors) {
+            expectSame(await executor.classify(one), expected, one);
+          }
           compared += 1;
         }
         expect(compared).toBeGreaterThan(model.examples.length * 0.8);
@@ -83,7 +90,10 @@ describe.each(models)('$name', (model) => {
 
     test('token ids, from two to as many as it takes', async () => {
       for (const tokens of tokenLists(reference.model.maxTokens, reference.model.idOrder.length)) {
-        expectSame(await executor.runTokens(tokens), await reference.runTokens(tokens), tokens);
+        const expected = await reference.runTokens(tokens);
+        for (const executor of executors) {
+          expectSame(await executor.runTokens(tokens), expected, tokens);
+        }
       }
     });
   });
@@ -93,8 +103,9 @@ async function openMachine(
   { on, target, kernels }: Machine,
   { name }: ConformanceModel,
   compiled: Compiled,
-): Promise<Executor> {
-  if (on !== 'emulator') return openExecutor(on, compiled, { sanitize: true });
+): Promise<readonly Executor[]> {
+  if (on === 'wasm') return openVariants(compiled);
+  if (on !== 'emulator') return [await openExecutor(on, compiled, { sanitize: true })];
   const { emulatorElfPath, warnings } = await buildFirmware({
     target: compiled.target,
     sources: compiled.sources,
@@ -107,7 +118,7 @@ async function openMachine(
     ),
   });
   expect(warnings).toEqual([]);
-  return openExecutor(on, { graphBin: compiled.graphBin, emulatorElfPath });
+  return [await openExecutor(on, { graphBin: compiled.graphBin, emulatorElfPath })];
 }
 
 function expectSame(found: Answer, expected: Answer, input: Example | Tokens): void {

@@ -22,7 +22,7 @@ export type Variant = Readonly<Record<string, string | number>>;
 export const hasCompiler = has('arm-none-eabi-gcc');
 export const hasEmulator = hasCompiler && has('qemu-system-arm');
 
-export const targets: readonly Target[] = listTargets().map(loadTarget);
+export const targets: readonly Target[] = listTargets().map((name) => loadTarget(name));
 /** Those that QEMU starts as they are; the others run as one of them. */
 export const emulatedBoards = targets.filter((target) => target.emulation?.isItself);
 

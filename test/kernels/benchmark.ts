@@ -156,7 +156,7 @@ function linearBenchmark(
   table: boolean,
 ): Benchmark {
   const shape: LinearShape = {
-    ...{ inputs, outputs, rows, table, data: 'random', anyShift: false },
+    ...{ inputs, outputs, rows, table, data: 'random', anyShift: false, weightOffset: 0 },
     ...{ xStride: inputs, yStride: outputs, range: dtypes[kernel.output] },
   };
   return {

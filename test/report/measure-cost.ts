@@ -112,7 +112,8 @@ const samples: Readonly<
         .filter(([inputs]) => inputs > above && inputs <= most)
         .flatMap(([inputs, outputs]) =>
           (kernel.output === 'int8' ? [false, true] : [false]).map((table) => {
-            const shape = { inputs, outputs, rows, xStride: inputs, yStride: outputs, table };
+            const strides = { xStride: inputs, yStride: outputs };
+            const shape = { inputs, outputs, rows, ...strides, table, weightOffset: 0 } as const;
             // Models use the whole range; the kernels skip the clamp then.
             const range = dtypes[kernel.output];
             const elements = rows * outputs;

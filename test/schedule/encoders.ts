@@ -16,6 +16,7 @@ import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { normalizeAttention } from '../../toolchain/passes/normalize-attention.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
+import { narrowWeights } from '../../toolchain/quantize/narrow-weights.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
 import type { KernelSet } from '../../toolchain/targets.ts';
 import { randomTable, type TableKind, tableKinds } from '../compress/random-tables.ts';
@@ -219,8 +220,13 @@ export function plannedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'flo
   });
 }
 
-export function quantizedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'quantized'> {
-  const split = plannedEncoder(shape, plan);
+export function quantizedEncoder(
+  shape: EncoderShape,
+  plan: PlanShape,
+  hasNarrowWeights = false,
+): Graph<'quantized'> {
+  const planned = plannedEncoder(shape, plan);
+  const split = hasNarrowWeights ? narrowWeights(planned) : planned;
   verify(split);
   const lengths = [1, 2, Math.ceil(shape.maxTokens / 2), shape.maxTokens];
   const examples = lengths.map((length) => randomTokens(shape, length));
@@ -229,8 +235,13 @@ export function quantizedEncoder(shape: EncoderShape, plan: PlanShape): Graph<'q
   return quantized;
 }
 
-export function legalEncoder(shape: EncoderShape, plan: PlanShape): Graph<'legal'> {
-  const legal: Graph<'legal'> = { ...fuseTable(quantizedEncoder(shape, plan)), stage: 'legal' };
+export function legalEncoder(
+  shape: EncoderShape,
+  plan: PlanShape,
+  hasNarrowWeights = false,
+): Graph<'legal'> {
+  const quantized = quantizedEncoder(shape, plan, hasNarrowWeights);
+  const legal: Graph<'legal'> = { ...fuseTable(quantized), stage: 'legal' };
   verify(legal);
   return legal;
 }

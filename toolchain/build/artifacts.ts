@@ -6,16 +6,19 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { emitLibrary } from '../emit/library.ts';
+import { wasmVariants } from '../emit/wasm-model.ts';
 import { assertExhaustive } from '../errors.ts';
-import { packageVersion } from '../package-root.ts';
-import type { Compiled, EmitKind } from '../pipeline.ts';
+import { dependencyVersion, packageVersion } from '../package-root.ts';
+import type { Compiled, CompiledModule, EmitKind } from '../pipeline.ts';
 import { buildReport } from '../report/build.ts';
+import { buildModuleReport } from '../report/module.ts';
 import { renderReport } from '../report/render.ts';
 import type { Report } from '../report/schema.ts';
 import type { CmsisNn } from './cmsis-nn.ts';
 import { buildFirmware, type Firmware } from './firmware.ts';
 import { formatManifest, type Manifest, manifestFile } from './manifest.ts';
 import { digestOf, filesBelow } from './out-folder.ts';
+import { linkModule } from './wasm-module.ts';
 
 export interface ArtifactsRequest {
   readonly compiled: Compiled;
@@ -41,21 +44,58 @@ export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifac
   writeFileSync(join(folder, 'graph.bin'), compiled.graphBin);
   const firmware = await writeCode(request);
   const report = buildReport(compiled, firmware);
-  writeFileSync(join(folder, 'report.json'), renderReport(report, 'json'));
-  writeFileSync(join(folder, 'report.html'), renderReport(report, 'html'));
-  const files = filesBelow(folder);
-  const manifest: Manifest = {
-    schema: 1,
-    tool: { name: 'lm2mcu', version: packageVersion() },
+  const files = writeRecords(folder, report, {
     options: { ...options, emit },
     compiler: firmware === null ? null : compilerVersion(),
     inputs: cmsisNn === undefined ? inputs : { ...inputs, cmsisNn: cmsisNn.digest },
+  });
+  return { report, files, warnings: firmware?.warnings ?? [] };
+}
+
+export interface ModuleArtifactsRequest extends Pick<ArtifactsRequest, 'folder'> {
+  readonly compiled: CompiledModule;
+  readonly options: Manifest['options'];
+  readonly inputs: Manifest['inputs'];
+}
+
+export async function writeModuleArtifacts(request: ModuleArtifactsRequest): Promise<Artifacts> {
+  const { compiled, folder, options, inputs } = request;
+  const write = (name: string, content: string | Uint8Array): void => {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  };
+  write('graph.bin', compiled.graphBin);
+  for (const variant of wasmVariants) {
+    write(`sources/${variant}.ts`, compiled.module.code[variant]);
+  }
+  const linked = await linkModule(compiled.module);
+  write('model.wasm', linked.wasm);
+  write('model.mjs', linked.loader);
+  write('model.d.ts', linked.types);
+  const report = buildModuleReport(compiled, linked);
+  const files = writeRecords(folder, report, { options, compiler: compilerOfModules(), inputs });
+  return { report, files, warnings: [] };
+}
+
+/** The report and, last, the manifest of all that is in the folder; its files. */
+function writeRecords(
+  folder: string,
+  report: Report,
+  manifest: Pick<Manifest, 'options' | 'compiler' | 'inputs'>,
+): readonly string[] {
+  writeFileSync(join(folder, 'report.json'), renderReport(report, 'json'));
+  writeFileSync(join(folder, 'report.html'), renderReport(report, 'html'));
+  const files = filesBelow(folder);
+  const whole: Manifest = {
+    schema: 1,
+    tool: { name: 'lm2mcu', version: packageVersion() },
+    ...manifest,
     outputs: Object.fromEntries(
       files.map((name) => [name, digestOf(readFileSync(join(folder, name)))]),
     ),
   };
-  writeFileSync(join(folder, manifestFile), formatManifest(manifest));
-  return { report, files: [...files, manifestFile], warnings: firmware?.warnings ?? [] };
+  writeFileSync(join(folder, manifestFile), formatManifest(whole));
+  return [...files, manifestFile];
 }
 
 async function writeCode({
@@ -87,4 +127,9 @@ async function writeCode({
 function compilerVersion(): string {
   const version = execFileSync('arm-none-eabi-gcc', ['-dumpfullversion'], { encoding: 'utf8' });
   return `arm-none-eabi-gcc ${version.trim()}`;
+}
+
+/** By the version that this package asks for, for it is exact. */
+function compilerOfModules(): string {
+  return `assemblyscript ${dependencyVersion('assemblyscript')}`;
 }

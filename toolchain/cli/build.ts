@@ -1,6 +1,11 @@
 /** `lm2mcu build`: a model to firmware, or to a C library, in a folder. */
 import { basename, resolve } from 'node:path';
-import { writeArtifacts } from '../build/artifacts.ts';
+import {
+  type Artifacts,
+  type ModuleArtifactsRequest,
+  writeArtifacts,
+  writeModuleArtifacts,
+} from '../build/artifacts.ts';
 import { type CmsisNn, openCmsisNn } from '../build/cmsis-nn.ts';
 import { checkCompiler } from '../build/gcc.ts';
 import type { Manifest } from '../build/manifest.ts';
@@ -8,17 +13,37 @@ import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts'
 import { readRecipeFile } from '../compress/recipe-file.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
-import { type Compiled, compile, type EmitKind, emitKinds } from '../pipeline.ts';
+import {
+  type CompiledProgram,
+  type CompileRequest,
+  compile,
+  compileModule,
+  type EmitKind,
+  emitKinds,
+  type ProgramRequest,
+  weightKinds,
+} from '../pipeline.ts';
 import { renderReport } from '../report/render.ts';
 import { planGoals } from '../schedule/plan.ts';
-import { type KernelSet, kernelSets, listTargets, loadTarget, type Target } from '../targets.ts';
+import {
+  type AnyTarget,
+  type EngineTarget,
+  isEngine,
+  type KernelSet,
+  kernelSets,
+  listEngines,
+  listTargets,
+  loadEngine,
+  loadTarget,
+  type Target,
+} from '../targets.ts';
 import { defineCommand } from './command.ts';
 import { readExamples } from './examples.ts';
 import { didYouMean } from './suggest.ts';
 
 export const buildCommand = defineCommand({
   usage: 'build <model>',
-  summary: 'Compile a model into firmware for a board',
+  summary: 'Compile a model into firmware for a board, or a WebAssembly module',
   positionals: {
     model: {
       type: 'string',
@@ -31,7 +56,7 @@ export const buildCommand = defineCommand({
       type: 'string',
       demandOption: true,
       requiresArg: true,
-      describe: 'A board (lm2mcu targets), or the path of a board file ending in .json',
+      describe: 'A board (lm2mcu targets), the path of a board file ending in .json, or wasm',
     },
     'max-tokens': {
       type: 'number',
@@ -56,10 +81,15 @@ export const buildCommand = defineCommand({
     },
     plan: {
       choices: planGoals,
-      default: 'fits',
       requiresArg: true,
       describe:
-        'A fast plan that fits, the fastest whether it fits or not, or the one with least RAM',
+        'A fast plan that fits (the default of boards), the fastest whether it fits or not (of wasm), or the one with least RAM',
+    },
+    weights: {
+      choices: weightKinds,
+      default: 'int8',
+      requiresArg: true,
+      describe: 'w7: seven bits, with which modules run faster where relaxed SIMD is',
     },
     'max-arena': {
       type: 'number',
@@ -95,8 +125,8 @@ export const buildCommand = defineCommand({
       'Firmware for an emulated board',
     ],
     [
-      'lm2mcu build examples/debian-sections/model --target stm32f746g-disco --max-tokens 256',
-      'For a real one, calibrated on random tokens',
+      'lm2mcu build examples/debian-sections/model --target wasm --weights w7 --calibrate examples/debian-sections/calibration.jsonl --out build/module',
+      'One model.wasm for Node, browsers and workers',
     ],
   ],
   async run(
@@ -104,43 +134,40 @@ export const buildCommand = defineCommand({
     context,
   ) {
     const { progress, color } = context;
-    const target = findTarget(targetName);
+    const target = findAnyTarget(targetName);
     const calibration = calibrate === undefined ? null : readExamples(calibrate);
     const outDir = out ?? `${basename(resolve(model))}-${target.name}`;
     checkOutFolder(outDir);
     const recipe = flags.recipe === undefined ? null : readRecipeFile(flags.recipe);
-    const { kernels } = flags;
-    const cmsisNn = findCmsisNn(kernels, emit, flags.cmsisNn);
-    if (emit === 'firmware') checkCompiler();
-    progress.report('read the model');
-    const compiled = compile({
+    const { kernels, weights } = flags;
+    const request = {
       modelPath: model,
-      target,
       maxTokens,
       calibration: calibration?.examples ?? null,
       pooling,
+      weights,
       recipe: recipe?.recipe,
       goal: plan,
       maxArenaBytes: checkMaxArena(flags.maxArena),
-      emit,
       kernels,
       progress: progress.report,
-    });
+    };
+    progress.report('read the model');
+    const { compiled, write } = isEngine(target)
+      ? forEngine({ ...request, target }, emit, flags.cmsisNn)
+      : forBoard({ ...request, target, emit }, findCmsisNn(kernels, emit, flags.cmsisNn));
     const folder = openOutFolder(outDir);
     const release = context.onInterrupt(() => {
       endLeftovers();
       folder.discard();
     });
     try {
-      progress.report(emit === 'firmware' ? 'compile and link the C sources' : 'write the library');
-      const { report, files, warnings } = await writeArtifacts({
-        compiled,
+      progress.report(isEngine(target) ? 'compile and link the module' : workOf(emit));
+      const { report, files, warnings } = await write({
         folder: folder.path,
-        emit,
-        cmsisNn,
         options: {
-          ...{ target: target.name, maxTokens, pooling: pooling ?? null, plan, kernels },
-          maxArena: flags.maxArena ?? null,
+          ...{ target: target.name, maxTokens, pooling: pooling ?? null },
+          ...{ plan: compiled.goal, kernels, weights, maxArena: flags.maxArena ?? null },
         },
         inputs: inputsOf(compiled, target, {
           calibrate: calibration?.digest,
@@ -160,6 +187,43 @@ export const buildCommand = defineCommand({
     }
   },
 });
+
+type Writing = Pick<ModuleArtifactsRequest, 'folder' | 'options' | 'inputs'>;
+
+/** A compiled model, and what writes it. */
+interface Work {
+  readonly compiled: CompiledProgram<AnyTarget>;
+  readonly write: (writing: Writing) => Promise<Artifacts>;
+}
+
+function forBoard(request: CompileRequest, cmsisNn: CmsisNn | undefined): Work {
+  const { emit = 'firmware' } = request;
+  if (emit === 'firmware') checkCompiler();
+  const compiled = compile(request);
+  return { compiled, write: (writing) => writeArtifacts({ compiled, emit, cmsisNn, ...writing }) };
+}
+
+function forEngine(
+  request: ProgramRequest<EngineTarget>,
+  emit: EmitKind,
+  cmsisNn: string | undefined,
+): Work {
+  if (emit !== 'firmware' || cmsisNn !== undefined) throw onlyForBoards(request.target.name);
+  const compiled = compileModule(request);
+  return { compiled, write: (writing) => writeModuleArtifacts({ compiled, ...writing }) };
+}
+
+function onlyForBoards(name: string) {
+  return userError({
+    code: 'only-for-boards',
+    message: `--emit and --cmsis-nn are for boards; --target ${name} always makes model.wasm with model.mjs`,
+    hint: 'Leave them away, or give a board (lm2mcu targets).',
+  });
+}
+
+function workOf(emit: EmitKind): string {
+  return emit === 'firmware' ? 'compile and link the C sources' : 'write the library';
+}
 
 function checkMaxArena(bytes: number | undefined): number | undefined {
   if (bytes === undefined || (Number.isInteger(bytes) && bytes > 0)) return bytes;
@@ -194,20 +258,28 @@ function findCmsisNn(
   return emit === 'library' ? undefined : openCmsisNn(folder);
 }
 
+function findAnyTarget(name: string): AnyTarget {
+  const engines = listEngines();
+  return engines.includes(name) ? loadEngine(name) : findTarget(name, engines);
+}
+
 /** Says which name was meant. */
-export function findTarget(name: string): Target {
+export function findTarget(name: string, others: readonly string[] = []): Target {
   try {
-    return loadTarget(name);
+    return loadTarget(name, others);
   } catch (error) {
     if (!(error instanceof Lm2mcuError) || error.details.code !== 'unknown-target') throw error;
     const { hint = '' } = error.details;
-    throw userError({ ...error.details, hint: didYouMean(name, listTargets()) + hint });
+    throw userError({
+      ...error.details,
+      hint: didYouMean(name, [...listTargets(), ...others]) + hint,
+    });
   }
 }
 
 function inputsOf(
-  { imported }: Compiled,
-  target: Target,
+  { imported }: Pick<CompiledProgram<AnyTarget>, 'imported'>,
+  target: AnyTarget,
   files: Readonly<Record<string, string | undefined>>,
 ): Manifest['inputs'] {
   const given = Object.entries(files).flatMap(([name, digest]) =>

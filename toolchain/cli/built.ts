@@ -14,7 +14,7 @@ import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
 import { parseReport, type Report } from '../report/schema.ts';
-import type { Target } from '../targets.ts';
+import { type AnyTarget, isEngine } from '../targets.ts';
 import type { Context } from './command.ts';
 
 /** Throws unless the folder looks like one that a build wrote. */
@@ -57,7 +57,7 @@ export function readReport(dir: string): Report {
 export const onOption = {
   type: 'string',
   requiresArg: true,
-  describe: `Where to run it: ${executorKinds.join(', ')}, or the port of a flashed board; the emulator if the board has one`,
+  describe: `Where to run it: ${executorKinds.join(', ')}, or the port of a flashed board; a module, or else the emulator, if the build has one`,
 } as const;
 
 type Machine =
@@ -102,30 +102,37 @@ export async function withBuilt<T>(
   }
 }
 
-/** Without `on`: the emulator if the board has one and there is an image, else the interpreter. */
+/** Without `on`: the module if there is one, the emulator if there is an image for it. */
 async function openBuilt(dir: string, on: string | undefined): Promise<Executor> {
   const machine = parseMachine(on);
   checkBuilt(dir);
   if (machine.kind === 'board') return openBoard(machine.port, dir);
-  const best = canEmulate(dir) ? 'emulator' : 'interpreter';
-  const kind = machine.kind === 'best' ? best : machine.kind;
-  if (kind === 'emulator') checkImages(dir);
+  const kind = machine.kind === 'best' ? bestOf(dir) : machine.kind;
+  if (kind === 'emulator') checkFiles(dir, ['graph.bin', 'firmware.elf', 'firmware-twin.elf']);
+  if (kind === 'wasm') checkFiles(dir, ['graph.bin', 'model.wasm', 'model.mjs']);
   return openExecutor(kind, dir);
 }
 
-function canEmulate(dir: string): boolean {
-  return existsSync(join(dir, 'firmware.elf')) && readTarget(dir).emulation !== undefined;
+function bestOf(dir: string): ExecutorKind {
+  if (existsSync(join(dir, 'model.wasm'))) return 'wasm';
+  return canEmulate(dir) ? 'emulator' : 'interpreter';
 }
 
-function readTarget(dir: string): Target {
+function canEmulate(dir: string): boolean {
+  if (!existsSync(join(dir, 'firmware.elf'))) return false;
+  const target = readTarget(dir);
+  return !isEngine(target) && target.emulation !== undefined;
+}
+
+function readTarget(dir: string): AnyTarget {
   return parseStoredModel(readGraphFile(join(dir, 'graph.bin'))).target;
 }
 
-/** The image and the graph must be of one build: the answer would be another model's. */
-function checkImages(dir: string): void {
+/** What runs and the graph must be of one build: the answer would be another model's. */
+function checkFiles(dir: string, files: readonly string[]): void {
   if (!existsSync(join(dir, manifestFile))) return;
   const { outputs } = readManifest(dir);
-  const changed = ['graph.bin', 'firmware.elf', 'firmware-twin.elf'].find(
+  const changed = files.find(
     (name) =>
       outputs[name] !== undefined &&
       existsSync(join(dir, name)) &&

@@ -5,6 +5,7 @@ import { startBoard } from '../emulate/board.ts';
 import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { environmentError, userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
+import { boardOf } from '../targets.ts';
 import { checkBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 
@@ -30,7 +31,7 @@ export const emulateCommand = defineCommand({
   ],
   async run({ dir, storage, json }, { onInterrupt }) {
     checkBuilt(dir);
-    const { target } = parseStoredModel(readGraphFile(join(dir, 'graph.bin')));
+    const target = boardOf(parseStoredModel(readGraphFile(join(dir, 'graph.bin'))).target);
     const bootloaderPath = join(dir, 'bootloader.elf');
     if (target.bootloader !== undefined && !existsSync(bootloaderPath)) {
       throw userError({

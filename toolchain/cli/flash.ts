@@ -28,7 +28,7 @@ import { listPorts } from '../../flasher/ports.ts';
 import { openSerialPort } from '../../flasher/serial-port.ts';
 import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { formatBytes, userError } from '../errors.ts';
-import type { Target } from '../targets.ts';
+import { boardOf, type Target } from '../targets.ts';
 import { findTarget } from './build.ts';
 import { checkBuilt } from './built.ts';
 import { defineCommand, type Output } from './command.ts';
@@ -118,10 +118,10 @@ export const flashCommand = defineCommand({
 });
 
 function targetOf(path: string, name: string | undefined): Target {
-  if (name !== undefined) return findTarget(name);
+  if (name !== undefined) return boardOf(findTarget(name));
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
     checkBuilt(path);
-    return parseStoredModel(readGraphFile(join(path, 'graph.bin'))).target;
+    return boardOf(parseStoredModel(readGraphFile(join(path, 'graph.bin'))).target);
   }
   throw userError({
     code: 'no-target',

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Answer, ExecutorName } from '../emulate/executor.ts';
 import { duration, megahertz } from '../report/numbers.ts';
-import type { Target } from '../targets.ts';
+import { type AnyTarget, isEngine } from '../targets.ts';
 import { onOption, readReport, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { type Head, readHead } from './head.ts';
@@ -52,14 +52,14 @@ export const runCommand = defineCommand({
 /** The answer comes last, where the eye is. */
 function describe(
   on: ExecutorName,
-  target: Target,
+  target: AnyTarget,
   answer: Answer,
   head: Head,
   rate: number | null,
 ): string {
   const { tokens, truncated } = answer;
   return [
-    `on        ${on}${on === 'emulator' ? ` (${target.emulation?.machine}, for ${target.name})` : ''}`,
+    `on        ${on}${on === 'emulator' && !isEngine(target) ? ` (${target.emulation?.machine}, for ${target.name})` : ''}`,
     `tokens    ${tokens}${truncated ? ', the text was cut (build with a larger --max-tokens)' : ''}`,
     ...describeWork(answer, target, rate),
     ...describeHead(head),
@@ -76,10 +76,11 @@ function rateOf(dir: string): number | null {
 
 function describeWork(
   { instructions }: Answer,
-  { name, clockHz }: Target,
+  target: AnyTarget,
   rate: number | null,
 ): readonly string[] {
-  if (instructions === null) return [];
+  if (instructions === null || isEngine(target)) return [];
+  const { name, clockHz } = target;
   const { tokenizer, inference } = instructions;
   const count = (value: number) => value.toLocaleString('en-US');
   const work = `work      ${count(inference)} instructions, and ${count(tokenizer)} for the tokenizer`;

@@ -1,6 +1,14 @@
 /** `lm2mcu targets`: the boards, or all about one of them. */
 import { assertExhaustive, formatBytes } from '../errors.ts';
-import { listTargets, loadTarget, type MemoryRegion, type Target } from '../targets.ts';
+import {
+  type EngineTarget,
+  listEngines,
+  listTargets,
+  loadEngine,
+  loadTarget,
+  type MemoryRegion,
+  type Target,
+} from '../targets.ts';
 import { findTarget } from './build.ts';
 import { defineCommand } from './command.ts';
 
@@ -18,9 +26,18 @@ export const targetsCommand = defineCommand({
   async run({ name }) {
     if (name === undefined) {
       const targets = listTargets().map((one) => loadTarget(one));
-      return { json: { targets: targets.map(summaryOf) }, text: table(targets) };
+      const engines = listEngines().map(loadEngine);
+      const lines = engines.map((engine) => `${engine.name}: ${engine.title}`);
+      return {
+        json: { targets: targets.map(summaryOf), engines },
+        text: [table(targets), '', 'Not boards:', ...lines].join('\n'),
+      };
     }
-    const target = findTarget(name);
+    if (listEngines().includes(name)) {
+      const engine = loadEngine(name);
+      return { json: engine, text: describeEngine(engine) };
+    }
+    const target = findTarget(name, listEngines());
     return { json: target, text: describe(target) };
   },
 });
@@ -122,6 +139,14 @@ function describe(target: Target): string {
         ]),
     ...loaders.map((loader) => `load by   ${describeLoader(loader)}`),
     `verified  ${verified.status}: ${verified.how}`,
+  ].join('\n');
+}
+
+function describeEngine({ name, title, verified }: EngineTarget): string {
+  return [
+    `${name}: ${title}`,
+    'memory    one, that grows by pages of 64 KiB, up to 4 GiB',
+    `verified  ${verified.how}`,
   ].join('\n');
 }
 

@@ -47,7 +47,11 @@ const reserved =
   token tokens`.split(/\s+/);
 const reservedForm = /^(lm|lm2mcu|model|u?int[0-9]*)(_|$)|^[A-Z0-9_]+$/;
 
-export function chooseNames({ graph, buffers }: Program): CNames {
+/** `moreReserved`: words that another language than C keeps for itself. */
+export function chooseNames(
+  { graph, buffers }: Pick<Program, 'graph' | 'buffers'>,
+  moreReserved: readonly string[] = [],
+): CNames {
   const constants = new Map<string, string>();
   const taken = new Set<string>();
   const names = (name: string) => constantSuffixes.map((suffix) => `${name}_${suffix}`);
@@ -59,7 +63,7 @@ export function chooseNames({ graph, buffers }: Program): CNames {
     constants.set(node.output, name);
   }
   const locals = new Map<string, string>();
-  for (const word of reserved) taken.add(word);
+  for (const word of [...reserved, ...moreReserved]) taken.add(word);
   for (const { name: buffer, kind } of Object.values(buffers)) {
     if (kind === 'scratch') continue;
     const name = firstFree(buffer, (candidate) => taken.has(candidate));

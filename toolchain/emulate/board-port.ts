@@ -7,6 +7,7 @@ import { PortLost } from '../../flasher/port.ts';
 import { openSerialPort } from '../../flasher/serial-port.ts';
 import { sha256Of } from '../emit/c-model.ts';
 import { userError } from '../errors.ts';
+import { boardOf } from '../targets.ts';
 import { type Executor, onConsole } from './executor.ts';
 import { parseStoredModel } from './stored-model.ts';
 
@@ -17,7 +18,7 @@ const ATTEMPTS = 3;
 export async function openBoard(path: string, folder: string): Promise<Executor> {
   const graphBin = readFileSync(join(folder, 'graph.bin'));
   const model = parseStoredModel(graphBin);
-  const { baud } = model.target.uart;
+  const { baud } = boardOf(model.target).uart;
   const port = await openSerialPort(path, { baud, parity: 'none' });
   const telling = <T>(work: Promise<T>): Promise<T> =>
     work.catch((error: unknown) => {

@@ -5,12 +5,15 @@
  *   interpreter   the graph of graph.bin, op by op: the definition of the bits
  *   program       the schedule of that graph on one arena, as the chip does it
  *   host          the emitted C with portable kernels, compiled here
+ *   wasm          the model as a WebAssembly module
  *   emulator      the firmware image under QEMU
  *   board         the firmware on a real board, through its console on a serial port
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Model } from '../../firmware-templates/wasm/model.d.ts';
 import { emitModel, type SourceFile, sha256Of } from '../emit/c-model.ts';
+import type { WasmVariant } from '../emit/wasm-model.ts';
 import { assertExhaustive, internalError, type Lm2mcuError, userError } from '../errors.ts';
 import type { Matrix } from '../ir/graph.ts';
 import { compactEncoder, type Example } from '../pipeline.ts';
@@ -18,6 +21,7 @@ import { loadKernels } from '../schedule/kernels.ts';
 import type { Program } from '../schedule/program.ts';
 import { schedule } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
+import { isEngine } from '../targets.ts';
 import { compileTokenizer } from '../tokenizer/compile.ts';
 import { openHostConsole } from './host-c.ts';
 import { interpret, type Tokens } from './interpreter.ts';
@@ -25,8 +29,15 @@ import type { ProcessConsole } from './process-console.ts';
 import { runProgram } from './program.ts';
 import { openQemuConsole } from './qemu.ts';
 import { parseStoredModel, type RunnableModel, readGraphFile } from './stored-model.ts';
+import {
+  makeWasmFiles,
+  openWasmModel,
+  readWasmFiles,
+  type WasmFiles,
+  wasmFeatures,
+} from './wasm.ts';
 
-export const executorKinds = ['interpreter', 'program', 'host', 'emulator'] as const;
+export const executorKinds = ['interpreter', 'program', 'host', 'wasm', 'emulator'] as const;
 export type ExecutorKind = (typeof executorKinds)[number];
 /** A board is named by its port. */
 export type ExecutorName = ExecutorKind | 'board';
@@ -65,20 +76,25 @@ export interface BuiltModel {
   readonly graphBin: Uint8Array;
   /** `Firmware.emulatorElfPath`; only `emulator` needs it. */
   readonly emulatorElfPath?: string | undefined;
+  /** For `wasm`; made of graph.bin where it is not there. */
+  readonly module?: WasmFiles | undefined;
 }
 
 export interface ExecutorOptions {
   /** `host`: with address and undefined-behaviour sanitizers. */
   readonly sanitize?: boolean;
+  /** `wasm`: without it the best that this Node has. */
+  readonly variant?: WasmVariant;
 }
 
 /** `built`: what `lm2mcu build` wrote, or its parts. */
 export async function openExecutor(
   on: ExecutorKind,
   built: string | BuiltModel,
-  { sanitize = false }: ExecutorOptions = {},
+  { sanitize = false, variant }: ExecutorOptions = {},
 ): Promise<Executor> {
-  const { graphBin, emulatorElfPath } = typeof built === 'string' ? readBuilt(built) : built;
+  const { graphBin, emulatorElfPath, module } =
+    typeof built === 'string' ? readBuilt(built) : built;
   const model = parseStoredModel(graphBin);
   switch (on) {
     case 'interpreter':
@@ -91,9 +107,13 @@ export async function openExecutor(
       const sources = portableSources(model, graphBin);
       return onProcess(on, model, await openHostConsole({ sources, sanitize }));
     }
+    case 'wasm': {
+      const files = module ?? (await moduleOf(model, graphBin));
+      return inModule(on, model, await openWasmModel(files, variant));
+    }
     case 'emulator': {
-      if (emulatorElfPath === undefined) throw noFirmware();
       const { target } = model;
+      if (emulatorElfPath === undefined || isEngine(target)) throw noFirmware();
       return onProcess(on, model, await openQemuConsole({ target, elfPath: emulatorElfPath }));
     }
     default:
@@ -106,7 +126,13 @@ function readBuilt(folder: string): BuiltModel {
   return {
     graphBin: readGraphFile(join(folder, 'graph.bin')),
     emulatorElfPath: images.find((path) => existsSync(path)),
+    module: readWasmFiles(folder) ?? undefined,
   };
+}
+
+/** A module of a model that was compiled for whatever target. */
+export function moduleOf(model: RunnableModel, graphBin: Uint8Array): Promise<WasmFiles> {
+  return makeWasmFiles(model, programOf(model, wasmFeatures), sha256Of(graphBin));
 }
 
 function noFirmware(): Lm2mcuError {
@@ -165,6 +191,27 @@ function inProcess(
     runTokens: async (tokens) => {
       checkTokens(model, tokens);
       return answer(tokens, false);
+    },
+    close: async () => {},
+  };
+}
+
+function inModule(on: ExecutorKind, model: RunnableModel, module: Model): Executor {
+  const columns = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];
+  const answer = (outputs: Int16Array, tokens: number, truncated: boolean): Answer => {
+    const rows = outputs.length / columns;
+    return { tokens, truncated, outputs, rows, columns, instructions: null };
+  };
+  return {
+    on,
+    model,
+    classify: async ({ text, textPair }) => {
+      const { logits, tokens, truncated } = module.classify(text, textPair);
+      return answer(Int16Array.from(logits.flat()), tokens, truncated);
+    },
+    runTokens: async (tokens) => {
+      checkTokens(model, tokens);
+      return answer(module.run(tokens.ids, tokens.segmentStart), tokens.ids.length, false);
     },
     close: async () => {},
   };

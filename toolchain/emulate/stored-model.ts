@@ -7,7 +7,7 @@ import { modelCardSchema } from '../importers/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import { parseGraph } from '../ir/serialize.ts';
 import type { StoredModel } from '../pipeline.ts';
-import type { Target } from '../targets.ts';
+import type { AnyTarget } from '../targets.ts';
 
 export interface RunnableModel extends StoredModel {
   readonly graph: Graph<'legal'>;
@@ -31,7 +31,7 @@ const tokenizerSchema = z.strictObject({
 });
 
 /** The board was checked when it was loaded; here only what picks its parts is. */
-const targetSchema = z.custom<Target>(
+const targetSchema = z.custom<AnyTarget>(
   (value) =>
     z
       .object({ name: z.string(), core: z.object({ features: z.array(z.string()) }) })

@@ -6,14 +6,14 @@ import { sha256Of } from '../emit/c-model.ts';
 import { type Graph, type Node, rowsOf, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { packageVersion } from '../package-root.ts';
-import type { Compiled } from '../pipeline.ts';
-import { callCost, waitCycles } from '../schedule/cost.ts';
+import type { Compiled, CompiledProgram } from '../pipeline.ts';
+import { type CostTarget, callCost, waitCycles } from '../schedule/cost.ts';
 import { type Kernel, kernelOfNode, loadKernels, packWeights } from '../schedule/kernels.ts';
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
 import { planText } from '../schedule/plan-text.ts';
 import { type Buffer, liveBytes, type Program } from '../schedule/program.ts';
-import type { MemoryRegion } from '../targets.ts';
+import type { AnyTarget } from '../targets.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
 
 /** What the report takes of a firmware: the measured image and the stack bound. */
@@ -21,9 +21,8 @@ export type Linked = Pick<Firmware, 'image' | 'stack'>;
 
 /** `firmware`: null where only sources or a library were made. */
 export function buildReport(compiled: Compiled, firmware: Linked | null): Report {
-  const { imported, program, target } = compiled;
-  const { card } = imported;
-  const layers = layersOf(compiled);
+  const { program, target } = compiled;
+  const layers = layersOf(compiled, firmwareEstimate(compiled));
   const arenaRegion = compiled.placement[sectionNames.arena] ?? target.dataRegion;
   const regions = regionsOf(compiled, firmware, arenaRegion);
   const sum = (pick: (layer: ReportLayer) => number): number =>
@@ -31,17 +30,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
   return {
     version: 1,
     tool: { name: 'lm2mcu', version: packageVersion() },
-    model: {
-      name: card.name,
-      kind: card.kind,
-      parameters: card.parameters,
-      sha256: card.sha256,
-      compiledSha256: sha256Of(compiled.graphBin),
-      labels: card.labels,
-      maxPositions: card.maxPositions,
-      vocabularySize: card.vocabularySize,
-      storedVocabularySize: storedVocabularySize(program.graph),
-    },
+    model: modelOf(compiled),
     target: {
       name: target.name,
       title: target.title,
@@ -90,7 +79,26 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
   };
 }
 
-function planOf({ goal, planned, program }: Compiled): Report['plan'] {
+export function modelOf({
+  imported,
+  graphBin,
+  program,
+}: CompiledProgram<AnyTarget>): Report['model'] {
+  const { card } = imported;
+  return {
+    name: card.name,
+    kind: card.kind,
+    parameters: card.parameters,
+    sha256: card.sha256,
+    compiledSha256: sha256Of(graphBin),
+    labels: card.labels,
+    maxPositions: card.maxPositions,
+    vocabularySize: card.vocabularySize,
+    storedVocabularySize: storedVocabularySize(program.graph),
+  };
+}
+
+export function planOf({ goal, planned, program }: CompiledProgram<AnyTarget>): Report['plan'] {
   const { arenaBytes, lowerBoundBytes } = program;
   return {
     goal,
@@ -119,9 +127,9 @@ function storedVocabularySize(graph: Graph<'legal'>): number {
   return opOf(node.op).table!.rows(node.inputs.map((name) => tensorOf(graph, name)));
 }
 
-const isFlash = ({ kind }: Pick<MemoryRegion, 'kind'>): boolean =>
+const isFlash = ({ kind }: Pick<ReportRegion, 'kind'>): boolean =>
   kind === 'flash' || kind === 'nor';
-const isRam = ({ kind }: Pick<MemoryRegion, 'kind'>): boolean => kind === 'sram' || kind === 'tcm';
+const isRam = ({ kind }: Pick<ReportRegion, 'kind'>): boolean => kind === 'sram' || kind === 'tcm';
 
 function predictedIn(
   regions: readonly ReportRegion[],
@@ -226,8 +234,31 @@ function estimatedFrom({ target }: Compiled): string {
   );
 }
 
+/** What layers take where they run. */
+export interface LayerEstimate {
+  readonly target: CostTarget;
+  constantsOf(node: Node<'legal'>, kernel: Kernel): ConstantBytes;
+  cyclesOf(instructions: number, constantBytesRead: number, constants: ConstantBytes): number;
+}
+
+function firmwareEstimate({ program, target, placement }: Compiled): LayerEstimate {
+  return {
+    target,
+    constantsOf: (node, kernel) => constantBytes(program.graph, node, kernel),
+    cyclesOf: (instructions, constantBytesRead, { embedding }) => {
+      const part = embedding > 0 ? 'embedding' : 'encoder';
+      const region = placement[sectionNames[part]] ?? target.codeRegion;
+      const waits = waitCycles(constantBytesRead, region, target);
+      return instructions * target.core.cost.cyclesPerInstruction + waits;
+    },
+  };
+}
+
 /** A layer a call, in the order in which they run. */
-function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
+export function layersOf(
+  { program }: Pick<CompiledProgram<AnyTarget>, 'program'>,
+  { target, constantsOf, cyclesOf }: LayerEstimate,
+): ReportLayer[] {
   const { graph, maxTokens } = program;
   const kernels = loadKernels();
   let call = -1;
@@ -249,7 +280,7 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
         };
       }
       const kernel = kernelOfNode(kernels, graph, node, target.core.features);
-      const constants = constantBytes(graph, node, kernel);
+      const constants = constantsOf(node, kernel);
       const { instructions, constantBytesRead, macs } = callCost(
         graph,
         { ...current, node },
@@ -259,11 +290,7 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
         { weightBytes: constants.encoder, bytesPerRow: constants.embeddingRow },
         target,
       );
-      const part = constants.embedding > 0 ? 'embedding' : 'encoder';
-      const region = placement[sectionNames[part]] ?? target.codeRegion;
-      const cycles =
-        instructions * target.core.cost.cyclesPerInstruction +
-        waitCycles(constantBytesRead, region, target);
+      const cycles = cyclesOf(instructions, constantBytesRead, constants);
       return {
         name: node.name,
         op: node.op,
@@ -281,7 +308,7 @@ function layersOf({ program, target, placement }: Compiled): ReportLayer[] {
   );
 }
 
-interface ConstantBytes {
+export interface ConstantBytes {
   readonly encoder: number;
   readonly embedding: number;
   /** Of the embedding tables, what one row of the output reads. */
@@ -304,7 +331,7 @@ function constantBytes(graph: Graph<'legal'>, node: Node<'legal'>, kernel: Kerne
   };
 }
 
-function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {
+export function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {
   let firstCall = 0;
   return segments.map(({ name, rows: dim, tileRows, calls }) => {
     const rows = rowsOf(dim, maxTokens);
@@ -321,7 +348,7 @@ function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {
   });
 }
 
-function callsOf(program: Program): Report['calls'] {
+export function callsOf(program: Program): Report['calls'] {
   return program.segments
     .flatMap((segment, index) => segment.calls.map((call) => ({ call, index })))
     .map(({ call, index }, position) => ({
@@ -335,7 +362,7 @@ function callsOf(program: Program): Report['calls'] {
     }));
 }
 
-function buffersOf({ buffers }: Program): ReportBuffer[] {
+export function buffersOf({ buffers }: Program): ReportBuffer[] {
   const groups = new Map<string, Buffer[]>();
   const groupOf = ({ name, sharesWith }: Buffer): string => sharesWith ?? name;
   for (const buffer of Object.values(buffers)) {

@@ -11,16 +11,16 @@ import { frontPicture } from './front-picture.ts';
 import { html, jsonData, type Markup } from './markup.ts';
 import {
   bytes,
-  duration,
-  estimatedSeconds,
+  chipWords,
+  estimateWords,
   flashParts,
   grouped,
-  megahertz,
   type Part,
   percent,
   regionState,
   short,
   sramParts,
+  timeWords,
 } from './numbers.ts';
 import { pageScript } from './page-script.ts';
 import { pageStyle } from './page-style.ts';
@@ -101,11 +101,7 @@ function heading(report: Report): Markup {
       bytes(sram.peakBytes ?? predicted.sramBytes),
       `${from}, of ${bytes(sram.capacityBytes)}`,
     ],
-    [
-      'One inference',
-      `≈ ${duration(estimatedSeconds(report))}`,
-      `estimate: ${short(compute.estimatedCycles)} cycles at ${megahertz(target.clockHz)}`,
-    ],
+    ['One inference', `≈ ${timeWords(report)}`, `estimate: ${estimateWords(report)}`],
     [
       'Multiply-accumulates',
       short(compute.macs),
@@ -119,7 +115,7 @@ function heading(report: Report): Markup {
   ];
   return html`<header>
 <h1>${model.name} ${badge}</h1>
-<p class="soft">${`${model.kind}, ${short(model.parameters)} parameters, on ${target.title} (${target.chip}, ${target.core} at ${megahertz(target.clockHz)})`}</p>
+<p class="soft">${`${model.kind}, ${short(model.parameters)} parameters, on ${target.title} (${chipWords(report)})`}</p>
 <dl class="figures">${figures.map(([name, value, note]) => html`<div><dt>${name}</dt><dd>${value}<small>${note}</small></dd></div>`)}</dl>
 </header>`;
 }

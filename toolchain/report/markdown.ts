@@ -2,11 +2,10 @@
 import { gapWords, goalWords, planFits } from './front.ts';
 import {
   bytes,
-  duration,
-  estimatedSeconds,
+  chipWords,
+  estimateWords,
   flashParts,
   grouped,
-  megahertz,
   percent,
   regionState,
   short,
@@ -20,7 +19,7 @@ export function renderMarkdown(report: Report): string {
   return [
     `### ${escapeMarkdown(model.name)} on ${escapeMarkdown(target.title)}`,
     `${escapeMarkdown(model.kind)}, ${short(model.parameters)} parameters, at most ${report.maxTokens} tokens; ` +
-      `${escapeMarkdown(target.chip)} (${escapeMarkdown(target.core)}) at ${megahertz(target.clockHz)}`,
+      escapeMarkdown(chipWords(report)),
     table(
       ['Region', 'Used', 'Capacity', '', `Verdict (${link})`],
       ['l', 'r', 'r', 'r', 'l'],
@@ -44,7 +43,7 @@ export function renderMarkdown(report: Report): string {
       ],
     ),
     `**${short(compute.macs)} MACs** (${short(compute.macsUnoptimized)} as imported), about ` +
-      `${short(compute.estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} an inference. An estimate: ` +
+      `${estimateWords(report)} an inference. An estimate: ` +
       `${escapeMarkdown(compute.estimatedFrom)}.`,
     `**Plan**, ${goalWords(report)}: ${escapeMarkdown(plan.text)}. Arena ${bytes(plan.arenaBytes)}, ` +
       `${gapWords(report)}, fullest in ${escapeMarkdown(sram.peakAt)}` +

@@ -35,13 +35,29 @@ export function duration(seconds: number): string {
   return `${milliseconds >= 100 ? Math.round(milliseconds) : milliseconds.toPrecision(2)} ms`;
 }
 
-export function estimatedSeconds({ compute, target }: Report): number {
-  return compute.estimatedCycles / target.clockHz;
-}
-
 /** `180 MHz`. */
 export function megahertz(clockHz: number): string {
   return `${clockHz / 1e6} MHz`;
+}
+
+/** `12.3 M cycles, 271 ms at 180 MHz`; only instructions where there is no clock to count by. */
+export function estimateWords(report: Report): string {
+  const { compute, target } = report;
+  const { clockHz } = target;
+  if (clockHz === 0) return `${short(compute.estimatedInstructions)} instructions`;
+  return `${short(compute.estimatedCycles)} cycles, ${timeWords(report)} at ${megahertz(clockHz)}`;
+}
+
+/** `271 ms`, or that it is not estimated. */
+export function timeWords({ compute, target }: Report): string {
+  const seconds = compute.estimatedCycles / target.clockHz;
+  return target.clockHz === 0 ? 'not estimated' : duration(seconds);
+}
+
+/** `STM32F746, cortex-m7, 216 MHz`. */
+export function chipWords({ target }: Report): string {
+  const { chip, core, clockHz } = target;
+  return clockHz === 0 ? chip : `${chip}, ${core}, ${megahertz(clockHz)}`;
 }
 
 export interface RegionState {

@@ -15,7 +15,7 @@ const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
 
 const regionSchema = z.object({
   name: z.string(),
-  kind: z.enum(['flash', 'nor', 'sram', 'tcm']),
+  kind: z.enum(['flash', 'nor', 'sram', 'tcm', 'linear']),
   capacityBytes: count,
   usedBytes: measured,
   /** Before linking: constants and arena where they are placed, with reserves for code and stack. */
@@ -106,6 +106,7 @@ export const reportSchema = z.object({
     chip: z.string(),
     core: z.string(),
     npu: z.string().nullable(),
+    /** 0: it has none of its own. */
     clockHz: count,
     /** How far the board's description has been tried out. */
     verified: z.object({ status: z.string(), how: z.string() }),
@@ -152,6 +153,20 @@ export const reportSchema = z.object({
     sramReserveBytes: count,
   }),
   regions: list(regionSchema),
+  /** Of a WebAssembly module; what `flash` and `sram` say lies in its one memory. */
+  module: z
+    .object({
+      /** Of model.wasm. */
+      fileBytes: count,
+      /** Code of both variants, and of that the one for relaxed SIMD. */
+      codeBytes: count,
+      relaxedCodeBytes: count,
+      dataBytes: count,
+      /** From the start on. */
+      pages: count,
+      pageBytes: count,
+    })
+    .exactOptional(),
   arena: z.object({
     region: z.string(),
     sizeBytes: count,

@@ -2,11 +2,10 @@
 import { gapWords, goalWords, planFits, someOfFront } from './front.ts';
 import {
   bytes,
-  duration,
-  estimatedSeconds,
+  chipWords,
+  estimateWords,
   flashParts,
   grouped,
-  megahertz,
   type Part,
   percent,
   regionState,
@@ -56,15 +55,27 @@ function heading(report: Report, paint: Paint): string[] {
   const { model, target, maxTokens } = report;
   return [
     `${paint('bold', printable(model.name))} on ${target.title}`,
-    `${model.kind}, ${short(model.parameters)} parameters; ${target.chip}, ${target.core}, ${megahertz(target.clockHz)}`,
+    `${model.kind}, ${short(model.parameters)} parameters; ${chipWords(report)}`,
     `at most ${maxTokens} tokens`,
   ];
 }
 
-function memory({ regions }: Report, paint: Paint): string[] {
+function memory({ regions, module }: Report, paint: Paint): string[] {
   const isMeasured = regions.every(({ usedBytes }) => usedBytes !== null);
   const how = isMeasured ? 'measured from the linked image' : 'predicted: nothing was linked';
-  return [`${paint('bold', 'Memory')}, ${how}`, ...regions.map((one) => regionLine(one, paint))];
+  return [
+    `${paint('bold', 'Memory')}, ${how}`,
+    ...regions.map((one) => regionLine(one, paint)),
+    ...(module === undefined ? [] : moduleLines(module)),
+  ];
+}
+
+function moduleLines(module: NonNullable<Report['module']>): string[] {
+  const { pages, pageBytes, fileBytes, codeBytes, relaxedCodeBytes } = module;
+  return [
+    `  ${grouped(pages)} pages of ${bytes(pageBytes)} from the start on; model.wasm is ${bytes(fileBytes)},`,
+    `  ${bytes(codeBytes)} of it code, of which ${bytes(relaxedCodeBytes)} for relaxed SIMD.`,
+  ];
 }
 
 const GAUGE_CELLS = 12;
@@ -125,12 +136,12 @@ function plan(report: Report, paint: Paint): string[] {
 }
 
 function compute(report: Report, paint: Paint): string[] {
-  const { macs, macsUnoptimized, estimatedCycles } = report.compute;
+  const { macs, macsUnoptimized } = report.compute;
   const saved = macsUnoptimized > 0 ? 100 * (1 - macs / macsUnoptimized) : 0;
   return [
     `${paint('bold', 'Compute')}, one inference over ${report.maxTokens} tokens`,
     `  ${short(macs)} multiply-accumulates; ${short(macsUnoptimized)} as imported (${saved.toFixed(0)} % saved)`,
-    `  about ${short(estimatedCycles)} cycles, ${duration(estimatedSeconds(report))} at ${megahertz(report.target.clockHz)}: an estimate from`,
+    `  about ${estimateWords(report)}: an estimate from`,
     ...wrap(printable(report.compute.estimatedFrom), COLUMNS - 2),
   ];
 }

@@ -29,6 +29,15 @@ export interface CallConstants {
   readonly bytesPerRow: number;
 }
 
+/** What an estimate needs of a target. */
+export interface CostTarget {
+  readonly core: {
+    readonly name: string;
+    readonly features: readonly string[];
+    readonly cost: Pick<Target['core']['cost'], 'kernels'>;
+  };
+}
+
 /** Of all runs of a call, computed by `kernel`, in an inference over `tokens` tokens. */
 export function callCost(
   graph: Graph<Stage>,
@@ -37,7 +46,7 @@ export function callCost(
   segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
   tokens: number,
   constants: CallConstants,
-  { core }: Pick<Target, 'core'>,
+  { core }: Pick<CostTarget, 'core'>,
 ): CallCost {
   const inputs = tensorOf(graph, call.node.inputs[0]!).shape[1];
   const cost = core.cost.kernels[kernel]?.find(
@@ -80,7 +89,7 @@ export function programInstructions(
   { graph, segments }: Pick<Program, 'graph' | 'segments'>,
   tokens: number,
   kernels: KernelTable,
-  target: Target,
+  target: CostTarget,
 ): number {
   let sum = 0;
   for (const segment of segments) {

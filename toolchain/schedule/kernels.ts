@@ -1,5 +1,5 @@
 /**
- * `kernels.json`, the list of every C kernel: which op it computes, on which cores, from which file,
+ * `kernels.json`, the list of every kernel: which op it computes, on which cores, from which file,
  * with how much scratch. A kernel exists only as a row there; a test compares it with `kernels.h`.
  */
 import { readFileSync } from 'node:fs';
@@ -11,10 +11,12 @@ import { packagePath } from '../package-root.ts';
 import { type Packing, type PackingName, packings, type Weights } from './packings.ts';
 
 /** Best first: the order in which `selectKernel` looks. */
-const variants = ['cmsis-nn', 'mve', 'dsp', 'portable'] as const;
+const variants = ['cmsis-nn', 'mve', 'dsp', 'wasm-relaxed', 'wasm-simd', 'portable'] as const;
 
 const bytes = z.int().nonnegative().default(0);
-const file = z.string().regex(/^c\/[a-z0-9_/]+\.[ch]$/, 'a path like "c/linear.c"');
+const file = z
+  .string()
+  .regex(/^(c\/[a-z0-9_/]+\.[ch]|assemblyscript\/[a-z0-9_]+\.ts)$/, 'a path like "c/linear.c"');
 
 const kernelSchema = z.strictObject({
   /** `OpDef.kernel` of the op. */
@@ -23,10 +25,10 @@ const kernelSchema = z.strictObject({
   input: z.enum(['int8', 'int16']),
   output: z.enum(['int8', 'int16']),
   variant: z.enum(variants),
-  /** The C source, from `kernels/` on. */
+  /** The source, from `kernels/` on. */
   file,
-  /** Features of the core, as in `targets/cores`, and Arm's library. */
-  needs: z.array(z.enum(['dsp', 'mve', 'cmsis-nn'])),
+  /** Features of the core, as in `targets/cores`; Arm's library; weights of 7 bits. */
+  needs: z.array(z.enum(['dsp', 'mve', 'cmsis-nn', 'wasm-simd', 'wasm-relaxed', 'w7'])),
   /** Kernels with constant weights only. */
   weights: z.enum(Object.keys(packings) as [PackingName]).optional(),
   /** Bytes, and bytes for each of what a call has; aligned to 4 bytes; see `scratchBytes`. */
@@ -97,8 +99,13 @@ export function kernelOfNode(
   const dtypeOf = (name: string) => tensorOf(graph, name).dtype;
   return selectKernel(table, family, dtypeOf(node.output), features, {
     input: dtypeOf(node.inputs[0]!) === 'int16' ? 'int16' : 'int8',
-    weights: node.op === 'linear' && dtypeOf(node.inputs[1]!) === 'int4' ? 'int4' : 'int8',
+    weights: isPacked(node, features) && dtypeOf(node.inputs[1]!) === 'int4' ? 'int4' : 'int8',
   });
+}
+
+/** WebAssembly has int4 weights a byte each: its memory is not short, and relaxed SIMD takes them so. */
+function isPacked({ op }: Node, features: readonly string[]): boolean {
+  return op === 'linear' && !features.includes('wasm-simd');
 }
 
 /** What a call's scratch depends on. */

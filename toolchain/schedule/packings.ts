@@ -21,6 +21,7 @@ export const packings = {
   'row-major': { dtype: 'int8', pack: (weights) => weights },
   pairs: { dtype: 'int8', pack: packPairs },
   'bands-64x32': { dtype: 'int8', pack: packBands },
+  quads: { dtype: 'int8', pack: packQuads },
   nibbles: { dtype: 'int4', pack: packNibbles },
   'nibble-pairs': { dtype: 'int4', pack: packNibblePairs },
   'offset-nibble-pairs': { dtype: 'int4', pack: packOffsetNibblePairs },
@@ -149,6 +150,28 @@ function packNibbleBands(weights: Weights, outputs: number, inputs: number): Wei
           packed[to++] = joinNibbles(at(output, input), at(output + 1, input));
         }
       }
+    }
+  }
+  return packed;
+}
+
+/** Outputs of a group and inputs of a quad (assemblyscript/linear.ts). */
+const groupOutputs = 4;
+const quadInputs = 4;
+
+/**
+ * Groups of four outputs, in them quads of inputs, in them an output after the other: (groups, quads,
+ * 4, 4). Outputs up to a multiple of eight, and inputs behind the last, are 0.
+ */
+function packQuads(weights: Weights, outputs: number, inputs: number): Weights {
+  const quads = Math.ceil(inputs / quadInputs);
+  const packed = new Int8Array(Math.ceil(outputs / 8) * 8 * quads * quadInputs);
+  for (let output = 0; output < outputs; output++) {
+    const group = Math.floor(output / groupOutputs) * quads;
+    for (let input = 0; input < inputs; input++) {
+      const quad = (group + Math.floor(input / quadInputs)) * groupOutputs;
+      const to = (quad + (output % groupOutputs)) * quadInputs + (input % quadInputs);
+      packed[to] = weights[output * inputs + input]!;
     }
   }
   return packed;

@@ -28,6 +28,8 @@ export interface LinearShape {
   readonly table: boolean;
   readonly range: Range;
   readonly anyShift: boolean;
+  /** What is added to every stored weight; all lie in −64 … 63 then. */
+  readonly weightOffset: 0 | 64;
 }
 
 /** Around the parts of 512 inputs of the pairs of the DSP extension, and around their longest row. */
@@ -35,7 +37,9 @@ const longWidths = [128, 496, 511, 512, 513, 528, 1023, 1024, 1025, 1200, 1537, 
 
 export function randomLinear(kernel: Kernel): LinearShape {
   const isLong = kernel.input === 'int8' && pick([false, false, false, true]);
-  const inputs = pick(isLong ? longWidths : widths);
+  // Rows as int16 fill the arena: enough beyond all that is taken at once.
+  const long = kernel.weights === 'quads' ? longWidths.filter((one) => one < 2048) : longWidths;
+  const inputs = pick(isLong ? long : widths);
   const outputs = isLong ? randomInt(1, 9) : pick(widths);
   return {
     inputs,
@@ -48,7 +52,13 @@ export function randomLinear(kernel: Kernel): LinearShape {
     range: randomRange(kernel),
     // The library adds the zero point in int32: sums must not saturate.
     anyShift: kernel.variant !== 'cmsis-nn' && pick([false, false, true]),
+    weightOffset: weightOffset(kernel),
   };
+}
+
+function weightOffset({ weights, needs }: Kernel): 0 | 64 {
+  if (needs.includes('w7')) return 64;
+  return weights === 'quads' ? pick([0, 64]) : 0;
 }
 
 export function linearCase(kernel: Kernel, shape: LinearShape): Case {
@@ -56,8 +66,11 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const arena = createArena(ARENA_BYTES);
   const { min: lowest, max: highest } = dtypes[kernel.input];
   const isGentle = shape.anyShift && pick([false, true]);
-  const largest = isGentle ? 1 : dtypes[weightType(kernel)].max;
-  const weights = fill(new Int8Array(inputs * outputs), -largest, largest, shape.data);
+  const offset = shape.weightOffset;
+  const most = isGentle ? 1 : offset === 0 ? dtypes[weightType(kernel)].max : 63;
+  const least = !isGentle && offset !== 0 ? -64 : -most;
+  const weights = fill(new Int8Array(inputs * outputs), least, most, shape.data);
+  const stored = weights.map((weight) => weight + offset);
   const bias = fill(new Int32Array(outputs), -20_000, 20_000, 'random');
   if (isGentle) fill(bias, -200, 200, 'random');
   else if (shape.anyShift) fill(bias, -(2 ** 30), 2 ** 30, randomFill());
@@ -77,10 +90,11 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const y = reserveMatrix(arena, kernel.output, rows, outputs, yStride);
   const scratch = reserveScratch(arena, kernel, { inputs, outputs, columns: 0, tokens: 0 });
   const args = [
-    ...[inputs, outputs, placeWords(arena, packWeights(kernel, weights, outputs, inputs))],
+    ...[inputs, outputs, placeWords(arena, packWeights(kernel, stored, outputs, inputs))],
     ...[place(arena, bias), place(arena, multipliers), place(arena, shifts), zeroPoint, min, max],
     table === null ? NULL : place(arena, table),
     ...[x, xStride, rows, y, yStride, scratch.offset],
+    ...(offset === 0 ? [] : [offset]),
   ];
   return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) =>
     ops.linear.evalInteger(

@@ -3,7 +3,7 @@ import type { TypedArrayOf } from '../../../toolchain/ir/dtypes.ts';
 import { ops } from '../../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../../toolchain/ops/layer-norm.ts';
 import type { Kernel } from '../../../toolchain/schedule/kernels.ts';
-import { type Arena, createArena, matrixAt, place, reserveMatrix } from '../arena.ts';
+import { type Arena, createArena, matrixAt, place, type Region, reserveMatrix } from '../arena.ts';
 import { type Fill, fill, pick, randomInt } from '../random.ts';
 
 import {
@@ -19,6 +19,7 @@ import {
   type Range,
   randomFill,
   randomRange,
+  reserveScratch,
   rowOf,
   widths,
 } from './common.ts';
@@ -110,9 +111,10 @@ export function layerNormCaseOf(kernel: Kernel, shape: LayerNormShape): Case {
   const stride = width + gap;
   const x = placeMatrix(arena, rows, width, stride, data);
   const y = inPlace ? x : reserveMatrix(arena, kernel.output, rows, width, stride);
-  const args = [...placeNorm(arena, norm), x, stride, rows, y, stride];
+  const scratch = reserveRowScratch(arena, kernel, width);
+  const args = [...placeNorm(arena, norm), x, stride, rows, y, stride, scratch.offset];
   const title = JSON.stringify({ ...shape, ...norm.integer });
-  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+  return finish(kernel, title, arena, args, scratch, (before, after) =>
     ops.layerNorm.evalInteger(
       [matrixAt(before, 'int8', x, rows, width, stride), rowOf(norm.gamma), rowOf(norm.beta)],
       { epsilon: 0 },
@@ -149,13 +151,14 @@ export function addLayerNormCaseOf(kernel: Kernel, shape: AddShape): Case {
   const b = placeMatrix(arena, rows, width, stride, pick([data, 'random']));
   const fresh = () => reserveMatrix(arena, kernel.output, rows, width, stride);
   const y = { no: fresh, a: () => a, b: () => b }[inPlace]();
+  const scratch = reserveRowScratch(arena, kernel, width);
   const args = [
     ...placeNorm(arena, norm),
     ...[own.multiplierA, own.multiplierB, own.zeroPointA, own.zeroPointB],
-    ...[a, stride, b, stride, rows, y, stride],
+    ...[a, stride, b, stride, rows, y, stride, scratch.offset],
   ];
   const title = JSON.stringify({ width, rows, data, inPlace, gap, ...own, ...norm.integer });
-  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+  return finish(kernel, title, arena, args, scratch, (before, after) =>
     ops.addLayerNorm.evalInteger(
       [
         matrixAt(before, 'int8', a, rows, width, stride),
@@ -198,13 +201,15 @@ export function embedLayerNormCaseOf(kernel: Kernel, shape: EmbedNormShape): Cas
   const word = placeMatrix(arena, rows, width, stride, data);
   const position = placeMatrix(arena, rows, width, positionStride, data);
   const y = inPlace ? word : reserveMatrix(arena, kernel.output, rows, width, stride);
+  const scratch = reserveRowScratch(arena, kernel, width);
   const args = [
     ...[...placeNorm(arena, norm), place(arena, segment), segments],
     ...[own.multiplierWord, own.multiplierPosition, own.multiplierSegment],
     ...[word, stride, position, positionStride, rows, rowStart, segmentStart, y, stride],
+    scratch.offset,
   ];
   const title = JSON.stringify({ ...shape, rowStart, segmentStart, data, ...norm.integer });
-  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+  return finish(kernel, title, arena, args, scratch, (before, after) =>
     ops.embedLayerNorm.evalInteger(
       [
         matrixAt(before, 'int8', word, rows, width, stride),
@@ -289,4 +294,9 @@ function placeNorm(arena: Arena, { integer, gamma, beta }: Norm): number[] {
   const epsilonWords = [epsilon | 0, Math.floor(epsilon / 2 ** 32)];
   const pointers = [place(arena, gamma), place(arena, beta)];
   return [gamma.length, ...epsilonWords, fraction, outShift, min, max, ...pointers];
+}
+
+/** Of a normalization: kernels that have none make the sums of a row twice. */
+function reserveRowScratch(arena: Arena, kernel: Kernel, width: number): Region {
+  return reserveScratch(arena, kernel, { inputs: width, outputs: width, columns: 0, tokens: 0 });
 }

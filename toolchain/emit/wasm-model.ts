@@ -1,0 +1,279 @@
+/**
+ * A Program as one WebAssembly module: the forward pass in AssemblyScript, once for plain and once for
+ * relaxed SIMD, over one image of constants and one arena; and what model.mjs must know of it.
+ *
+ *   0 … 1 KiB free | constants | a word | arena | what loads may read past it | text …
+ *
+ * Nothing is compiled here: `build/wasm-module.ts` does that.
+ */
+import type { Tokens } from '../emulate/interpreter.ts';
+import type { ModelCard } from '../importers/index.ts';
+import { type Node, tensorOf } from '../ir/graph.ts';
+import { opOf } from '../ops/index.ts';
+import { type Kernel, type KernelTable, kernelOfNode } from '../schedule/kernels.ts';
+import type { ConstantSizes } from '../schedule/placement.ts';
+import type { Program } from '../schedule/program.ts';
+import type { CompiledTokenizer } from '../tokenizer/compile.ts';
+import { tokenizerConstants } from '../tokenizer/constants.ts';
+import type { Tokenizer } from '../tokenizer/parse.ts';
+import { assemblyScriptWords, runStatements } from './as-run.ts';
+import { chooseNames } from './c-names.ts';
+import { commentText, hex } from './c-text.ts';
+import { type ConstantImage, imageOrigin, newImage } from './wasm-image.ts';
+import { areNarrow, type NodeParams, type paramsTypes, placeParams } from './wasm-params.ts';
+
+/** `simd` runs on every engine that has SIMD; `relaxed` where relaxed SIMD is. */
+export const wasmVariants = ['simd', 'relaxed'] as const;
+export type WasmVariant = (typeof wasmVariants)[number];
+
+export interface SelfTest extends Tokens {
+  readonly ids: readonly number[];
+  /** What the interpreter computes. */
+  readonly outputs: readonly number[];
+}
+
+export interface ModuleRequest {
+  readonly program: Program;
+  readonly card: ModelCard;
+  readonly tokenizer: Tokenizer;
+  readonly compiledTokenizer: CompiledTokenizer;
+  readonly kernels: KernelTable;
+  /** sha256 of graph.bin. */
+  readonly sha256: string;
+  readonly selfTest: SelfTest;
+}
+
+export interface ModuleSources {
+  /** AssemblyScript by variant. */
+  readonly code: Readonly<Record<WasmVariant, string>>;
+  /** From `imageOrigin` on. */
+  readonly image: Uint8Array;
+  readonly constantSizes: ConstantSizes;
+  /** By a node's output; views have none. */
+  readonly nodeSizes: ReadonlyMap<string, ConstantSizes>;
+  readonly arenaBytes: number;
+  readonly pages: number;
+  /** What model.mjs says of the model, without what only the linked module tells. */
+  readonly description: ModuleDescription;
+}
+
+/** Read by firmware-templates/wasm/runtime.js. */
+export interface ModuleDescription {
+  readonly card: {
+    readonly name: string;
+    readonly kind: ModelCard['kind'];
+    readonly labels: readonly string[] | null;
+    readonly maxTokens: number;
+    readonly sha256: string;
+  };
+  readonly scores: ModelCard['scores'];
+  readonly outputScale: number;
+  readonly columns: number;
+  readonly isPerToken: boolean;
+  readonly maxTokens: number;
+  readonly vocabulary: number;
+  /** By id: the tokens that are in no trie. */
+  readonly specials: Readonly<Record<number, string>>;
+  readonly continuation: { readonly first: number; readonly prefix: string };
+  readonly idsAddress: number;
+  readonly outputAddress: number;
+  readonly textAddress: number;
+  readonly selfTest: SelfTest;
+}
+
+export const pageBytes = 65_536;
+/** kernels/assemblyscript/tokenizer.ts: WORD_BYTES. */
+const wordBytes = 512;
+/** Room for text that never makes the memory grow. */
+const usualTextBytes = 16_384;
+
+const variantFeatures = {
+  simd: ['wasm-simd'],
+  relaxed: ['wasm-simd', 'wasm-relaxed'],
+} as const satisfies Record<WasmVariant, readonly string[]>;
+
+export function emitModule(request: ModuleRequest): ModuleSources {
+  const { program } = request;
+  const image = newImage();
+  const params = new Map(
+    program.graph.nodes.map((node) => {
+      const kernel = opOf(node.op).isView ? null : kernelOf(request, node, 'simd');
+      return [node.output, placeParams(image, program.graph, node, kernel)] as const;
+    }),
+  );
+  const wordAddress = placeTokenizer(image, request.compiledTokenizer);
+  const bytes = image.bytes();
+  const arenaAddress = wordAddress.value + wordBytes;
+  const textAddress = roundUp(arenaAddress + program.arenaBytes + slackBytes(program));
+  const layout = { arenaAddress, textAddress, tokenizerAddress: wordAddress.tokenizer };
+  const source = (variant: WasmVariant): string => moduleSource(request, variant, params, layout);
+  return {
+    code: { simd: source('simd'), relaxed: source('relaxed') },
+    image: bytes,
+    constantSizes: image.sizes(),
+    nodeSizes: new Map(
+      [...params].flatMap(([output, one]) => (one === null ? [] : [[output, one.bytes] as const])),
+    ),
+    arenaBytes: program.arenaBytes,
+    pages: Math.ceil((textAddress + usualTextBytes) / pageBytes),
+    description: describe(request, layout),
+  };
+}
+
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
+
+/** Vectors are read that begin in the last row, or in the one behind it. */
+function slackBytes({ buffers }: Program): number {
+  const rows = Object.values(buffers).map(({ sizeBytes, rows: count }) => sizeBytes / count);
+  return 64 + Math.max(...rows);
+}
+
+interface Layout {
+  readonly arenaAddress: number;
+  readonly textAddress: number;
+  readonly tokenizerAddress: number;
+}
+
+/** Where the word is that the tokenizer reads: right behind the constants. */
+function placeTokenizer(
+  image: ConstantImage,
+  compiled: CompiledTokenizer,
+): { readonly value: number; readonly tokenizer: number } {
+  const addresses = tokenizerConstants(compiled).map(({ data }) => image.place(data, 'tokenizer'));
+  const { trie, specialLead, maxWordChars, unknown, cls, sep, characters } = compiled;
+  const [maps, [tries, codes, labels, specials]] = [addresses.slice(0, 7), addresses.slice(7)];
+  const words = [
+    ...maps,
+    characters.sequences.length / 4,
+    ...[tries!, codes!, labels!, specials!],
+    ...[trie.offsets[1]!, trie.firstNumbers[1]!, specialLead.min, specialLead.max],
+    ...[maxWordChars, unknown, cls, sep],
+  ];
+  const tokenizer = imageOrigin + image.bytes().length;
+  const value = tokenizer + roundUp(4 * (words.length + 1));
+  image.place(Int32Array.from([...words, value]), 'tokenizer');
+  return { value, tokenizer };
+}
+
+/** Relaxed SIMD multiplies by 0 … 127: weights that were stored for that (`w7`, int4). */
+function kernelOf({ kernels, program }: ModuleRequest, node: Node, variant: WasmVariant): Kernel {
+  const { graph } = program;
+  const features: string[] = [...variantFeatures[variant]];
+  const weights = node.op === 'linear' ? tensorOf(graph, node.inputs[1]!).data : undefined;
+  if (weights !== undefined && areNarrow(weights)) features.push('w7');
+  return kernelOfNode(kernels, graph, node, features);
+}
+
+/** The files of the classes of parameters. */
+const classFiles = {
+  Linear: 'linear_finish',
+  Attention: 'attention_rows',
+  NormalizedAttention: 'normalized_attention',
+  AttendInputs: 'attend_inputs',
+  Add: 'add',
+  Norm: 'norm_row',
+  AddNorm: 'add_layernorm',
+  LookupRows: 'table_rows',
+  ClusterRows: 'table_rows',
+  CodebookRows: 'table_rows',
+  EmbedNorm: 'embed_layernorm',
+  MeanRows: 'mean_rows',
+} as const satisfies Record<(typeof paramsTypes)[keyof typeof paramsTypes], string>;
+
+function moduleSource(
+  request: ModuleRequest,
+  variant: WasmVariant,
+  params: ReadonlyMap<string, NodeParams | null>,
+  layout: Layout,
+): string {
+  const { program, card } = request;
+  const nodes = program.graph.nodes.filter(({ op }) => !opOf(op).isView);
+  const used = nodes.map((node) => kernelOf(request, node, variant));
+  const imports = new Map<string, Set<string>>();
+  const from = (file: string, name: string): void => {
+    imports.set(file, (imports.get(file) ?? new Set()).add(name));
+  };
+  for (const { file, name } of used) from(file.replace(/^.*\/(.*)\.ts$/, '$1'), name);
+  for (const { output } of nodes) {
+    const { type } = params.get(output)!;
+    from(classFiles[type as keyof typeof classFiles], type);
+  }
+  const copies = program.segments.some(({ calls }) => calls.some(({ node }) => node === null));
+  if (copies) from('copy_rows', 'lm_copy_rows');
+  const lines = [...imports]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([file, names]) => `import { ${[...names].sort().join(', ')} } from './${file}';`);
+  return `/**
+ * ${commentText(card.name)}: at most ${program.maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena, ${variant === 'simd' ? 'plain' : 'relaxed'} SIMD.
+ * Generated by lm2mcu build; changes are lost when it runs again.
+ */
+${lines.join('\n')}
+${variant === 'simd' ? tokenizerExports(request, layout) : ''}
+/** Token ids lie in the arena; so do the outputs, afterwards. */
+export function run(tokens: i32, segmentStart: i32): void {
+${runStatements({
+  program,
+  names: chooseNames(program, assemblyScriptWords),
+  kernelName: (node) => kernelOf(request, node, variant).name,
+  params: (node) => params.get(node.output)!,
+  arenaAddress: layout.arenaAddress,
+})}
+}
+`;
+}
+
+function tokenizerExports({ program }: ModuleRequest, layout: Layout): string {
+  const { tokenizerAddress, textAddress } = layout;
+  const tokenizer = `changetype<Tokenizer>(${hex(tokenizerAddress)})`;
+  return `import { Tokenizer, lm_spell, lm_tokenize } from './tokenizer';
+
+export { segmentStartOfTokens, tokensAreTruncated } from './tokenizer';
+
+export function tokenize(
+  text: usize, textBytes: i32, hasPair: i32, pair: usize, pairBytes: i32,
+): i32 {
+  return lm_tokenize(
+    ${tokenizer}, text, textBytes, hasPair, pair, pairBytes,
+    ${hex(idsAddress(program, layout))}, ${program.maxTokens},
+  );
+}
+
+/** The text of a token, where texts lie. */
+export function spell(id: i32): i32 {
+  return lm_spell(${tokenizer}, id, ${hex(textAddress)});
+}
+`;
+}
+
+function idsAddress({ buffers, graph }: Program, { arenaAddress }: Layout): number {
+  return arenaAddress + buffers[graph.inputs[0]!]!.offset;
+}
+
+function describe(
+  { program, card, tokenizer, compiledTokenizer, sha256, selfTest }: ModuleRequest,
+  layout: Layout,
+): ModuleDescription {
+  const { graph, maxTokens } = program;
+  const output = tensorOf(graph, graph.outputs[0]!);
+  const { idOrder, trie } = compiledTokenizer;
+  const specials = [...idOrder.entries()].slice(trie.idOrder.length);
+  return {
+    card: { name: card.name, kind: card.kind, labels: card.labels, maxTokens, sha256 },
+    scores: card.scores,
+    outputScale: output.quant?.kind === 'affine' ? output.quant.scale : 1,
+    columns: output.shape[1],
+    isPerToken: output.shape[0] === 'tokens',
+    maxTokens,
+    vocabulary: idOrder.length,
+    specials: Object.fromEntries(
+      specials.map(([index, id]) => [index, tokenizer.vocabulary[id] ?? '']),
+    ),
+    continuation: { first: trie.firstNumbers[1]!, prefix: tokenizer.continuationPrefix },
+    idsAddress: idsAddress(program, layout),
+    outputAddress: layout.arenaAddress + program.buffers[output.name]!.offset,
+    textAddress: layout.textAddress,
+    selfTest,
+  };
+}
