@@ -4,6 +4,7 @@
  * The op table holds each op's rule; here only what concerns several nodes is decided: which tensors
  * share a quantization (views), which have zero point 0 (their readers say so), and the range.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { internalError } from '../errors.ts';
 import type { DType } from '../ir/dtypes.ts';
 import {
@@ -16,6 +17,7 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
+import type { QuantizedConstant } from '../ops/op.ts';
 import { bestRange, type Calibration, type Observed } from './calibrate.ts';
 import { type Range, tableRanges } from './table-ranges.ts';
 
@@ -86,12 +88,31 @@ function quantizeNode(
   const inputs = node.inputs.map((name, index) => {
     const constant = constants[index];
     if (constant === undefined) return name;
-    // A constant read by two nodes gets a quantization for each of them.
-    const own = tensors[name] === undefined ? name : `${node.output}/${name}`;
+    // A constant read by two nodes is quantized for each of them, and stored once where that is the
+    // same: layers that share their weights.
+    const own = nameFor(name, constant, node, tensors);
     tensors[own] = { ...constant, name: own, role: 'constant' };
     return own;
   });
   return { ...node, inputs, integer } as Node<'quantized'>;
+}
+
+function nameFor(
+  name: string,
+  constant: QuantizedConstant,
+  node: Node<'float'>,
+  tensors: Readonly<Record<string, Tensor>>,
+): string {
+  const earlier = tensors[name];
+  return earlier === undefined || isSameConstant(earlier, constant)
+    ? name
+    : `${node.output}/${name}`;
+}
+
+function isSameConstant(a: Tensor, b: QuantizedConstant): boolean {
+  return (
+    a.dtype === b.dtype && isDeepStrictEqual([a.shape, a.data, a.quant], [b.shape, b.data, b.quant])
+  );
 }
 
 function chooseQuants(
