@@ -142,7 +142,7 @@ export function compile(request: CompileRequest): Compiled {
   const calibration = calibrate(planGraph, examples, (done, total) =>
     request.progress?.('calibrate', done, total),
   );
-  const legal = legalize(quantize(planGraph, calibration));
+  const legal = legalize(quantize(planGraph, calibration, imported.stored));
 
   const program = schedule(legal, {
     maxTokens,

@@ -6,7 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { internalError } from '../errors.ts';
-import type { DType } from '../ir/dtypes.ts';
+import { type DType, dtypes } from '../ir/dtypes.ts';
 import {
   type Affine,
   type Graph,
@@ -21,8 +21,13 @@ import type { QuantizedConstant } from '../ops/op.ts';
 import { bestRange, type Calibration, type Observed } from './calibrate.ts';
 import { type Range, tableRanges } from './table-ranges.ts';
 
-export function quantize(graph: Graph<'float'>, calibration: Calibration): Graph<'quantized'> {
-  const quants = chooseQuants(graph, calibration);
+/** `stored`: quantizations that a model came with, by tensor; they are kept where they can be. */
+export function quantize(
+  graph: Graph<'float'>,
+  calibration: Calibration,
+  stored: ReadonlyMap<string, Affine> = new Map(),
+): Graph<'quantized'> {
+  const quants = chooseQuants(graph, calibration, stored);
   const tensors: Record<string, Tensor> = {};
   for (const name of graph.inputs) {
     const tensor = tensorOf(graph, name);
@@ -118,6 +123,7 @@ function isSameConstant(a: Tensor, b: QuantizedConstant): boolean {
 function chooseQuants(
   graph: Graph<'float'>,
   calibration: Calibration,
+  kept: ReadonlyMap<string, Affine>,
 ): ReadonlyMap<string, TensorQuant> {
   const readers = readersOf(graph);
   const producers = producersOf(graph);
@@ -149,10 +155,26 @@ function chooseQuants(
           ? ({ kind: 'affine', scale: stored, zeroPoint: 0 } as const)
           : table !== undefined
             ? rangeQuant(table, symmetric)
-            : activationQuant(seen, symmetric, range);
+            : (keptQuant(group, kept, symmetric) ?? activationQuant(seen, symmetric, range));
     for (const name of group) quants.set(name, { dtype, quant });
   }
   return quants;
+}
+
+/** What the model came with for one of the tensors, or for the whole that they are parts of. */
+function keptQuant(
+  group: readonly string[],
+  kept: ReadonlyMap<string, Affine>,
+  symmetric: boolean,
+): Affine | null {
+  const whole = (name: string): string => name.replace(/[@#].*$/, '');
+  const own = group.map((name) => kept.get(whole(name))).find((one) => one !== undefined);
+  if (own === undefined) return null;
+  if (!symmetric || own.zeroPoint === 0) return own;
+  // The same range around 0.
+  const { min, max } = dtypes.int8;
+  const reach = Math.max(own.zeroPoint - min, max - own.zeroPoint) * own.scale;
+  return { kind: 'affine', scale: reach / max, zeroPoint: 0 };
 }
 
 function activationQuant(
