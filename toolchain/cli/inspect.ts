@@ -17,7 +17,7 @@ export const inspectCommand = defineCommand({
       type: 'string',
       demandOption: true,
       describe:
-        'A folder as Hugging Face writes it: config.json, model.safetensors, vocab.txt; or an Ethos-U stream: X.cms.bin, a payload, a TFLite file of Vela’s',
+        'A Hugging Face folder, an ONNX or TFLite file, a tfjs folder; or an Ethos-U stream: X.cms.bin, a payload, a TFLite file of Vela’s',
     },
   },
   options: {
