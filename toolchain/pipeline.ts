@@ -235,7 +235,7 @@ function compileProgram<T extends AnyTarget>(
   const calibration = calibrate(planGraph, examples, (done, total) =>
     request.progress?.('calibrate', done, total),
   );
-  const legal = legalize(quantize(planGraph, calibration));
+  const legal = legalize(quantize(planGraph, calibration, imported.stored));
 
   const program = schedule(legal, {
     maxTokens,

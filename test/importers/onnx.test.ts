@@ -66,3 +66,23 @@ describe('ONNX exports become the integer graph of the folder they are of, bit f
     expect(Buffer.compare(integerGraph(importVariant(variant)), integerGraph(folder))).toBe(0);
   });
 });
+
+describe('int8 models keep their codes and scales', () => {
+  test.each(variants.filter((one) => /int8-(qdq|operators)/.test(one)))('%s', (variant) => {
+    const { graph, stored } = importVariant(variant);
+    const weights = Object.values(graph.tensors).filter(({ dtype }) => dtype === 'int8');
+    // Of two layers with six products each; the pooler's and classifier's Gemm may stay float.
+    expect(weights.length).toBeGreaterThanOrEqual(12);
+    expect(stored!.size).toBeGreaterThanOrEqual(12);
+  });
+
+  test.each(variants.filter(isInt8))('%s answers as onnxruntime does', (variant) => {
+    const model = importVariant(variant);
+    for (const { ids, segmentStart, values } of goldenOfOnnx[variant]!) {
+      const output = floatOutput(model, { ids: Int32Array.from(ids), segmentStart });
+      expect(output.indexOf(Math.max(...output))).toBe(values.indexOf(Math.max(...values)));
+      // Its activations are rounded to 8 bits in between, ours are not.
+      expect(relativeError(output, values)).toBeLessThan(0.2);
+    }
+  });
+});

@@ -48,7 +48,7 @@ export const buildCommand = defineCommand({
     model: {
       type: 'string',
       demandOption: true,
-      describe: 'A folder as Hugging Face writes it: config.json, model.safetensors, vocab.txt',
+      describe: 'A Hugging Face folder, an ONNX or TFLite file, or a tfjs folder',
     },
   },
   options: {

@@ -1,6 +1,5 @@
 /** `lm2mcu inspect` of an Ethos-U command stream: alone, in a payload, or in a TFLite file of Vela's. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { userError } from '../errors.ts';
 import { acceleratorOfConfig } from '../ethosu/accelerators.ts';
 import { disassemble, formatStream } from '../ethosu/disassemble.ts';
 import { isPayload, readPayload } from '../ethosu/payload.ts';
@@ -42,13 +41,8 @@ function readFound(path: string, bytes: Uint8Array): Found | null {
   if (isPayload(bytes)) return readPayload(bytes, path);
   if (isTflite(bytes)) {
     const model = readTflite(bytes, path);
-    if (model !== null) return readPayload(model.payload, path);
-    throw userError({
-      code: 'no-npu-operator',
-      message: 'the TFLite file has no ethos-u operator',
-      where: path,
-      hint: 'Give one that Vela wrote, or the model as a Hugging Face folder.',
-    });
+    // Without one it is a model like others.
+    return model === null ? null : readPayload(model.payload, path);
   }
   return path.endsWith(streamEnding) ? { words: wordsOf(bytes, path), config: null } : null;
 }

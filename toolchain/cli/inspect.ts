@@ -6,6 +6,7 @@ import { macsOf, simplify } from '../pipeline.ts';
 import { leastWork } from '../schedule/plan.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
 import { defineCommand } from './command.ts';
+import { fitOf } from './inspect-fit.ts';
 import { alignColumns } from './targets.ts';
 
 export const inspectCommand = defineCommand({
@@ -16,31 +17,45 @@ export const inspectCommand = defineCommand({
       type: 'string',
       demandOption: true,
       describe:
-        'A folder as Hugging Face writes it: config.json, model.safetensors, vocab.txt; or an Ethos-U stream: X.cms.bin, a payload, a TFLite file of Vela’s',
+        'A Hugging Face folder, an ONNX or TFLite file, a tfjs folder; or an Ethos-U stream: X.cms.bin, a payload, a TFLite file of Vela’s',
     },
   },
-  options: {},
+  options: {
+    layers: { type: 'boolean', default: false, describe: 'Show every layer and what it becomes' },
+  },
   examples: [
     ['lm2mcu inspect examples/debian-sections/model', 'Layers, parameters, vocabulary, work'],
+    ['lm2mcu inspect model.onnx --layers', 'What each layer of an exported graph becomes'],
     ['lm2mcu inspect examples/debian-sections/model --json', 'The same for a program'],
   ],
-  async run({ model }) {
+  async run({ model, layers }) {
     const { inspectStream } = await import('./inspect-npu.ts');
     const stream = inspectStream(model);
     if (stream !== null) return stream;
     const imported = importModel(model);
     const tokenizer = compileTokenizer(imported.tokenizer);
     const inspection = inspect(imported, tokenizer);
-    return { json: inspection, text: describe(inspection) };
+    return { json: inspection, text: describe(inspection, layers) };
   },
 });
 
 const tokenCounts = [64, 128, 512] as const;
 
+/** What boards are compared for. */
+const fitTokens = 128;
+
 type Inspection = ReturnType<typeof inspect>;
 
 function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
-  const compiled = leastWork(simplify(graph, tokenizer.idOrder, 'native'));
+  const simple = simplify(graph, tokenizer.idOrder, 'native');
+  const compiled = leastWork(simple);
+  const weightBytes = constantElements(compiled);
+  const embedding = tableElements(compiled);
+  const bytes = {
+    embedding,
+    encoder: weightBytes - embedding,
+    tokenizer: tokenizer.sizeBytes.total,
+  };
   return {
     name: card.name,
     kind: card.kind,
@@ -55,9 +70,16 @@ function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledToken
       compiledBytes: tokenizer.sizeBytes.total,
     },
     /** Matrices as 8-bit integers, a byte a weight. */
-    weightBytes: constantElements(compiled),
+    weightBytes,
+    fit: fitOf(simple, bytes, Math.min(fitTokens, card.maxPositions)),
+    /** The user's layers, in order, and the ops they become. */
+    layers: graph.nodes.map(({ name, op, output }) => {
+      const [rows, columns] = tensorOf(graph, output).shape;
+      return { name, op, rows, columns };
+    }),
     macs: tokenCounts
-      .filter((tokens) => tokens <= card.maxPositions)
+      .map((tokens) => Math.min(tokens, card.maxPositions))
+      .filter((tokens, index, all) => all.indexOf(tokens) === index)
       .map((tokens) => ({
         tokens,
         asImported: macsOf(graph, tokens),
@@ -82,15 +104,32 @@ function architectureOf(graph: Graph<'float'>, maxPositions: number) {
   };
 }
 
-/** By the names of the checkpoint: `embeddings`, `encoder.layer.0`, `pooler`, `classifier`. */
+/** By the names of the user's layers: `embeddings`, `encoder.layer.0`, `pooler`, `classifier`. */
 function parametersByPart(graph: Graph<'float'>): Readonly<Record<string, number>> {
   const parts: Record<string, number> = {};
   for (const { name, role, shape } of Object.values(graph.tensors)) {
     if (role !== 'constant') continue;
-    const part = /^encoder\.layer\.\d+/.exec(name)?.[0] ?? name.split('.')[0]!;
+    const part = partOf(name);
     parts[part] = (parts[part] ?? 0) + Number(shape[0]) * shape[1];
   }
   return parts;
+}
+
+/** Up to the layer's number; else the first word that is no wrapper of the whole model. */
+function partOf(name: string): string {
+  const layer = /^.*?\blayers?[._]\w*?\d+/.exec(name)?.[0];
+  if (layer !== undefined) return layer;
+  const words = name.split('.');
+  return words.find((word) => !wrappers.has(word)) ?? words[0]!;
+}
+
+const wrappers = new Set(['model', 'bert', 'StatefulPartitionedCall']);
+
+function tableElements(graph: Graph<Stage>): number {
+  const tables = graph.nodes.flatMap((node) =>
+    node.op === 'lookupRows' ? [tensorOf(graph, node.inputs[1]!)] : [],
+  );
+  return tables.reduce((sum, { shape }) => sum + Number(shape[0]) * shape[1], 0);
 }
 
 function constantElements(graph: Graph<Stage>): number {
@@ -99,7 +138,7 @@ function constantElements(graph: Graph<Stage>): number {
     .reduce((sum, { shape }) => sum + Number(shape[0]) * shape[1], 0);
 }
 
-function describe(inspection: Inspection): string {
+function describe(inspection: Inspection, withLayers: boolean): string {
   const { name, kind, labels, architecture, parameters, vocabulary, macs, notes } = inspection;
   const count = (value: number) => value.toLocaleString('en-US');
   const { layers, width, heads, feedForward, activation, maxPositions, outputs } = architecture;
@@ -118,6 +157,29 @@ function describe(inspection: Inspection): string {
     `weights     about ${formatBytes(inspection.weightBytes)} at a byte each`,
     'work',
     alignColumns(work),
+    ...describeFit(inspection.fit),
+    ...(withLayers ? describeLayers(inspection) : []),
     ...notes.map((note) => `note        ${note}`),
   ].join('\n');
+}
+
+function describeFit({ tokens, arenaBytes, boards }: Inspection['fit']): string[] {
+  const fitting = boards.filter(({ fits }) => fits).map(({ name }) => name);
+  const others = boards.filter(({ fits }) => !fits);
+  return [
+    `boards      for ${tokens} tokens, with at least ${formatBytes(arenaBytes)} of RAM for activations`,
+    alignColumns([
+      ['  fits', fitting.length === 0 ? 'none' : fitting.join(', ')],
+      ...others.map(({ name, short }) => [`  ${name}`, `too small (${short})`]),
+    ]),
+  ];
+}
+
+function describeLayers({ layers }: Inspection): string[] {
+  const rows = layers.map(({ name, op, rows, columns }) => [
+    `  ${name}`,
+    op,
+    `${rows} × ${columns}`,
+  ]);
+  return ['layers      yours, what each becomes, and its rows × columns', alignColumns(rows)];
 }

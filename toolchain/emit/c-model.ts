@@ -52,7 +52,7 @@ export function emitModel(request: EmitRequest): Emitted {
   const bytesIn = (part: ConstantPart): number =>
     constants
       .flatMap(({ arrays }) => arrays)
-      .filter(({ section }) => section === sectionMacros[part])
+      .filter(({ section, sameAs }) => section === sectionMacros[part] && sameAs === undefined)
       .reduce((sum, { data }) => sum + data.byteLength, 0);
   const constantSizes = {
     encoder: bytesIn('encoder'),
@@ -259,7 +259,7 @@ function kernelName(request: EmitRequest, node: Node): string {
 
 function constantsOf(request: EmitRequest, names: CNames): readonly NodeConstants[] {
   const { program } = request;
-  return program.graph.nodes
+  const constants = program.graph.nodes
     .map((node) =>
       nodeConstants(
         program.graph,
@@ -270,6 +270,26 @@ function constantsOf(request: EmitRequest, names: CNames): readonly NodeConstant
       ),
     )
     .filter((one) => one !== null);
+  return shareWeights(constants);
+}
+
+/** Layers that share their weights store them once. */
+function shareWeights(constants: readonly NodeConstants[]): readonly NodeConstants[] {
+  const known = new Map<string, string>();
+  return constants.map((one) => ({
+    ...one,
+    arrays: one.arrays.map((array) => {
+      const { name, ctype, data, isStatic, section, alignment } = array;
+      // Only these are large, and read through the struct alone.
+      if (!isStatic || alignment === undefined) return array;
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      const key = `${section} ${alignment} ${ctype} ${sha256Of(bytes)}`;
+      const earlier = known.get(key);
+      if (earlier !== undefined) return { ...array, sameAs: earlier };
+      known.set(key, name);
+      return array;
+    }),
+  }));
 }
 
 function constantsHeader(constants: readonly NodeConstants[]): string {

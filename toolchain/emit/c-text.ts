@@ -62,13 +62,16 @@ export interface ConstantArray {
   readonly section: string | null;
   /** Words are read from bytes: the macro that aligns them. */
   readonly alignment?: string;
+  /** The array before it that has the same elements, which this name then stands for. */
+  readonly sameAs?: string;
 }
 
 /** Above this many bytes an array is written as string literals, which compile ten times faster. */
 const longestList = 4096;
 
 export function constantArray(array: ConstantArray): string {
-  const { name, ctype, data, comment, isStatic, section, alignment } = array;
+  const { name, ctype, data, comment, isStatic, section, alignment, sameAs } = array;
+  if (sameAs !== undefined) return `/* ${commentText(comment)} */\n#define ${name} ${sameAs}\n`;
   const declaration = `${isStatic ? 'static ' : ''}const ${ctype} ${name}[${data.length}]`;
   const attributes = [section, alignment].filter((one) => one != null).map((one) => ` ${one}`);
   const head = `/* ${commentText(comment)} */\n${declaration}${attributes.join('')} =`;

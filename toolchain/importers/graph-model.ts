@@ -45,11 +45,19 @@ export function importGraph(request: GraphModelRequest): ImportedModel {
   const where = `${request.file}, ${embedding.name}`;
   const vocabulary = vocabularyRows(rows, where, tokenizer, notes);
   const builder = graphBuilder(request.name);
-  const { output, parameters } = emitSource(builder, head.source, { vocabulary });
+  const { output, parameters, nameOf } = emitSource(builder, head.source, { vocabulary });
   const built = builder.finish([output]);
   const { kind, labels, pooling } = head;
+  const stored = new Map(
+    [...found.stored].flatMap(([source, quant]) => {
+      const name = nameOf(source);
+      return name === undefined ? [] : [[name, quant] as const];
+    }),
+  );
+  if (stored.size > 0) notes.push(`The scales of ${stored.size} int8 activations are kept.`);
   return {
     graph: built,
+    stored,
     tokenizer,
     card: {
       name: options.name ?? request.name,
@@ -94,7 +102,7 @@ function recognizeModel(graph: PrimitiveGraph, file: string): Found {
   return first;
 }
 
-const longestProbe = 1024;
+const longestProbe = 512;
 
 function recognizeAt(
   graph: PrimitiveGraph,

@@ -1,6 +1,6 @@
 /** What every importer makes: a float graph, its tokenizer, and the card that says what they are. */
 import { z } from 'zod';
-import type { Graph } from '../ir/graph.ts';
+import type { Affine, Graph } from '../ir/graph.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';
 
 export type Pooling = 'cls' | 'mean';
@@ -36,6 +36,8 @@ export interface ImportedModel {
   readonly graph: Graph<'float'>;
   readonly tokenizer: Tokenizer;
   readonly card: ModelCard;
+  /** How a quantized model stores its activations as int8, by tensor: kept instead of calibrated. */
+  readonly stored?: ReadonlyMap<string, Affine>;
   /** What the user should know about the import, a sentence each. */
   readonly notes: readonly string[];
 }

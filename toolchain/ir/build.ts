@@ -8,6 +8,8 @@ export interface GraphBuilder {
   /** Each of these returns the name of the tensor it made. */
   input(name: string, dtype: DType, shape: Shape): string;
   constant(name: string, shape: Shape, data: TypedArrayOf<'float32'>): string;
+  /** Integers with a scale a row, as a quantized model has its weights. */
+  codes(name: string, shape: Shape, data: TypedArrayOf<'int8'>, scales: Float64Array): string;
   /** The output is named as the node. */
   node<N extends OpName>(op: N, name: string, inputs: readonly string[], attrs: AttrsOf<N>): string;
   finish(outputs: readonly string[]): Graph<'float'>;
@@ -37,6 +39,10 @@ export function graphBuilder(graphName: string): GraphBuilder {
     },
     constant: (name, shape, data) =>
       define({ name, role: 'constant', dtype: 'float32', shape, data }),
+    codes: (name, shape, data, scales) => {
+      const quant = { kind: 'per-row', scales } as const;
+      return define({ name, role: 'constant', dtype: 'int8', shape, data, quant });
+    },
     node: (op, name, operands, attrs) => {
       const shapes = operands.map((operand) => shapeOf(operand, name));
       const shape = opOf(op).infer(shapes, attrs);

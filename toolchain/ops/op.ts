@@ -40,8 +40,10 @@ export interface QuantizeArgs<A> {
 /** The node's integer meaning and, for each constant operand, the constant that replaces it. */
 export interface Quantized<I> {
   readonly integer: I;
-  readonly constants: Readonly<Record<number, Pick<Tensor, 'dtype' | 'shape' | 'data' | 'quant'>>>;
+  readonly constants: Readonly<Record<number, QuantizedConstant>>;
 }
+
+export type QuantizedConstant = Pick<Tensor, 'dtype' | 'shape' | 'data' | 'quant'>;
 
 /** Where a block stands in the operand that comes in blocks. */
 export interface StreamBlock {

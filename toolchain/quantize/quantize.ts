@@ -4,8 +4,9 @@
  * The op table holds each op's rule; here only what concerns several nodes is decided: which tensors
  * share a quantization (views), which have zero point 0 (their readers say so), and the range.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { internalError } from '../errors.ts';
-import type { DType } from '../ir/dtypes.ts';
+import { type DType, dtypes } from '../ir/dtypes.ts';
 import {
   type Affine,
   type Graph,
@@ -16,11 +17,17 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
+import type { QuantizedConstant } from '../ops/op.ts';
 import { bestRange, type Calibration, type Observed } from './calibrate.ts';
 import { type Range, tableRanges } from './table-ranges.ts';
 
-export function quantize(graph: Graph<'float'>, calibration: Calibration): Graph<'quantized'> {
-  const quants = chooseQuants(graph, calibration);
+/** `stored`: quantizations that a model came with, by tensor; they are kept where they can be. */
+export function quantize(
+  graph: Graph<'float'>,
+  calibration: Calibration,
+  stored: ReadonlyMap<string, Affine> = new Map(),
+): Graph<'quantized'> {
+  const quants = chooseQuants(graph, calibration, stored);
   const tensors: Record<string, Tensor> = {};
   for (const name of graph.inputs) {
     const tensor = tensorOf(graph, name);
@@ -86,17 +93,37 @@ function quantizeNode(
   const inputs = node.inputs.map((name, index) => {
     const constant = constants[index];
     if (constant === undefined) return name;
-    // A constant read by two nodes gets a quantization for each of them.
-    const own = tensors[name] === undefined ? name : `${node.output}/${name}`;
+    // A constant read by two nodes is quantized for each of them, and stored once where that is the
+    // same: layers that share their weights.
+    const own = nameFor(name, constant, node, tensors);
     tensors[own] = { ...constant, name: own, role: 'constant' };
     return own;
   });
   return { ...node, inputs, integer } as Node<'quantized'>;
 }
 
+function nameFor(
+  name: string,
+  constant: QuantizedConstant,
+  node: Node<'float'>,
+  tensors: Readonly<Record<string, Tensor>>,
+): string {
+  const earlier = tensors[name];
+  return earlier === undefined || isSameConstant(earlier, constant)
+    ? name
+    : `${node.output}/${name}`;
+}
+
+function isSameConstant(a: Tensor, b: QuantizedConstant): boolean {
+  return (
+    a.dtype === b.dtype && isDeepStrictEqual([a.shape, a.data, a.quant], [b.shape, b.data, b.quant])
+  );
+}
+
 function chooseQuants(
   graph: Graph<'float'>,
   calibration: Calibration,
+  kept: ReadonlyMap<string, Affine>,
 ): ReadonlyMap<string, TensorQuant> {
   const readers = readersOf(graph);
   const producers = producersOf(graph);
@@ -128,10 +155,26 @@ function chooseQuants(
           ? ({ kind: 'affine', scale: stored, zeroPoint: 0 } as const)
           : table !== undefined
             ? rangeQuant(table, symmetric)
-            : activationQuant(seen, symmetric, range);
+            : (keptQuant(group, kept, symmetric) ?? activationQuant(seen, symmetric, range));
     for (const name of group) quants.set(name, { dtype, quant });
   }
   return quants;
+}
+
+/** What the model came with for one of the tensors, or for the whole that they are parts of. */
+function keptQuant(
+  group: readonly string[],
+  kept: ReadonlyMap<string, Affine>,
+  symmetric: boolean,
+): Affine | null {
+  const whole = (name: string): string => name.replace(/[@#].*$/, '');
+  const own = group.map((name) => kept.get(whole(name))).find((one) => one !== undefined);
+  if (own === undefined) return null;
+  if (!symmetric || own.zeroPoint === 0) return own;
+  // The same range around 0.
+  const { min, max } = dtypes.int8;
+  const reach = Math.max(own.zeroPoint - min, max - own.zeroPoint) * own.scale;
+  return { kind: 'affine', scale: reach / max, zeroPoint: 0 };
 }
 
 function activationQuant(

@@ -43,8 +43,8 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Elements of one computed tensor: above all that masks and indices of 4096 tokens have. */
-const maxElements = 2 ** 25;
+/** Elements of one computed tensor: above all that masks of 4096 tokens have. */
+const maxElements = 2 ** 24;
 
 export function checkSize(shape: readonly number[], where: string): void {
   const size = sizeOf(shape);

@@ -1,5 +1,7 @@
 /** A recognized model as our graph: only what the output needs, in the order of its operands. */
+import { userError } from '../../errors.ts';
 import type { GraphBuilder } from '../../ir/build.ts';
+import { quote } from '../files.ts';
 import type { Value } from '../primitive/value.ts';
 import { validName } from './layer-name.ts';
 import {
@@ -10,6 +12,7 @@ import {
   realsOf,
   type Source,
   type SourceOf,
+  type WeightMatrix,
 } from './source.ts';
 
 export interface EmitOptions {
@@ -21,6 +24,8 @@ export interface Emitted {
   readonly output: string;
   /** Constants built, before any optimization. */
   readonly parameters: number;
+  /** The tensor that a matrix became. */
+  nameOf(source: Source): string | undefined;
 }
 
 interface Emitter {
@@ -44,7 +49,12 @@ export function emitSource(builder: GraphBuilder, output: Source, options: EmitO
   };
   builder.input('tokenIds', 'int32', ['tokens', 1]);
   builder.input('segmentStart', 'int32', [1, 1]);
-  return { output: emit(emitter, output), parameters: emitter.parameters };
+  const name = emit(emitter, output);
+  return {
+    output: name,
+    parameters: emitter.parameters,
+    nameOf: (source) => emitter.made.get(source),
+  };
 }
 
 function emit(emitter: Emitter, source: Source): string {
@@ -60,8 +70,8 @@ function emit(emitter: Emitter, source: Source): string {
       case 'linear': {
         const x = operand(source.x);
         const layer = name();
-        const { outputs, inputs } = source.weight;
-        const weight = constant(emitter, source.weight, [outputs, inputs], `${layer}.weight`);
+        const { outputs } = source.weight;
+        const weight = emitWeight(emitter, source.weight, `${layer}.weight`);
         const bias = row(emitter, source.bias, outputs, 0, `${layer}.bias`);
         return builder.node('linear', layer, [x, weight, bias], {});
       }
@@ -102,6 +112,14 @@ function uniqueName({ names }: Emitter, wanted: string): string {
   return name;
 }
 
+function emitWeight(emitter: Emitter, weight: WeightMatrix, name: string): string {
+  const { outputs, inputs, codes } = weight;
+  if (codes === undefined) return constant(emitter, weight, [outputs, inputs], name);
+  emitter.parameters += weight.length;
+  const own = uniqueName(emitter, name);
+  return emitter.builder.codes(own, [outputs, inputs], new Int8Array(codes.read()), codes.scales);
+}
+
 function row(
   emitter: Emitter,
   reals: Reals | null,
@@ -120,6 +138,8 @@ function constant(
   name: string,
 ): string {
   const data = new Float32Array(reals.read());
+  const strange = data.findIndex((value) => !Number.isFinite(value));
+  if (strange >= 0) throw notFinite(reals.name ?? name, strange, data[strange]!);
   // Vectors are small, and layers rarely share them but by chance.
   const isShared = shape[0] > 1;
   const known = emitter.constants.get(shape.join()) ?? [];
@@ -130,6 +150,15 @@ function constant(
   known.push({ name: own, data });
   emitter.parameters += data.length;
   return emitter.builder.constant(own, shape, data);
+}
+
+function notFinite(name: string, index: number, value: number) {
+  return userError({
+    code: 'not-finite',
+    message: `element ${index} of ${quote(name)} is ${value}; weights must be finite in float32`,
+    where: `tensor ${quote(name)}`,
+    hint: 'The training has diverged or the file is damaged: take another checkpoint.',
+  });
 }
 
 function sameBytes(a: Float32Array, b: Float32Array): boolean {

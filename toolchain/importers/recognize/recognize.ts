@@ -51,7 +51,7 @@ interface State {
 }
 
 /** In one graph, so that none takes long. */
-const maxComputedElements = 2 ** 27;
+const maxComputedElements = 2 ** 25;
 
 function inputTerm(input: PrimitiveInput, { tokens, roles }: RecognizeOptions): Term {
   const shape = inputShape(input, tokens);
@@ -171,9 +171,11 @@ function unique(problems: readonly Problem[]): readonly Problem[] {
   return [...new Map(problems.map((one) => [one.node, one])).values()].slice(0, 50);
 }
 
-function describe(_node: PrimitiveNode, operands: readonly (Term | undefined)[]): string {
+function describe(node: PrimitiveNode, operands: readonly (Term | undefined)[]): string {
   const present = operands.filter((term) => term !== undefined);
-  return `is ${present.map(termText).join(' with ')} of shapes ${shapesOf(present)}, which none of our ops computes`;
+  const name = 'function' in node.attrs ? node.attrs.function : node.op;
+  const computed = `${name}(${present.map(termText).join(', ')})`;
+  return `computes ${computed} of shapes ${shapesOf(present)}, for which we have no op`;
 }
 
 function termText(term: Term): string {

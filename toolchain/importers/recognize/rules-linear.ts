@@ -1,5 +1,11 @@
 /** Products with constant matrices, and what is added to them or scales them. */
-import { broadcastShapes, broadcastStrides, sizeOf, type Value } from '../primitive/value.ts';
+import {
+  broadcastShapes,
+  broadcastStrides,
+  type NumberArray,
+  sizeOf,
+  type Value,
+} from '../primitive/value.ts';
 import { binaryRule, made, matrixTerm, type Rule, rule, uniformTerm } from './rule.ts';
 import {
   addSource,
@@ -9,6 +15,7 @@ import {
   linearSource,
   type Reals,
   realsOf,
+  type WeightCodes,
   type WeightMatrix,
 } from './source.ts';
 import { layoutOf, type View, withFactorInside } from './view.ts';
@@ -111,21 +118,39 @@ const notActivations = new Set(['known', 'ids', 'oneHotIds', 'unsupported']);
 
 /** A constant as our linear stores it, from (inputs, outputs). */
 function transposedWeight(value: Value, inputs: number, outputs: number): WeightMatrix {
-  return {
-    outputs,
-    inputs,
-    length: inputs * outputs,
-    name: value.name,
-    read: () => {
-      const data = value.read();
-      const result = new Float32Array(inputs * outputs);
-      for (let row = 0; row < inputs; row++) {
-        for (let column = 0; column < outputs; column++) {
-          result[column * inputs + row] = data[row * outputs + column]!;
-        }
+  const transposed = <T extends NumberArray>(data: ArrayLike<number>, result: T): T => {
+    for (let row = 0; row < inputs; row++) {
+      for (let column = 0; column < outputs; column++) {
+        result[column * inputs + row] = data[row * outputs + column]!;
       }
-      return result;
-    },
+    }
+    return result;
+  };
+  return {
+    ...{ outputs, inputs, length: inputs * outputs, name: value.name },
+    read: () => transposed(value.read(), new Float32Array(inputs * outputs)),
+    codes: codesOf(value, outputs, (data) => transposed(data, new Int8Array(inputs * outputs))),
+  };
+}
+
+/** Where they are int8 around 0, with one scale or one an output. */
+function codesOf(
+  { codes, shape }: Value,
+  outputs: number,
+  transposed: (data: ArrayLike<number>) => Int8Array,
+): WeightCodes | undefined {
+  if (codes === undefined) return undefined;
+  const { scales, zeroPoints, axis } = codes;
+  const data = codes.codes.read();
+  const middle = data instanceof Int8Array ? 0 : data instanceof Uint8Array ? 128 : null;
+  const isByOutput =
+    scales.length === 1 || (scales.length === outputs && axis === shape.length - 1);
+  if (middle === null || !isByOutput || !zeroPoints.every((zero) => zero === middle))
+    return undefined;
+  if (!scales.every((scale) => scale > 0)) return undefined;
+  return {
+    scales: Float64Array.from({ length: outputs }, (_, i) => scales[scales.length === 1 ? 0 : i]!),
+    read: () => transposed(middle === 0 ? data : Int8Array.from(data, (code) => code - middle)),
   };
 }
 

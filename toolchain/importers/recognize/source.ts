@@ -17,6 +17,13 @@ export interface Reals {
 export interface WeightMatrix extends Reals {
   readonly outputs: number;
   readonly inputs: number;
+  /** Of a quantized model: int8 codes, and what a step of each output's is worth. */
+  readonly codes?: WeightCodes | undefined;
+}
+
+export interface WeightCodes {
+  readonly scales: Float64Array;
+  read(): Int8Array;
 }
 
 /** What the rows of an embedding are the sum of. */
@@ -136,7 +143,11 @@ export function selectOutputs(
     }
     return result;
   };
+  const { codes } = weight;
   const selected: WeightMatrix = {
+    ...(codes === undefined || !(factor > 0)
+      ? {}
+      : { codes: selectCodes(codes, outputs, inputs, factor) }),
     outputs: outputs.length,
     inputs,
     length: outputs.length * inputs,
@@ -146,4 +157,23 @@ export function selectOutputs(
   const selectedBias =
     bias === null ? null : computedReals(outputs.length, () => chosen(bias.read(), 1));
   return linearSource(x, selected, selectedBias, name);
+}
+
+function selectCodes(
+  { scales, read }: WeightCodes,
+  outputs: readonly number[],
+  inputs: number,
+  factor: number,
+): WeightCodes {
+  return {
+    scales: Float64Array.from(outputs, (output) => scales[output]! * factor),
+    read: () => {
+      const all = read();
+      const result = new Int8Array(outputs.length * inputs);
+      for (const [to, from] of outputs.entries()) {
+        result.set(all.subarray(from * inputs, (from + 1) * inputs), to * inputs);
+      }
+      return result;
+    },
+  };
 }

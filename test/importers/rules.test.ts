@@ -1,0 +1,208 @@
+/** Small graphs and what the recognizer makes of them, in `rules.txt` (BLESS=1 rewrites it). */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { formatError, Lm2mcuError } from '../../toolchain/errors.ts';
+import {
+  type PrimitiveBuilder,
+  primitiveBuilder,
+} from '../../toolchain/importers/primitive/build.ts';
+import { addAttention } from '../../toolchain/importers/primitive/compose.ts';
+import type { BinaryName, UnaryName } from '../../toolchain/importers/primitive/elementwise.ts';
+import { arrayFor, knownValue } from '../../toolchain/importers/primitive/value.ts';
+import { emitSource } from '../../toolchain/importers/recognize/emit.ts';
+import { outputOf } from '../../toolchain/importers/recognize/output.ts';
+import { recognize } from '../../toolchain/importers/recognize/recognize.ts';
+import { rules } from '../../toolchain/importers/recognize/rules.ts';
+import { graphBuilder } from '../../toolchain/ir/build.ts';
+import { printGraph } from '../../toolchain/ir/text.ts';
+import { verify } from '../../toolchain/ir/verify.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
+
+const width = 4;
+const tokens = 5;
+
+/** What examples are written with. `x`: (1, tokens, width), rows of an embedding. */
+interface Sketch {
+  readonly builder: PrimitiveBuilder;
+  readonly x: string;
+  matrix(...shape: readonly number[]): string;
+  number(value: number): string;
+  one(name: UnaryName, x: string): string;
+  two(name: BinaryName, a: string, b: string): string;
+  /** Over the last axis. */
+  mean(x: string): string;
+}
+
+type Example = (sketch: Sketch) => string;
+
+function sketch(builder: PrimitiveBuilder): Sketch {
+  let seed = 1;
+  const matrix = (...shape: readonly number[]): string => {
+    const size = shape.reduce((product, one) => product * one, 1);
+    const elements = Array.from({ length: size }, () => Math.fround(((seed++ * 37) % 19) / 8 - 1));
+    return builder.constant(knownValue('float', shape, arrayFor('float', elements)));
+  };
+  builder.enter('embed', 'Gather');
+  const x = builder.add('gather', { axis: 0 }, [matrix(6, width), 'input_ids']);
+  builder.enter('layer', 'Op');
+  return {
+    ...{ builder, x, matrix },
+    number: (value) => builder.float(value),
+    one: (name, of) => builder.add('unary', { function: name }, [of]),
+    two: (name, a, b) => builder.add('binary', { function: name }, [a, b]),
+    mean: (of) =>
+      builder.add('reduce', { kind: 'mean', keepAxes: true }, [of, builder.integers([-1])]),
+  };
+}
+
+const linear = ({ builder, x, matrix, two }: Sketch, columns = width): string =>
+  two('add', builder.add('matmul', {}, [x, matrix(width, columns)]), matrix(columns));
+
+const examples: Readonly<Record<string, Example>> = {
+  'x·W + b': (s) => linear(s),
+  'b + (1, W·x) without a batch, by einsum': (s) => {
+    const product = s.builder.add('einsum', { equation: 'abc,cde->abde' }, [
+      s.x,
+      s.matrix(width, 2, 3),
+    ]);
+    const sum = s.two('add', s.matrix(2, 3), product);
+    return s.builder.add('reshape', { zeroCopies: true }, [sum, s.builder.integers([0, 0, 6])]);
+  },
+  'a product that is halved has halved weights': (s) => {
+    const half = s.two('multiply', linear(s), s.number(0.5));
+    return s.two('add', half, s.x);
+  },
+  'columns of one product, in another order, are products of their own': (s) => {
+    const wide = linear(s, 6);
+    const part = (index: number) => s.builder.add('split', { axis: -1, index, count: 3 }, [wide]);
+    return s.two('add', part(2), part(0));
+  },
+  'LayerNorm in pieces, divided by its deviation': (s) => {
+    const centered = s.two('subtract', s.x, s.mean(s.x));
+    const variance = s.mean(s.two('power', centered, s.number(2)));
+    const deviation = s.one('squareRoot', s.two('add', variance, s.number(Math.fround(1e-12))));
+    const normal = s.two('divide', centered, deviation);
+    return s.two('add', s.two('multiply', normal, s.matrix(width)), s.matrix(width));
+  },
+  'LayerNorm as TensorFlow has it, x·s + (beta − mean·s)': (s) => {
+    const mean = s.mean(s.x);
+    const variance = s.mean(s.two('squaredDifference', s.x, mean));
+    const inverse = s.one('inverseSquareRoot', s.two('add', variance, s.number(1e-6)));
+    const scale = s.two('multiply', inverse, s.matrix(width));
+    const shift = s.two('subtract', s.matrix(width), s.two('multiply', mean, scale));
+    return s.two('add', s.two('multiply', s.x, scale), shift);
+  },
+  'LayerNorm of mean(x²) − mean²': (s) => {
+    const mean = s.mean(s.x);
+    const squares = s.mean(s.two('multiply', s.x, s.x));
+    const variance = s.two('subtract', squares, s.two('multiply', mean, mean));
+    const power = s.two('power', s.two('add', variance, s.number(1e-5)), s.number(-0.5));
+    return s.two('multiply', s.two('subtract', s.x, mean), power);
+  },
+  'GELU by erf': (s) => {
+    const y = linear(s);
+    const erf = s.one('errorFunction', s.two('divide', y, s.number(Math.SQRT2)));
+    return s.two('multiply', s.two('multiply', y, s.number(0.5)), s.two('add', erf, s.number(1)));
+  },
+  'GELU by erfc': (s) => {
+    const y = linear(s);
+    const scaled = s.two('multiply', s.one('negative', y), s.number(Math.SQRT1_2));
+    const half = s.two('multiply', s.number(0.5), s.one('complementaryErrorFunction', scaled));
+    return s.two('multiply', half, y);
+  },
+  'GELU by tanh': (s) => {
+    const y = linear(s);
+    const cube = s.two('multiply', s.number(0.044715), s.two('power', y, s.number(3)));
+    const inner = s.two('multiply', s.two('add', y, cube), s.number(Math.sqrt(2 / Math.PI)));
+    const gate = s.two('add', s.number(1), s.one('hyperbolicTangent', inner));
+    return s.two('multiply', s.two('multiply', y, gate), s.number(0.5));
+  },
+  'ReLU as a maximum': (s) => s.two('maximum', s.number(0), linear(s)),
+  'attention of two heads': (s) =>
+    addAttention(
+      s.builder,
+      { heads: 2, scale: null, causal: false, mask: '' },
+      [linear(s), linear(s), linear(s)],
+      false,
+    ),
+  'attention with the mask of a decoder': (s) =>
+    addAttention(
+      s.builder,
+      { heads: 1, scale: 0.25, causal: true, mask: '' },
+      [linear(s), linear(s), linear(s)],
+      false,
+    ),
+  'the mean over a mask of ones': (s) => {
+    const over = (x: string) =>
+      s.builder.add('reduce', { kind: 'sum', keepAxes: false }, [x, s.builder.integers([1])]);
+    const mask = s.builder.add('unsqueeze', {}, ['attention_mask', s.builder.integers([-1])]);
+    const real = s.builder.add('cast', { to: 'float' }, [mask]);
+    return s.two('divide', over(s.two('multiply', s.x, real)), over(real));
+  },
+  'the first row': (s) => {
+    const first = s.builder.add('gather', { axis: 1 }, [s.x, s.builder.integers([0])]);
+    return s.builder.add('squeeze', {}, [first, s.builder.integers([1])]);
+  },
+  'segments by one-hot rows, positions of a table, a row for all': (s) => {
+    const values = s.builder.list('float', [0, 1]);
+    const depth = s.builder.integers([2]);
+    const hot = s.builder.add('oneHot', { axis: -1 }, ['token_type_ids', depth, values]);
+    const segments = s.builder.add('matmul', {}, [hot, s.matrix(2, width)]);
+    const positions = s.builder.add('slice', {}, [
+      ...[s.matrix(9, width), s.builder.integers([1]), s.builder.integers([1 + tokens])],
+    ]);
+    return s.two('add', s.two('add', s.two('add', s.x, segments), positions), s.matrix(width));
+  },
+  'two activations multiplied: no op': (s) => s.two('multiply', linear(s), linear(s)),
+  'a bias by distance on the scores: no op': (s) => {
+    const [q, k] = [linear(s), s.builder.add('swapLastAxes', {}, [linear(s)])];
+    return s.two('add', s.builder.add('matmul', {}, [q, k]), s.matrix(tokens, tokens));
+  },
+  'a function that is none of ours: no op': (s) =>
+    s.builder.add('matmul', {}, [s.one('sine', linear(s)), s.matrix(width, 2)]),
+  'an op that is not known': (s) =>
+    s.two('add', s.builder.add('opaque', { what: 'Scan' }, [s.x]), s.x),
+};
+
+function resultOf(example: Example): string {
+  const builder = primitiveBuilder();
+  const output = example(sketch(builder));
+  const input = (name: string) => ({ name, type: 'int' as const, shape: [1, null] });
+  const graph = builder.finish({
+    format: 'test',
+    inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map(input),
+    outputs: [output],
+  });
+  const roles = new Map([
+    ['input_ids', 'token'],
+    ['attention_mask', 'mask'],
+    ['token_type_ids', 'segment'],
+  ] as const);
+  try {
+    const recognized = recognize(graph, { tokens, roles });
+    const { source } = outputOf(graph, recognized, 'model', tokens);
+    const made = graphBuilder('rule');
+    const emitted = emitSource(made, source, { vocabulary: 6 });
+    const built = made.finish([emitted.output]);
+    verify(built);
+    return printGraph(built);
+  } catch (error) {
+    if (!(error instanceof Lm2mcuError)) throw error;
+    return formatError(error.details);
+  }
+}
+
+test('every example becomes what rules.txt says', () => {
+  const formulas = rules.map(({ formula, ops }) => `; ${formula}   (${ops.join(', ')})`);
+  const results = Object.entries(examples).map(
+    ([name, example]) => `# ${name}\n${resultOf(example).trimEnd()}\n`,
+  );
+  const text = `; The rules, in the order in which they are tried\n${formulas.join('\n')}\n\n${results.join('\n')}`;
+  const file = packagePath('test/importers/rules.txt');
+  if (process.env['BLESS'] === '1') writeFileSync(file, text);
+  expect(text).toBe(readFileSync(file, 'utf8'));
+});
+
+test('every rule has a formula of its own', () => {
+  expect(new Set(rules.map(({ formula }) => formula)).size).toBe(rules.length);
+});
