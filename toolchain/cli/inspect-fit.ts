@@ -31,7 +31,7 @@ export interface ModelBytes {
 
 /** `graph`: simplified, before any plan. */
 export function fitOf(graph: Graph<'float'>, bytes: ModelBytes, tokens: number): Fit {
-  const targets = listTargets().map(loadTarget);
+  const targets = listTargets().map((name) => loadTarget(name));
   const [first] = targets;
   const kernels = loadKernels();
   const { arenaBytes } = choosePlan({
