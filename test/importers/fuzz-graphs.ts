@@ -70,7 +70,9 @@ export const graphSubjects: Readonly<Record<string, () => FuzzSubject>> = {
     read: (files) => importOnnx(filesFromMemory(files), 'model.onnx', 'fuzz'),
   }),
   tfjs: () => ({
-    bases: ['tfjs/module', 'tfjs/keras', 'tfjs/module-uint8', 'tfjs/sharded'].map(filesOfSource),
+    bases: ['tfjs/module', 'tfjs/keras', 'tfjs/module-uint8', 'tfjs/sharded', 'tfjs/layers'].map(
+      filesOfSource,
+    ),
     mutations: commonMutations,
     read: (files) => importTfjs(filesFromMemory(files), 'model.json', 'fuzz'),
   }),

@@ -8,7 +8,7 @@ import { importTflite } from '../../toolchain/importers/tflite/import.ts';
 import { floatOutput, integerGraph, relativeError } from './compare-graphs.ts';
 import { filesOfSource, type Golden, modelFiles, readJson, subfolders } from './export-files.ts';
 
-const tfjs = subfolders('tfjs');
+const tfjs = subfolders('tfjs').filter((folder) => !folder.endsWith('/layers'));
 const bert = importHuggingFace(modelFiles('bert'), 'bert');
 const texts = readJson<Golden[]>('bert/golden.json');
 
@@ -62,6 +62,17 @@ describe('tfjs folders become the integer graph of the folder they are of, bit f
     const model = importTfjs(modelFiles(folder), 'model.json', folder);
     expect(Buffer.compare(integerGraph(model), integerGraph(bert))).toBe(0);
   });
+});
+
+test('a layers model of Keras computes what Keras computes', () => {
+  const model = importTfjs(modelFiles('tfjs/layers'), 'model.json', 'layers');
+  expect(model.card).toMatchObject({ kind: 'classification', scores: 'softmax', maxPositions: 24 });
+  for (const { ids, segmentStart, values } of readJson<Golden[]>('layers.json')) {
+    const logits = floatOutput(model, { ids: Int32Array.from(ids), segmentStart });
+    const sum = logits.reduce((total, logit) => total + Math.exp(logit), 0);
+    const scores = logits.map((logit) => Math.exp(logit) / sum);
+    expect(relativeError(scores, values)).toBeLessThan(1e-3);
+  }
 });
 
 const tflite = readJson<Record<string, Golden[]>>('tflite.json');

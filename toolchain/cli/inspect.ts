@@ -24,9 +24,8 @@ export const inspectCommand = defineCommand({
     layers: { type: 'boolean', default: false, describe: 'Show every layer and what it becomes' },
   },
   examples: [
-    ['lm2mcu inspect examples/debian-sections/model', 'Layers, parameters, vocabulary, work'],
     ['lm2mcu inspect model.onnx --layers', 'What each layer of an exported graph becomes'],
-    ['lm2mcu inspect examples/debian-sections/model --json', 'The same for a program'],
+    ['lm2mcu inspect examples/debian-sections/model --json', 'What is in it, for a program'],
   ],
   async run({ model, layers }) {
     const { inspectStream } = await import('./inspect-npu.ts');

@@ -29,7 +29,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from safetensors.numpy import load_file
-from tensorflowjs.converters import converter, tf_saved_model_conversion_v2 as conversion
+import tensorflowjs
+from tensorflowjs.converters import tf_saved_model_conversion_v2 as conversion
 
 HEADS, WIDTH, LAYERS, EPSILON = 2, 16, 2, 1e-12
 
@@ -159,6 +160,64 @@ def keras_model(weights):
     return keras.Model([ids, segments], linear("classifier", pooled), name="bert")
 
 
+def layers_model(weights):
+    """Of layers alone, as tfjs' layers format needs it: positions are an input, rows are averaged."""
+    names = ["input_ids", "token_type_ids", "position_ids"]
+    inputs = [keras.Input([None], dtype="int32", name=name) for name in names]
+    tables = ["word_embeddings", "token_type_embeddings", "position_embeddings"]
+    value = lambda name: weights[f"bert.{name}"]
+    parts = []
+    for table, given in zip(tables, inputs):
+        rows = value(f"embeddings.{table}.weight")
+        parts.append(keras.layers.Embedding(*rows.shape, weights=[rows], name=table)(given))
+
+    def norm(name, x):
+        layer = keras.layers.LayerNormalization(epsilon=EPSILON, name=name.replace(".", "_"))
+        y = layer(x)
+        layer.set_weights([value(f"{name}.weight"), value(f"{name}.bias")])
+        return y
+
+    def linear(name, x, activation):
+        layer = keras.layers.Dense(value(f"{name}.bias").shape[0], activation, name=name.replace(".", "_"))
+        y = layer(x)
+        layer.set_weights([value(f"{name}.weight").T, value(f"{name}.bias")])
+        return y
+
+    x = norm("embeddings.LayerNorm", keras.layers.Add(name="embeddings")(parts))
+    for index in range(LAYERS):
+        prefix = f"encoder.layer.{index}"
+        attention = keras.layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"attention_{index}")
+        mixed = attention(x, x)
+        split = lambda part: [
+            value(f"{prefix}.attention.self.{part}.weight").T.reshape(WIDTH, HEADS, -1),
+            value(f"{prefix}.attention.self.{part}.bias").reshape(HEADS, -1)]
+        out = f"{prefix}.attention.output.dense"
+        attention.set_weights([
+            *split("query"), *split("key"), *split("value"),
+            value(f"{out}.weight").T.reshape(HEADS, WIDTH // HEADS, WIDTH), value(f"{out}.bias")])
+        joined = keras.layers.Add(name=f"add_{index}")([mixed, x])
+        x = norm(f"{prefix}.attention.output.LayerNorm", joined)
+        wide = linear(f"{prefix}.intermediate.dense", x, "relu")
+        narrow = keras.layers.Dropout(0.1)(linear(f"{prefix}.output.dense", wide, "linear"))
+        x = norm(f"{prefix}.output.LayerNorm", keras.layers.Add(name=f"sum_{index}")([narrow, x]))
+    pooled = keras.layers.GlobalAveragePooling1D(name="pooling")(x)
+    dense = keras.layers.Dense(3, "softmax", name="classifier")
+    y = dense(linear("pooler.dense", pooled, "tanh"))
+    dense.set_weights([weights["classifier.weight"].T, weights["classifier.bias"]])
+    return keras.Model(inputs, y, name="layers")
+
+
+def outputs_of_layers(model, golden):
+    result = []
+    for example in golden:
+        ids = np.int32([example["ids"]])
+        count = ids.shape[1]
+        segments = np.int32([np.arange(count) >= example["segmentStart"]])
+        values = model([ids, segments, np.int32([np.arange(count)])]).numpy()
+        result.append(dict(example, values=values.astype(np.float64).flatten().tolist()))
+    return result
+
+
 def save_tfjs(module, function, folder, **quantization):
     with tempfile.TemporaryDirectory() as saved:
         tf.saved_model.save(module, saved, signatures=function)
@@ -197,6 +256,9 @@ def main():
     for kind in ("uint8", "uint16", "float16"):
         save_tfjs(bert, any_length, tfjs / f"module-{kind}", quantization_dtype_map={kind: "*"})
     save_tfjs(bert, any_length, tfjs / "sharded", weight_shard_size_bytes=8000)
+    layers = layers_model(weights)
+    tensorflowjs.converters.save_keras_model(layers, str(tfjs / "layers"))
+    (root / "layers.json").write_text(json.dumps(outputs_of_layers(layers, golden)) + "\n")
     model = keras_model(weights)
     with tempfile.TemporaryDirectory() as saved:
         model.export(saved) if hasattr(model, "export") else tf.saved_model.save(model, saved)

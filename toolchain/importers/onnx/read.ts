@@ -31,8 +31,14 @@ export function readOnnx(bytes: Uint8Array, file: string, files: ModelFiles): On
   const model = decode(bytes, file);
   if (model.graph === undefined) throw badOnnx(file, 'it has no graph');
   const opset = model.opsets.find(({ domain }) => defaultDomain(domain))?.version ?? 0;
-  if (opset < oldestOpset)
-    throw badOnnx(file, `its operator set is ${opset}, read are ${oldestOpset} and newer`);
+  if (opset < oldestOpset) {
+    throw userError({
+      code: 'unsupported-model',
+      message: `the ONNX file is of operator set ${opset}`,
+      where: file,
+      hint: `Read are ${oldestOpset} and newer: export the model with opset_version=17.`,
+    });
+  }
   const graph = inlineFunctions(model.graph, model.functions, file);
   return {
     graph: convert(graph, opset, file, files),
@@ -55,7 +61,7 @@ function decode(bytes: Uint8Array, file: string): OnnxModel {
     // protobufjs throws plain errors, whose text has the byte where reading failed.
     const text = cause instanceof Error ? cause.message.split('\n')[0]! : String(cause);
     const at = /\d+/.exec(text);
-    const place = at === null ? file : `${file}, byte ${at[0]}`;
+    const place = `${file}, byte ${at === null ? `0 to ${bytes.length}` : at[0]}`;
     const error = badOnnx(place, 'it is not the protocol buffer of an ONNX model');
     error.cause = cause;
     throw error;

@@ -5,6 +5,7 @@ import {
   type ElementType,
   lazyValue,
   type NumberArray,
+  shapeText,
   sizeOf,
   type Value,
 } from '../primitive/value.ts';
@@ -134,7 +135,7 @@ export function readTensor(
     !shape.every((size) => Number.isSafeInteger(size) && size >= 0) ||
     !Number.isSafeInteger(count)
   ) {
-    throw badTensor(where, `has the shape [${shape.join(', ')}]`);
+    throw badTensor(where, `has the shape ${shapeText(shape)}`);
   }
   const read = dataOf(tensor, type, count, where, files);
   return lazyValue(type.type, shape, read, { name: name === '' ? undefined : name });

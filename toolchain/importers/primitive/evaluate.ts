@@ -13,6 +13,7 @@ import {
   knownValue,
   lazyValue,
   listOf,
+  shapeText,
   sizeOf,
   stridedOffsets,
   stridesOf,
@@ -149,7 +150,7 @@ function mapped(
 }
 
 export function shapesOf(operands: readonly { readonly shape: readonly number[] }[]): string {
-  return operands.map(({ shape }) => `[${shape.join(', ')}]`).join(' ');
+  return operands.map(({ shape }) => `${shapeText(shape)}`).join(' ');
 }
 
 /** Products of constants: small ones only, such as the frequencies of rotary embeddings. */
@@ -192,7 +193,7 @@ function multiplied(node: PrimitiveNode, a: Value, b: Value): Value {
 }
 
 function tiled(node: PrimitiveNode, x: Value, repeats: readonly number[]): Value {
-  if (repeats.length !== x.shape.length) throw new BadNode(`repeats [${repeats.join(', ')}] times`);
+  if (repeats.length !== x.shape.length) throw new BadNode(`repeats ${shapeText(repeats)} times`);
   const shape = x.shape.map((size, axis) => size * repeats[axis]!);
   checkSize(shape, node.name);
   const strides = stridesOf(x.shape);

@@ -4,7 +4,15 @@
  * known values and views of activations can follow.
  */
 import type { PrimitiveNode } from './graph.ts';
-import { lazyValue, listOf, sizeOf, stridedOffsets, stridesOf, type Value } from './value.ts';
+import {
+  lazyValue,
+  listOf,
+  shapeText,
+  sizeOf,
+  stridedOffsets,
+  stridesOf,
+  type Value,
+} from './value.ts';
 
 export type Movement =
   | { readonly kind: 'reshape'; readonly shape: readonly number[] }
@@ -45,7 +53,7 @@ export function movementsOf(
       const order = node.attrs.order ?? list(0) ?? shape.map((_, axis) => shape.length - 1 - axis);
       const axes = order.map((axis) => axisOf(axis, shape.length));
       if (new Set(axes).size !== shape.length || axes.length !== shape.length) {
-        throw new BadNode(`orders the axes of [${shape.join(', ')}] as [${order.join(', ')}]`);
+        throw new BadNode(`orders the axes of ${shapeText(shape)} as ${shapeText(order)}`);
       }
       return [{ kind: 'transpose', order: axes }];
     }
@@ -117,7 +125,7 @@ function resolveReshape(
     target[rest] = others === 0 ? 0 : size / others;
   }
   if (sizeOf(target) !== size || !target.every((one) => Number.isInteger(one) && one >= 0)) {
-    throw new BadNode(`makes [${wanted.join(', ')}] of [${shape.join(', ')}]`);
+    throw new BadNode(`makes ${shapeText(wanted)} of ${shapeText(shape)}`);
   }
   return target;
 }
@@ -128,7 +136,7 @@ function expansion(shape: readonly number[], wanted: readonly number[]): Movemen
   const target = padded.map((size, axis) => {
     const other = wanted[axis - (rank - wanted.length)] ?? 1;
     if (size !== 1 && other !== 1 && other !== -1 && other !== size) {
-      throw new BadNode(`expands [${shape.join(', ')}] to [${wanted.join(', ')}]`);
+      throw new BadNode(`expands ${shapeText(shape)} to ${shapeText(wanted)}`);
     }
     return size === 1 && other !== -1 ? other : size;
   });
@@ -216,8 +224,7 @@ function stridedSlice(
     } else if (isNew(position)) {
       result.push(1);
     } else {
-      if (axis >= shape.length)
-        throw new BadNode(`slices more axes than [${shape.join(', ')}] has`);
+      if (axis >= shape.length) throw new BadNode(`slices more axes than ${shapeText(shape)} has`);
       const size = shape[axis]!;
       const step = strides?.[position] ?? 1;
       if (has(attrs.shrinkAxisMask, position)) {

@@ -43,6 +43,13 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** As in messages: `[1, 7, 16]`. */
+export function shapeText(shape: readonly number[]): string {
+  return `[${shape.slice(0, maxShown).join(', ')}${shape.length > maxShown ? ', …' : ''}]`;
+}
+
+const maxShown = 8;
+
 /** Elements of one computed tensor: above all that masks of 4096 tokens have. */
 const maxElements = 2 ** 24;
 
@@ -51,7 +58,7 @@ export function checkSize(shape: readonly number[], where: string): void {
   if (size <= maxElements) return;
   throw userError({
     code: 'bad-model',
-    message: `a constant of [${shape.join(', ')}] would have ${size} elements`,
+    message: `a constant of ${shapeText(shape)} would have ${size} elements`,
     where,
     hint: `The graph computes something far larger than a tiny model has: at most ${maxElements} elements are computed.`,
   });

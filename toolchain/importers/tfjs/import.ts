@@ -3,6 +3,7 @@ import { userError } from '../../errors.ts';
 import { type ModelFiles, parseJsonFile, recordReads } from '../files.ts';
 import { importGraph } from '../graph-model.ts';
 import type { ImportedModel, ImportOptions } from '../model-card.ts';
+import { readTfjsLayers } from './layers.ts';
 import { readTfjsGraph } from './read.ts';
 import { tfjsModelSchema } from './schema.ts';
 
@@ -23,17 +24,9 @@ export function importTfjs(
     });
   }
   const model = parseJsonFile(tfjsModelSchema, bytes, file);
-  if (model.modelTopology.node === undefined) throw layersModel(file);
-  const graph = readTfjsGraph(model, file, files);
-  const notes = [`TensorFlow.js graph model of ${model.convertedBy ?? 'an unnamed converter'}.`];
+  const isGraph = model.modelTopology.node !== undefined;
+  const graph = (isGraph ? readTfjsGraph : readTfjsLayers)(model, file, files);
+  const converter = model.convertedBy ?? 'an unnamed converter';
+  const notes = [`TensorFlow.js ${isGraph ? 'graph' : 'layers'} model of ${converter}.`];
   return importGraph({ graph, file, name, files, options, notes });
-}
-
-function layersModel(file: string) {
-  return userError({
-    code: 'unsupported-model',
-    message: 'this is a TensorFlow.js layers model, of which only graph models are read',
-    where: file,
-    hint: 'Convert the Keras model to a graph model: model.export("saved"), then tensorflowjs_converter --input_format=tf_saved_model saved out.',
-  });
 }

@@ -5,6 +5,7 @@ import {
   type ElementType,
   lazyValue,
   type NumberArray,
+  shapeText,
   sizeOf,
   type Value,
 } from '../primitive/value.ts';
@@ -128,7 +129,7 @@ export function constantOf(tensor: TfliteTensor, bytes: Uint8Array, file: string
   if (!tensor.shape.every((size) => size >= 0) || bytes.length !== count * type.bytes) {
     throw userError({
       code: 'bad-tflite',
-      message: `the tensor ${quote(tensor.name)} is [${tensor.shape.join(', ')}] and has ${bytes.length} bytes`,
+      message: `the tensor ${quote(tensor.name)} is ${shapeText(tensor.shape)} and has ${bytes.length} bytes`,
       where,
       hint: 'The file may be cut off: copy it again, or convert the model anew.',
     });
