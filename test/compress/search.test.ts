@@ -64,10 +64,26 @@ function point(bytes: number, drop: number | null, agreement = 1): FrontPoint {
 describe('the choice', () => {
   const front = [point(100, 0.03), point(200, 0.004), point(300, 0.006), point(400, 0.001)];
 
-  test('the smallest that keeps to the drop, where no larger one does worse', () => {
-    const wish = { maxDrop: 0.006, budgetBytes: 1000, fillsBudget: false };
+  test('the smallest that keeps to the drop, out-of-order neighbours being one', () => {
+    expect(front.map((one) => dropOf(one, front))).toEqual([0.03, 0.005, 0.005, 0.001]);
+    const wish = { maxDrop: 0.005, budgetBytes: 1000, fillsBudget: false };
     expect(choosePoint(front, wish).bytes).toBe(200);
-    expect(choosePoint(front, { ...wish, maxDrop: 0.005 }).bytes).toBe(400);
+    expect(choosePoint(front, { ...wish, maxDrop: 0.0049 }).bytes).toBe(400);
+  });
+
+  test('the drop never grows with the bytes, and its mean stays', () => {
+    const drops = fc.array(fc.double({ min: -0.1, max: 0.1, noNaN: true }), { minLength: 1 });
+    fc.assert(
+      fc.property(drops, (list) => {
+        const points = list.map((drop, index) => point(index + 1, drop));
+        const smooth = points.map((one) => dropOf(one, points));
+        for (const [index, drop] of smooth.slice(1).entries()) {
+          expect(drop).toBeLessThanOrEqual(smooth[index]! + 1e-12);
+        }
+        const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+        expect(sum(smooth)).toBeCloseTo(sum(list), 9);
+      }),
+    );
   });
 
   test('with a budget, the best within it', () => {
@@ -82,12 +98,13 @@ describe('the choice', () => {
       choosePoint(front, wish);
     } catch (error) {
       const { details } = error as { details: { hint: string } };
-      expect(details.hint).toMatch(/0\.60 points, 200 B.*Within 0\.10 points: 400 B/);
+      expect(details.hint).toMatch(/0\.50 points, 200 B.*Within 0\.10 points: 400 B/);
     }
   });
 
   test('without labels, another answer counts as a wrong one', () => {
-    expect(dropOf(point(1, null, 0.98), [point(1, null, 0.98)])).toBeCloseTo(0.02);
+    const unlabelled = point(1, null, 0.98);
+    expect(dropOf(unlabelled, [unlabelled])).toBeCloseTo(0.02);
   });
 });
 

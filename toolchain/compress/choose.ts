@@ -12,12 +12,24 @@ export interface Wish {
 }
 
 /**
- * Share of texts that a point answers worse. Without labels it is the share with another answer, which
- * is no less. Noise must not make a small image look good: no larger one may be worse.
+ * Share of texts that a point answers worse, as all points together say: a larger image is no worse, so
+ * neighbours that are in the wrong order are taken for noise and share their mean (isotonic regression
+ * by pooling adjacent violators; Barlow et al. 1972). Without labels it is the share with another
+ * answer, which is no less. `front` by bytes, ascending.
  */
 export function dropOf(point: FrontPoint, front: readonly FrontPoint[]): number {
-  const own = (one: FrontPoint): number => one.loss.accuracyDrop ?? 1 - one.loss.agreement;
-  return Math.max(...front.filter(({ bytes }) => bytes >= point.bytes).map(own));
+  const pools: { sum: number; points: FrontPoint[] }[] = [];
+  for (const one of front) {
+    let pool = { sum: one.loss.accuracyDrop ?? 1 - one.loss.agreement, points: [one] };
+    for (let before = pools.at(-1); before !== undefined; before = pools.at(-1)) {
+      if (before.sum / before.points.length > pool.sum / pool.points.length) break;
+      pool = { sum: before.sum + pool.sum, points: [...before.points, ...pool.points] };
+      pools.pop();
+    }
+    pools.push(pool);
+  }
+  const { sum, points } = pools.find((pool) => pool.points.includes(point))!;
+  return sum / points.length;
 }
 
 /** `front` by bytes, ascending. */
