@@ -19,6 +19,8 @@ if (!canRun) console.warn(`SKIPPED: layers are not measured without ${[...missin
 
 /** As `estimatedFrom` of the report says. */
 const allowedDeviation = 0.1;
+/** Of the run: a layer that takes less decides no plan, and calls of few instructions are measured badly. */
+const smallestShare = 0.002;
 
 test.skipIf(!canRun).each([
   ['M4', 64, 'fits'],
@@ -43,6 +45,7 @@ test.skipIf(!canRun).each([
   const { units, ticks } = loadTarget(board).counter;
   const resolution = units / ticks;
   for (const layer of layerErrors(layers)) {
+    if (layer.instructions < smallestShare * instructions) continue;
     const deviation = Math.abs(layer.estimatedInstructions - layer.instructions);
     const allowed = allowedDeviation * layer.instructions + resolution;
     expect(deviation, JSON.stringify(layer)).toBeLessThanOrEqual(allowed);

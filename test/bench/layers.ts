@@ -17,22 +17,23 @@ export interface LayerError {
   readonly error: number;
 }
 
-const kinds: readonly (readonly [kind: string, op: string, name: RegExp])[] = [
-  ['embedding, LayerNorm', 'embedLayerNorm', /./],
-  ['Q, K, V', 'linear', /attention\.self\.(query|key|value)/],
-  ['QKᵀ, softmax, PV', 'attention', /./],
-  ['the same, absorbed', 'attendInputs', /./],
-  ['attention output', 'linear', /attention\.output\.dense/],
-  ['FFN up, activation', 'linear', /intermediate/],
-  ['FFN down', 'linear', /layer\.\d+\.output\.dense/],
-  ['add, LayerNorm', 'addLayerNorm', /./],
-  ['head', 'linear', /./],
-  ['copies, not estimated', 'copy', /./],
+const kinds: readonly (readonly [kind: string, op: RegExp, name: RegExp])[] = [
+  ['rows of tables', /^(lookup|cluster|codebook)Rows$/, /./],
+  ['embedding, LayerNorm', /^embedLayerNorm$/, /./],
+  ['Q, K, V', /^linear$/, /attention\.self\.(query|key|value)/],
+  ['QKᵀ, softmax, PV', /^attention$/, /./],
+  ['the same, absorbed', /^attendInputs$/, /./],
+  ['attention output', /^linear$/, /attention\.output\.dense/],
+  ['FFN up, activation', /^linear$/, /intermediate/],
+  ['FFN down', /^linear$/, /layer\.\d+\.output\.dense/],
+  ['add, LayerNorm', /^addLayerNorm$/, /./],
+  ['head', /^linear$/, /./],
+  ['copies, not estimated', /^copy$/, /./],
 ];
 
 export function byKind(layers: readonly LayerCount[]): readonly KindRow[] {
   const kindOf = ({ layer }: LayerCount): string =>
-    kinds.find(([, op, name]) => op === layer.op && name.test(layer.name))![0];
+    kinds.find(([, op, name]) => op.test(layer.op) && name.test(layer.name))![0];
   return kinds.flatMap(([kind]) => {
     const own = layers.filter((one) => kindOf(one) === kind);
     const sum = (pick: (one: LayerCount) => number): number =>

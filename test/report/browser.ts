@@ -59,7 +59,7 @@ export async function openBrowser(): Promise<Browser> {
       const closed = once(child, 'close');
       await connection.send('Browser.close', {});
       await closed;
-      rmSync(profile, { recursive: true, force: true });
+      rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };
 }

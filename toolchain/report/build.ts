@@ -230,7 +230,7 @@ function estimatedFrom({ target }: Compiled): string {
   return (
     `instructions of each kernel measured on an emulated ${core.name} (${core.cost.measuredBy}); ` +
     `${rate} ${rate === 1 ? 'cycle' : 'cycles'} an instruction is assumed, plus waits for flash; ` +
-    'within 5 % of whole emulated inferences and 10 % of each layer, not timed on a board'
+    'within 5 % of whole emulated inferences and 10 % of each layer of 0.2 % of it or more, not timed on a board'
   );
 }
 
