@@ -34,10 +34,10 @@ export function renderCompressPage(page: CompressPage): string {
 <body>
 <header><h1>${title}</h1><p>${`For ${page.target}, texts of up to ${page.maxTokens} tokens. Bytes are of the whole image, predicted.`}</p></header>
 <main>
-<section class="card"><h2>Points of accuracy lost</h2>${picture(page, pointsLost)}</section>
-<section class="card"><h2>Change of the outputs</h2>${picture(page, distance)}</section>
-<section class="card"><h2>The front</h2>${frontTable(page)}</section>
-<section class="card"><h2>Each option alone</h2>${optionTable(page.options)}</section>
+<section><h2>Points of accuracy lost</h2>${picture(page, pointsLost)}</section>
+<section><h2>Change of the outputs</h2>${picture(page, distance)}</section>
+<section><h2>The front</h2>${frontTable(page)}</section>
+<section><h2>Each option alone</h2>${optionTable(page.options)}</section>
 </main>
 </body>
 </html>
