@@ -111,6 +111,8 @@ export interface CompiledProgram<T extends AnyTarget> {
   readonly goal: PlanGoal;
   readonly planned: Planned;
   readonly target: T;
+  /** Without the tokens that a recipe drops. */
+  readonly vocabulary: Tokenizer;
   readonly tokenizer: CompiledTokenizer;
   readonly graphBin: Uint8Array;
   /** Multiply-accumulates at maxTokens, of the graph as imported and as compiled. */
@@ -172,11 +174,11 @@ export function compileModule(request: ProgramRequest<EngineTarget>): CompiledMo
   const scratchBytes = kernelScratch(kernels, target.core.features, maxTokens);
   const room = { name: `the memory of ${target.name}`, availableBytes: mostArenaBytes };
   const compiled = compileProgram(request, room, scratchBytes);
-  const { program, imported, tokenizer, graphBin } = compiled;
+  const { program, imported, vocabulary, tokenizer, graphBin } = compiled;
   const module = emitModule({
     program,
     card: imported.card,
-    tokenizer: imported.tokenizer,
+    tokenizer: vocabulary,
     compiledTokenizer: tokenizer,
     kernels,
     sha256: sha256Of(graphBin),
@@ -267,6 +269,7 @@ function compileProgram<T extends AnyTarget>(
     goal,
     planned,
     target,
+    vocabulary: model.tokenizer,
     tokenizer,
     graphBin: serializeGraph(legal, stored),
     macsUnoptimized: macsOf(imported.graph, maxTokens),

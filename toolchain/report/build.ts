@@ -14,6 +14,7 @@ import { peakOf } from '../schedule/plan.ts';
 import { planText } from '../schedule/plan-text.ts';
 import { type Buffer, liveBytes, type Program } from '../schedule/program.ts';
 import type { AnyTarget } from '../targets.ts';
+import { rowBytesRead } from './row-reads.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
 
 /** What the report takes of a firmware: the measured image and the stack bound. */
@@ -287,7 +288,7 @@ export function layersOf(
         kernel.name,
         segment,
         maxTokens,
-        { weightBytes: constants.encoder, bytesPerRow: constants.embeddingRow },
+        { weightBytes: constants.encoder, bytesPerRow: rowBytesRead(graph, node) },
         target,
       );
       const cycles = cyclesOf(instructions, constantBytesRead, constants);
@@ -311,8 +312,6 @@ export function layersOf(
 export interface ConstantBytes {
   readonly encoder: number;
   readonly embedding: number;
-  /** Of the embedding tables, what one row of the output reads. */
-  readonly embeddingRow: number;
 }
 
 function constantBytes(graph: Graph<'legal'>, node: Node<'legal'>, kernel: Kernel): ConstantBytes {
@@ -323,12 +322,7 @@ function constantBytes(graph: Graph<'legal'>, node: Node<'legal'>, kernel: Kerne
   const tables = arrays.filter(({ section }) => section === sectionMacros.embedding);
   const sum = (list: typeof arrays): number =>
     list.reduce((total, { data }) => total + data.byteLength, 0);
-  const columns = tensorOf(graph, node.output).shape[1];
-  return {
-    encoder: sum(arrays) - sum(tables),
-    embedding: sum(tables),
-    embeddingRow: tables.reduce((total, { data }) => total + columns * data.BYTES_PER_ELEMENT, 0),
-  };
+  return { encoder: sum(arrays) - sum(tables), embedding: sum(tables) };
 }
 
 export function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {
