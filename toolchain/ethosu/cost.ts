@@ -221,6 +221,14 @@ function outputBurst({ output }: ConvolutionWork, block: Shape3): number {
   return Math.min(sram.burstBytes, run);
 }
 
+/** Of a transfer between two memories, whose slower one decides. */
+export function dmaCycles(bytes: number, from: MemorySpeed, to: MemorySpeed): number {
+  return Math.max(
+    from.readLatency + bytes / from.bytesPerCycle,
+    to.writeLatency + bytes / to.bytesPerCycle,
+  );
+}
+
 export interface ChosenBlock {
   readonly block: Shape3;
   readonly cycles: Cycles;
