@@ -42,12 +42,24 @@ export interface JobImage {
   readonly payload: Uint8Array;
   /** Of each region from 0 on. */
   readonly regionBytes: readonly number[];
+  /** By call: weights, scales and table. */
+  readonly layerBytes: readonly number[];
 }
 
 type LinearNode = Node<'legal'> & { readonly op: 'linear' };
 
-/** Null: nothing of the program runs on an NPU. */
+const knownImages = new WeakMap<Program, NpuImage | null>();
+
+/** Null: nothing of the program runs on an NPU. Weights are encoded once. */
 export function npuImage(program: Program): NpuImage | null {
+  const known = knownImages.get(program);
+  if (known !== undefined) return known;
+  const image = makeImage(program);
+  knownImages.set(program, image);
+  return image;
+}
+
+function makeImage(program: Program): NpuImage | null {
   const { npu, graph } = program;
   if (npu === null || npu.jobs.length === 0) return null;
   const accelerator = accelerators[npu.accelerator];
@@ -57,7 +69,8 @@ export function npuImage(program: Program): NpuImage | null {
   );
   const bytes = constants.bytes();
   const jobs = npu.jobs.map((job, index): JobImage => {
-    const words = writeOperations(streams[index]!);
+    const { operations, layerBytes } = streams[index]!;
+    const words = writeOperations(operations);
     const regionBytes = [
       bytes.length,
       ...job.regions.map((slot) => regionBytesOf(program, job, slot)),
@@ -70,7 +83,7 @@ export function npuImage(program: Program): NpuImage | null {
         `NPU job ${index} of ${graph.name}`,
       );
     }
-    return { words, payload: writePayload(accelerator, words), regionBytes };
+    return { words, payload: writePayload(accelerator, words), regionBytes, layerBytes };
   });
   return { accelerator: npu.accelerator, constants: bytes, jobs };
 }
@@ -113,7 +126,7 @@ function jobOperations(
   job: NpuJob,
   calls: readonly Call[],
   constants: ConstantWriter,
-): readonly WrittenOperation[] {
+): { readonly operations: readonly WrittenOperation[]; readonly layerBytes: readonly number[] } {
   const steps = stepsOf(program, accelerator, job, calls, constants);
   const operations: WrittenOperation[] = [];
   const canOverlap = !hasSharedBytes(program, job);
@@ -148,7 +161,16 @@ function jobOperations(
     before = operation;
     fetch(index + 1);
   }
-  return operations;
+  const layerBytes = calls.map((call) => {
+    const own = steps.filter((step) => step.call === call);
+    const { table } = (call.node as LinearNode).integer;
+    const streams = own.reduce(
+      (sum, { weights, scales }) => sum + weights.length + scales.length,
+      0,
+    );
+    return streams + (table === null ? 0 : tableBytes);
+  });
+  return { operations, layerBytes };
 }
 
 function stepsOf(

@@ -1,6 +1,6 @@
 /** What the scheduler asks of a board's NPU and of the core beside it. */
 import { flash, type MemorySpeed, sram } from '../ethosu/cost.ts';
-import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
+import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
 import { type AnyTarget, isEngine, regionOf, type Target } from '../targets.ts';
 import { callCost, type NodeCall, waitCycles } from './cost.ts';
 import { type KernelTable, kernelOfNode } from './kernels.ts';
@@ -29,8 +29,7 @@ export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null
       tokens: number,
     ): number {
       const { name } = kernelOfNode(kernels, graph, call.node, core.features);
-      const weight = tensorOf(graph, call.node.inputs[1]!).shape;
-      const constants = { weightBytes: Number(weight[0]) * weight[1], bytesPerRow: 0 };
+      const constants = { weightBytes: weightsOf(graph, call.node), bytesPerRow: 0 };
       const cost = callCost(graph, call, name, segment, tokens, constants, target);
       return (
         cost.instructions * core.cost.cyclesPerInstruction +
@@ -38,6 +37,13 @@ export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null
       );
     },
   };
+}
+
+/** The constants that a linear layer reads for every block of rows, at a byte each. */
+function weightsOf(graph: Graph<Stage>, { op, inputs }: Node): number {
+  if (op !== 'linear') return 0;
+  const [outputs, columns] = tensorOf(graph, inputs[1]!).shape;
+  return Number(outputs) * columns;
 }
 
 /** Of a region that the core reads a word of in so many cycles; the bus is two words wide. */

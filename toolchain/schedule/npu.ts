@@ -18,8 +18,7 @@ import {
 import { dtypes } from '../ir/dtypes.ts';
 import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
 import type { NodeCall } from './cost.ts';
-import type { OpenBuffers } from './place-buffers.ts';
-import type { Call, NpuJob, Program, ProgramSegment, Slot } from './program.ts';
+import type { Buffer, Call, NpuJob, Program, ProgramSegment, Slot } from './program.ts';
 
 /** An NPU as the scheduler sees it. */
 export interface NpuTarget {
@@ -77,7 +76,7 @@ export interface JobRequest {
   readonly graph: Graph<Stage>;
   readonly npu: NpuTarget;
   readonly segment: Pick<ProgramSegment, 'rows' | 'tileRows' | 'calls'>;
-  readonly buffers: OpenBuffers;
+  readonly buffers: ReadonlyMap<string, Pick<Buffer, 'kind' | 'dtype' | 'columns'>>;
   readonly tokens: number;
 }
 
@@ -111,6 +110,20 @@ interface Candidate {
   readonly npuCycles: number;
   readonly coreCycles: number;
   readonly regions: readonly Slot[];
+}
+
+/** Of all runs of a call on the core, in its cycles; 0 of a copy. */
+export function coreEstimate({ graph, npu, segment, tokens }: JobRequest, call: Call): number {
+  const { node } = call;
+  return node === null ? 0 : Math.round(npu.coreCycles(graph, { ...call, node }, segment, tokens));
+}
+
+/** The same on the NPU, each run a job; null: it cannot make the call. */
+export function npuEstimate(request: JobRequest, call: Call): number | null {
+  const candidate = candidateOf(request, call);
+  if (candidate === null) return null;
+  const runs = runsOf(call, request.segment, request.tokens);
+  return Math.round(runs * (candidate.npuCycles + request.npu.jobCoreCycles));
 }
 
 function isNeighbour(
