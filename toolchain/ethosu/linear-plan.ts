@@ -70,7 +70,7 @@ function layoutsOf(rows: number): readonly Layout[] {
 
 function linearWork(
   accelerator: Accelerator,
-  { inputs, outputs, hasTable }: LinearShape,
+  { inputs, outputs, outputBytes, hasTable }: LinearShape,
   { height, width }: Layout,
   isPartKernelFirst: boolean,
   weightMemory: MemorySpeed,
@@ -80,6 +80,7 @@ function linearWork(
     output: { height, width, depth: outputs },
     inputDepth: inputs,
     inputBytes: 1,
+    outputBytes,
     kernel: { height: 1, width: 1 },
     stride: { y: 1, x: 1 },
     isPartKernelFirst,
