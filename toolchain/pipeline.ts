@@ -32,6 +32,8 @@ import { narrowWeights } from './quantize/narrow-weights.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
 import { loadKernels } from './schedule/kernels.ts';
+import { jobCycles, type NpuTarget } from './schedule/npu.ts';
+import { npuOf } from './schedule/npu-target.ts';
 import {
   arenaRegion,
   type ConstantSizes,
@@ -140,7 +142,9 @@ export function compile(request: CompileRequest): Compiled {
       : kernelScratch(kernels, target.core.features, maxTokens);
   const arena = arenaRegion(target);
   const room = { name: `region ${arena.region.name}`, availableBytes: arena.availableBytes };
-  const compiled = compileProgram({ ...request, target }, room, scratchBytes);
+  // A library runs on the core alone.
+  const npu = request.emit === 'library' ? null : npuOf(target, kernels);
+  const compiled = compileProgram({ ...request, target }, room, scratchBytes, npu);
   const emitted = emitModel({
     program: compiled.program,
     card: compiled.imported.card,
@@ -173,7 +177,7 @@ export function compileModule(request: ProgramRequest<EngineTarget>): CompiledMo
   const kernels = loadKernels();
   const scratchBytes = kernelScratch(kernels, target.core.features, maxTokens);
   const room = { name: `the memory of ${target.name}`, availableBytes: mostArenaBytes };
-  const compiled = compileProgram(request, room, scratchBytes);
+  const compiled = compileProgram(request, room, scratchBytes, null);
   const { program, imported, vocabulary, tokenizer, graphBin } = compiled;
   const module = emitModule({
     program,
@@ -201,6 +205,7 @@ function compileProgram<T extends AnyTarget>(
   request: ProgramRequest<T>,
   room: Room,
   scratchBytes: ScratchBytes,
+  npu: NpuTarget | null,
 ): CompiledProgram<T> {
   const { maxTokens, target, pooling } = request;
   const kernelSet = request.kernels ?? 'native';
@@ -226,7 +231,10 @@ function compileProgram<T extends AnyTarget>(
     room: isLimited ? '--max-arena' : room.name,
     goal,
     scratchBytes,
-    instructions: (program) => programInstructions(program, maxTokens, kernels, target),
+    npu,
+    instructions: (program) =>
+      programInstructions(program, maxTokens, kernels, target) +
+      (npu === null ? 0 : jobCycles(program, maxTokens, npu) / cyclesPerInstruction(target)),
   });
   const realized = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
   // Absorbed forms have weights of their own: only now are all of them there.
@@ -244,6 +252,7 @@ function compileProgram<T extends AnyTarget>(
     tileRows: planned.plan.tileRows,
     recomputeInputs: planned.plan.recomputeInputs,
     scratchBytes,
+    npu,
   });
 
   if (program.arenaBytes !== planned.arenaBytes) {
@@ -281,6 +290,11 @@ function compileProgram<T extends AnyTarget>(
       ...(request.calibration === null ? [uncalibrated] : []),
     ],
   };
+}
+
+/** Cycles of an NPU count as the instructions that the core does not get to meanwhile. */
+function cyclesPerInstruction(target: AnyTarget): number {
+  return isEngine(target) ? 1 : target.core.cost.cyclesPerInstruction;
 }
 
 /** The constant that has a row a token. */

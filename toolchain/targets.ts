@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as z from 'zod';
 import { internalError, userError } from './errors.ts';
+import { type AcceleratorName, accelerators } from './ethosu/accelerators.ts';
 import { packagePath } from './package-root.ts';
 
 /** Addresses are written `"0x20000000"`, for JSON has no hexadecimal numbers. */
@@ -259,6 +260,16 @@ const writerSchema = z.strictObject({
   uart: uartSchema,
 });
 
+/** An Ethos-U beside the core. It reads and writes the same memory, at the same addresses. */
+const npuSchema = z.strictObject({
+  accelerator: z.enum(Object.keys(accelerators) as [AcceleratorName]),
+  /** Of its registers. */
+  base: address,
+  interrupt: z.int().nonnegative(),
+  /** Where it is not the core's. */
+  clockHz: positive.exactOptional(),
+});
+
 /** Bytes before the code in the storage: the image's header, and alignment of the vectors. */
 export const imageCodeOffset = 512;
 
@@ -278,6 +289,7 @@ const boardSchema = z
     dataRegion: identifier,
     /** The bootloader copies the code here from `codeRegion`, which cannot be executed from. */
     codeRunsIn: identifier.optional(),
+    npu: npuSchema.optional(),
     uart: uartSchema,
     /** What SysTick on the processor clock counts: `units` of it every `ticks` ticks, exactly. */
     counter: z.strictObject({
@@ -303,6 +315,7 @@ const boardSchema = z
 type Core = z.infer<typeof coreSchema>;
 type Board = z.infer<typeof boardSchema>;
 export type MemoryRegion = z.infer<typeof regionSchema>;
+export type Npu = z.infer<typeof npuSchema>;
 export type Uart = z.infer<typeof uartSchema>;
 export type Loader = z.infer<typeof loaderSchema>;
 export type BootloaderFacts = z.infer<typeof bootloaderSchema>;

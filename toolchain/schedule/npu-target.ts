@@ -1,0 +1,54 @@
+/** What the scheduler asks of a board's NPU and of the core beside it. */
+import { flash, type MemorySpeed, sram } from '../ethosu/cost.ts';
+import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
+import { type AnyTarget, isEngine, regionOf, type Target } from '../targets.ts';
+import { callCost, type NodeCall, waitCycles } from './cost.ts';
+import { type KernelTable, kernelOfNode } from './kernels.ts';
+import type { NpuTarget } from './npu.ts';
+import type { ProgramSegment } from './program.ts';
+
+/**
+ * For the core to clean the caches, write some fifteen registers, sleep and take the interrupt.
+ * Assumed, not measured: no board has been timed.
+ */
+const jobCoreCycles = 1000;
+
+/** Null: the target has none. */
+export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null {
+  if (isEngine(target) || target.npu === undefined) return null;
+  const { npu, clockHz, core, codeRegion } = target;
+  return {
+    accelerator: npu.accelerator,
+    weightMemory: memoryOf(target, codeRegion),
+    coreCyclesPerCycle: clockHz / (npu.clockHz ?? clockHz),
+    jobCoreCycles,
+    coreCycles(
+      graph: Graph<Stage>,
+      call: NodeCall,
+      segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
+      tokens: number,
+    ): number {
+      const { name } = kernelOfNode(kernels, graph, call.node, core.features);
+      const constants = { weightBytes: weightsOf(graph, call.node), bytesPerRow: 0 };
+      const cost = callCost(graph, call, name, segment, tokens, constants, target);
+      return (
+        cost.instructions * core.cost.cyclesPerInstruction +
+        waitCycles(cost.constantBytesRead, codeRegion, target)
+      );
+    },
+  };
+}
+
+/** The constants that a linear layer reads for every block of rows, at a byte each. */
+function weightsOf(graph: Graph<Stage>, { op, inputs }: Node): number {
+  if (op !== 'linear') return 0;
+  const [outputs, columns] = tensorOf(graph, inputs[1]!).shape;
+  return Number(outputs) * columns;
+}
+
+/** Of a region that the core reads a word of in so many cycles; the bus is two words wide. */
+export function memoryOf(target: Target, region: string): MemorySpeed {
+  const { kind, readCyclesPerWord } = regionOf(target, region);
+  if (kind === 'sram' || kind === 'tcm') return sram;
+  return { ...flash, bytesPerCycle: Math.min(sram.bytesPerCycle, 4 / readCyclesPerWord) };
+}
