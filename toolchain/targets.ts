@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as z from 'zod';
 import { internalError, userError } from './errors.ts';
+import { type AcceleratorName, accelerators } from './ethosu/accelerators.ts';
 import { packagePath } from './package-root.ts';
 
 /** Addresses are written `"0x20000000"`, for JSON has no hexadecimal numbers. */
@@ -202,6 +203,11 @@ const loaderSchema = z.discriminatedUnion('protocol', [
     regions: loaderRegions,
     how: z.string(),
   }),
+  z.strictObject({
+    protocol: z.literal('by-hand'),
+    /** What the vendor's own tool does with the images of a build. */
+    how: z.string(),
+  }),
   z.strictObject({ protocol: z.literal('emulator') }),
 ]);
 
@@ -259,6 +265,29 @@ const writerSchema = z.strictObject({
   uart: uartSchema,
 });
 
+const npu = {
+  /** What differs between the members of the family is in toolchain/ethosu/accelerators.ts. */
+  accelerator: z.enum(Object.keys(accelerators) as [AcceleratorName]),
+  /** Regions that it reads and writes; the arena and its constants lie there. */
+  reaches: z.array(identifier).nonempty(),
+};
+
+/** `driver` names a file of firmware-templates/npu/. */
+const npuSchema = z.discriminatedUnion('driver', [
+  z.strictObject({
+    driver: z.literal('ethos-u'),
+    ...npu,
+    base: address,
+    interrupt: z.int().nonnegative(),
+  }),
+  z.strictObject({
+    driver: z.literal('emulated'),
+    ...npu,
+    /** Memory of the machine that QEMU keeps in a file, which the simulator shares. */
+    shared: extent,
+  }),
+]);
+
 /** Bytes before the code in the storage: the image's header, and alignment of the vectors. */
 export const imageCodeOffset = 512;
 
@@ -289,6 +318,7 @@ const boardSchema = z
     loaders: z.array(loaderSchema).nonempty(),
     bootloader: bootloaderSchema.optional(),
     writer: writerSchema.optional(),
+    npu: npuSchema.optional(),
     verified: z.strictObject({
       status: z.enum(['emulated', 'compiled', 'hardware']),
       how: z.string(),
@@ -307,6 +337,8 @@ export type Uart = z.infer<typeof uartSchema>;
 export type Loader = z.infer<typeof loaderSchema>;
 export type BootloaderFacts = z.infer<typeof bootloaderSchema>;
 export type WriterFacts = z.infer<typeof writerSchema>;
+export type Npu = z.infer<typeof npuSchema>;
+export type EmulatedNpu = Extract<Npu, { readonly driver: 'emulated' }>;
 
 /**
  * Where and how the firmware runs under QEMU: the regions of the real board, same names and sizes,
@@ -444,7 +476,24 @@ function emulationOf(board: Board): Emulation | undefined {
   if (findOverlap(regions) !== undefined) {
     throw badBoard(board.name, [`twin: ${findOverlap(regions)} overlap`]);
   }
+  checkNpuOfTwin(board, emulated, regions);
   return { isItself: false, machine: emulated.machine, board: emulated, regions };
+}
+
+/** The simulator sees only the memory that it shares with the emulator. */
+function checkNpuOfTwin(board: Board, twin: Board, regions: readonly MemoryRegion[]): void {
+  if (board.npu === undefined) return;
+  if (twin.npu?.driver !== 'emulated') {
+    throw badBoard(board.name, [`twin: ${twin.name} has no emulated NPU`]);
+  }
+  const { reaches } = board.npu;
+  const shared = [{ name: 'shared', ...twin.npu.shared }];
+  const hidden = regions.filter(
+    (region) => reaches.includes(region.name) && !isInside(region, shared),
+  );
+  if (hidden.length === 0) return;
+  const list = hidden.map(({ name }) => name).join(', ');
+  throw badBoard(board.name, [`twin: the NPU of ${twin.name} does not reach ${list}`]);
 }
 
 function loadBoard(name: string, others: readonly string[] = []): Board {
@@ -545,6 +594,7 @@ function boardRules() {
     readonly codeRunsIn?: string | undefined;
     readonly bootloader?: BootloaderFacts | undefined;
     readonly writer?: WriterFacts | undefined;
+    readonly npu?: Npu | undefined;
     readonly machine?: string | undefined;
     readonly twin?: unknown;
   }>;
@@ -644,6 +694,27 @@ function boardRules() {
       'memorySetup',
       ({ regions, memorySetup }) =>
         memorySetup !== 'none' || !regions.some(({ needsSetup }) => needsSetup),
+    ),
+    rule(
+      'reaches names regions, RAM and such that keep their content among them',
+      'npu',
+      (fields) => {
+        if (fields.npu === undefined) return true;
+        const kinds = fields.npu.reaches.map((name) => region(fields, name)?.kind);
+        const isRam = (kind: MemoryRegion['kind'] | undefined) => kind === 'sram' || kind === 'tcm';
+        return !kinds.includes(undefined) && kinds.some(isRam) && !kinds.every(isRam);
+      },
+    ),
+    rule(
+      'driver emulated is for boards that QEMU starts (machine), all they reach being shared',
+      'npu',
+      (fields) => {
+        const { npu, machine } = fields;
+        if (npu?.driver !== 'emulated') return true;
+        const shared = [{ name: 'shared', ...npu.shared }];
+        const reached = npu.reaches.flatMap((name) => region(fields, name) ?? []);
+        return machine !== undefined && reached.every((one) => isInside(one, shared));
+      },
     ),
     rule(
       'a board is emulated itself (machine) or has a twin, not both',

@@ -2,7 +2,7 @@
 import type { Target, Uart, WriterFacts } from '../targets.ts';
 
 export function boardHeader(
-  board: Pick<Target, 'name' | 'clockHz' | 'uart' | 'counter'>,
+  board: Pick<Target, 'name' | 'clockHz' | 'uart' | 'counter' | 'npu'>,
   more: readonly string[] = [],
 ): string {
   const { uart, counter } = board;
@@ -19,11 +19,20 @@ export function boardHeader(
     `#define BOARD_COUNTER_UNIT "${counter.unit}"`,
     `#define BOARD_COUNTER_UNITS ${counter.units}u`,
     `#define BOARD_COUNTER_TICKS ${counter.ticks}u`,
+    ...npuDefinitions(board.npu),
     ...more,
     '',
     '#endif',
     '',
   ].join('\n');
+}
+
+function npuDefinitions(npu: Target['npu']): readonly string[] {
+  if (npu?.driver !== 'ethos-u') return [];
+  return [
+    `#define BOARD_NPU_BASE ${hex(npu.base)}`,
+    `#define BOARD_NPU_INTERRUPT ${npu.interrupt}u`,
+  ];
 }
 
 /** For the bootloader, and for the application that hands over to it. */
@@ -57,7 +66,7 @@ export function bootloaderDefinitions({
 export function writerHeader(target: Target, writer: WriterFacts): string {
   const { storage, wireOrigin, productId, clockHz, uart } = writer;
   const { name, counter } = target;
-  return boardHeader({ name, counter, clockHz, uart }, [
+  return boardHeader({ name, counter, clockHz, uart, npu: undefined }, [
     `#define BOARD_STORAGE_ORIGIN ${hex(storage.origin)}`,
     `#define BOARD_STORAGE_BYTES ${hex(storage.sizeBytes)}`,
     `#define BOARD_STORAGE_PAGE_BYTES ${hex(storage.pageBytes)}`,
