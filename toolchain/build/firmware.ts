@@ -307,6 +307,7 @@ async function link(
       ...request.placement,
     },
     stackBytes: stackBytes + stackCanaryBytes,
+    isArenaAlone: target.npu !== undefined,
   });
   writeFileSync(join(outDir, `${machine.name}.ld`), script);
   const command = [
