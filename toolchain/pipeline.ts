@@ -32,6 +32,8 @@ import { narrowWeights } from './quantize/narrow-weights.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
 import { loadKernels } from './schedule/kernels.ts';
+import { jobCycles, type NpuTarget } from './schedule/npu.ts';
+import { npuOf } from './schedule/npu-target.ts';
 import {
   arenaRegion,
   type ConstantSizes,
@@ -138,7 +140,9 @@ export function compile(request: CompileRequest): Compiled {
       : kernelScratch(kernels, target.core.features, maxTokens);
   const arena = arenaRegion(target);
   const room = { name: `region ${arena.region.name}`, availableBytes: arena.availableBytes };
-  const compiled = compileProgram({ ...request, target }, room, scratchBytes);
+  // A library runs on the core alone.
+  const npu = request.emit === 'library' ? null : npuOf(target, kernels);
+  const compiled = compileProgram({ ...request, target }, room, scratchBytes, npu);
   const emitted = emitModel({
     program: compiled.program,
     card: compiled.imported.card,
@@ -171,7 +175,7 @@ export function compileModule(request: ProgramRequest<EngineTarget>): CompiledMo
   const kernels = loadKernels();
   const scratchBytes = kernelScratch(kernels, target.core.features, maxTokens);
   const room = { name: `the memory of ${target.name}`, availableBytes: mostArenaBytes };
-  const compiled = compileProgram(request, room, scratchBytes);
+  const compiled = compileProgram(request, room, scratchBytes, null);
   const { program, imported, tokenizer, graphBin } = compiled;
   const module = emitModule({
     program,
@@ -199,6 +203,7 @@ function compileProgram<T extends AnyTarget>(
   request: ProgramRequest<T>,
   room: Room,
   scratchBytes: ScratchBytes,
+  npu: NpuTarget | null,
 ): CompiledProgram<T> {
   const { maxTokens, target, pooling } = request;
   const kernelSet = request.kernels ?? 'native';
@@ -224,7 +229,10 @@ function compileProgram<T extends AnyTarget>(
     room: isLimited ? '--max-arena' : room.name,
     goal,
     scratchBytes,
-    instructions: (program) => programInstructions(program, maxTokens, kernels, target),
+    npu,
+    instructions: (program) =>
+      programInstructions(program, maxTokens, kernels, target) +
+      (npu === null ? 0 : jobCycles(program, maxTokens, npu) / cyclesPerInstruction(target)),
   });
   const realized = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
   // Absorbed forms have weights of their own: only now are all of them there.
@@ -242,6 +250,7 @@ function compileProgram<T extends AnyTarget>(
     tileRows: planned.plan.tileRows,
     recomputeInputs: planned.plan.recomputeInputs,
     scratchBytes,
+    npu,
   });
 
   if (program.arenaBytes !== planned.arenaBytes) {
@@ -278,6 +287,11 @@ function compileProgram<T extends AnyTarget>(
       ...(request.calibration === null ? [uncalibrated] : []),
     ],
   };
+}
+
+/** Cycles of an NPU count as the instructions that the core does not get to meanwhile. */
+function cyclesPerInstruction(target: AnyTarget): number {
+  return isEngine(target) ? 1 : target.core.cost.cyclesPerInstruction;
 }
 
 /** The constant that has a row a token. */

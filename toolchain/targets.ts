@@ -265,11 +265,14 @@ const writerSchema = z.strictObject({
   uart: uartSchema,
 });
 
+/** An Ethos-U beside the core. It reads and writes the same memory, at the same addresses. */
 const npu = {
   /** What differs between the members of the family is in toolchain/ethosu/accelerators.ts. */
   accelerator: z.enum(Object.keys(accelerators) as [AcceleratorName]),
   /** Regions that it reads and writes; the arena and its constants lie there. */
   reaches: z.array(identifier).nonempty(),
+  /** Where it is not the core's. */
+  clockHz: positive.exactOptional(),
 };
 
 /** `driver` names a file of firmware-templates/npu/. */
@@ -307,6 +310,7 @@ const boardSchema = z
     dataRegion: identifier,
     /** The bootloader copies the code here from `codeRegion`, which cannot be executed from. */
     codeRunsIn: identifier.optional(),
+    npu: npuSchema.optional(),
     uart: uartSchema,
     /** What SysTick on the processor clock counts: `units` of it every `ticks` ticks, exactly. */
     counter: z.strictObject({
@@ -318,7 +322,6 @@ const boardSchema = z
     loaders: z.array(loaderSchema).nonempty(),
     bootloader: bootloaderSchema.optional(),
     writer: writerSchema.optional(),
-    npu: npuSchema.optional(),
     verified: z.strictObject({
       status: z.enum(['emulated', 'compiled', 'hardware']),
       how: z.string(),

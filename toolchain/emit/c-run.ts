@@ -16,11 +16,14 @@ import {
 } from '../schedule/program.ts';
 import type { CNames, ConstantSuffix } from './c-names.ts';
 import { commentText, hex, wrap } from './c-text.ts';
+import type { NpuImage } from './npu-image.ts';
 
 export interface RunRequest {
   readonly program: Program;
   readonly names: CNames;
   readonly kernelName: (node: Node) => string;
+  /** Null: no call runs on an NPU. */
+  readonly image: NpuImage | null;
 }
 
 /** The statements of the function's body, indented by two spaces. */
@@ -71,10 +74,12 @@ function runLines(
 ): string[] {
   const { inner, onlyFirst } = calls[0]!;
   const depth = (segment.rows === 1 ? 2 : 4) + (inner !== null || onlyFirst ? 2 : 0);
-  const lines = calls.flatMap((call, index) => [
-    `/* ${firstNumber + index}: ${commentText(call.node?.name ?? `copy of ${call.inputs[0]!.buffer}`)} */`,
-    ...wrap(callWords(request, call), depth),
-  ]);
+  const lines = calls.flatMap((call, index) => {
+    const comment = `/* ${firstNumber + index}: ${commentText(call.node?.name ?? `copy of ${call.inputs[0]!.buffer}`)} */`;
+    if (call.job === null) return [comment, ...wrap(callWords(request, call), depth)];
+    const isLast = calls[index + 1]?.job !== call.job;
+    return isLast ? [comment, ...wrap(jobWords(request, call, call.job), depth)] : [comment];
+  });
   if (inner !== null) {
     return loopLines('All tokens again', 'token', 'count', inner.tileRows, lines);
   }
@@ -91,10 +96,18 @@ function loopLines(
   return [
     step === 1 ? `/* ${title}. */` : `/* ${title}, ${step} at a time. */`,
     `for (int32_t ${variable} = 0; ${variable} < tokens; ${variable} += ${step}) {`,
-    `  const int32_t ${count} = lm_min(${step}, tokens - ${variable});`,
+    ...(isUsed(count, body)
+      ? [`  const int32_t ${count} = lm_min(${step}, tokens - ${variable});`]
+      : []),
     ...body.map((line) => `  ${line}`),
     '}',
   ];
+}
+
+/** Jobs of an NPU do not ask how many rows are left. */
+function isUsed(name: string, body: readonly string[]): boolean {
+  const word = new RegExp(`\\b${name}\\b`);
+  return body.some((line) => !line.trimStart().startsWith('/*') && word.test(line));
 }
 
 /** The rows that a slot stands for, as C expressions. */
@@ -219,6 +232,27 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     default:
       return assertExhaustive(node);
   }
+}
+
+/** The job that ends with `call`. */
+function jobWords({ program, names, image }: RunRequest, call: Call, index: number): string[] {
+  const { regionBytes } = image!.jobs[index]!;
+  const pointers = program.npu!.jobs[index]!.regions.map((slot) =>
+    slotPointer(program, call, slot, names),
+  );
+  const words = (items: readonly string[]) =>
+    items.map((item, at) => (at < items.length - 1 ? `${item},` : item));
+  return [
+    `if (!lm_npu_run(&${names.jobs[index]!},`,
+    '(void *const[]){(void *)(uintptr_t)model_npu_constants,',
+    ...words(pointers).with(-1, `${pointers.at(-1)!}},`),
+    '(const uint32_t[]){sizeof model_npu_constants,',
+    ...words(regionBytes.slice(1).map((bytes) => `${bytes}u`)).with(
+      -1,
+      `${regionBytes.at(-1)!}u}))`,
+    ),
+    'return LM2MCU_ERROR_NPU;',
+  ];
 }
 
 /** The last words of a call. */

@@ -3,7 +3,7 @@
  * same on every machine.
  *
  *   interpreter   the graph of graph.bin, op by op: the definition of the bits
- *   program       the schedule of that graph on one arena, as the chip does it
+ *   program       the schedule of that graph on one arena, as the chip does it; NPU jobs by the simulator
  *   host          the emitted C with portable kernels, compiled here
  *   wasm          the model as a WebAssembly module
  *   emulator      the firmware image under QEMU
@@ -18,6 +18,8 @@ import { assertExhaustive, internalError, Lm2mcuError, userError } from '../erro
 import type { Matrix } from '../ir/graph.ts';
 import { compactEncoder, type Example } from '../pipeline.ts';
 import { loadKernels } from '../schedule/kernels.ts';
+import type { NpuTarget } from '../schedule/npu.ts';
+import { npuOf } from '../schedule/npu-target.ts';
 import type { Program } from '../schedule/program.ts';
 import { schedule } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
@@ -100,7 +102,8 @@ export async function openExecutor(
     case 'interpreter':
       return inProcess(on, model, (tokens) => interpret(model.graph, tokens));
     case 'program': {
-      const program = programOf(model, model.target.core.features);
+      const npu = npuOf(model.target, loadKernels());
+      const program = programOf(model, model.target.core.features, npu);
       return inProcess(on, model, (tokens) => runProgram(program, tokens));
     }
     case 'host': {
@@ -147,12 +150,14 @@ function noFirmware(): Lm2mcuError {
 function programOf(
   { graph, maxTokens, plan }: RunnableModel,
   features: readonly string[],
+  npu: NpuTarget | null = null,
 ): Program {
   return schedule(graph, {
     maxTokens,
     tileRows: plan.tileRows,
     recomputeInputs: plan.recomputeInputs,
     scratchBytes: kernelScratch(loadKernels(), features, maxTokens),
+    npu,
   });
 }
 

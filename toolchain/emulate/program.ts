@@ -2,10 +2,15 @@
  * Runs a Program call by call on one arena, as the chip does, and poisons every byte that is not in
  * use: the proof that the plan's lifetimes and offsets are right. Its result must equal the graph's.
  */
+import { type NpuImage, npuImage } from '../emit/npu-image.ts';
+import { internalError } from '../errors.ts';
+import { accelerators } from '../ethosu/accelerators.ts';
 import { dtypes, viewBytes } from '../ir/dtypes.ts';
 import { denseMatrix, type Matrix, rowsOf, tensorOf } from '../ir/graph.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 import { type Buffer, type Call, loopsOf, type Program, type Slot } from '../schedule/program.ts';
+import { definedSpace, type Space } from './ethosu/memory.ts';
+import { simulate } from './ethosu/simulate.ts';
 import { constantMatrix, inputMatrix, type Tokens } from './interpreter.ts';
 
 export interface RunOptions {
@@ -20,6 +25,7 @@ export function runProgram(
   options: RunOptions = {},
 ): readonly Matrix[] {
   const { graph } = program;
+  const image = imageOf(program);
   const count = tokens.ids.length;
   const arena = new Uint8Array(program.arenaBytes);
   const poison = options.poison;
@@ -42,11 +48,15 @@ export function runProgram(
         if (onlyFirst && block.rowStart > 0) continue;
         const tiles = inner === null ? [block] : blocksOf(count, inner.tileRows);
         for (const tile of tiles) {
-          for (const call of steps) {
+          const position: Position = { tile, outer: block, count };
+          for (const [index, call] of steps.entries()) {
             if (poison !== undefined) {
               poisonDead(arena, all, live, first + segment.calls.indexOf(call), poison);
             }
-            runCall(program, arena, call, tokens, { tile, outer: block, count });
+            if (call.job === null) runCall(program, arena, call, tokens, position);
+            else if (steps[index - 1]?.job !== call.job) {
+              runJob(program, image, arena, call.job, position);
+            }
           }
         }
       }
@@ -59,6 +69,35 @@ export function runProgram(
     const data = bufferView(arena, buffer).slice(0, rows * buffer.columns);
     return { data, offset: 0, rows, columns: buffer.columns, stride: buffer.columns };
   });
+}
+
+const knownImages = new WeakMap<Program, NpuImage | null>();
+
+/** Weights are encoded once, however often the program runs. */
+function imageOf(program: Program): NpuImage | null {
+  const image = knownImages.get(program) ?? npuImage(program);
+  knownImages.set(program, image);
+  return image;
+}
+
+/** As the NPU does it: by the simulator, on the same arena. */
+function runJob(
+  program: Program,
+  image: NpuImage | null,
+  arena: Uint8Array,
+  index: number,
+  position: Position,
+): void {
+  const job = image?.jobs[index];
+  if (image === null || job === undefined) throw internalError(`there is no NPU job ${index}`);
+  const tiles = program.npu!.jobs[index]!.regions.map((slot, region): Space => {
+    const { offset } = slotMatrix(program, arena, slot, position);
+    const { dtype, offset: base } = program.buffers[slot.buffer]!;
+    const begin = base + offset * dtypes[dtype].bytes;
+    return definedSpace(slot.buffer, arena.subarray(begin, begin + job.regionBytes[region + 1]!));
+  });
+  const constants = definedSpace('the constants', image.constants);
+  simulate(job.words, accelerators[image.accelerator], [constants, ...tiles]);
 }
 
 interface Block {

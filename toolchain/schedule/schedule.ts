@@ -24,11 +24,13 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
+import { findJobs, type NpuTarget, npuAlignment } from './npu.ts';
 import { blocksOf, type OpenBuffer, placeBuffers } from './place-buffers.ts';
 import type {
   BufferKind,
   Call,
   InnerLoop,
+  NpuJob,
   Program,
   ProgramSegment,
   Slot,
@@ -51,10 +53,12 @@ export interface ScheduleOptions {
   readonly recomputeInputs: boolean;
   /** Scratch of one call of the kernel that will compute the node. */
   readonly scratchBytes: ScratchBytes;
+  /** Without it the core makes all calls. */
+  readonly npu?: NpuTarget | null;
 }
 
 /** A program whose buffers have no place yet: enough to count instructions and to bound the arena. */
-export interface Draft extends Pick<Program, 'graph' | 'maxTokens' | 'segments'> {
+export interface Draft extends Pick<Program, 'graph' | 'maxTokens' | 'segments' | 'npu'> {
   /** The most bytes in use during any call: no placement needs less. */
   readonly lowerBoundBytes: number;
   place(): Program;
@@ -69,7 +73,9 @@ export function draft(graph: Graph<Stage>, options: ScheduleOptions): Draft {
     graph: graph as Graph<'legal'>,
     maxTokens,
     segments: segments.map((segment, index) => layout.segment(segment, index)),
+    npu: layout.npuPart,
   };
+  layout.dropUnusedScratch(program.segments);
   const blocks = blocksOf(layout.buffers, layout.lastCall);
   return {
     ...program,
@@ -100,6 +106,7 @@ class Layout {
   private readonly producers: ReadonlyMap<string, Node>;
   private readonly segmentOf = new Map<string, number>();
   readonly buffers = new Map<string, OpenBuffer>();
+  private readonly jobs: NpuJob[] = [];
   private nextCall = 0;
 
   constructor(graph: Graph<Stage>, segments: readonly Segment[], options: ScheduleOptions) {
@@ -135,7 +142,43 @@ class Layout {
         firstCall,
       );
     }
-    return { name: calls.findLast(({ node }) => node !== null)!.node!.name, rows, tileRows, calls };
+    const name = calls.findLast(({ node }) => node !== null)!.node!.name;
+    return this.withJobs({ name, rows, tileRows, calls }, firstCall);
+  }
+
+  /** The segment with the calls marked that the NPU makes. */
+  private withJobs(segment: ProgramSegment, firstCall: number): ProgramSegment {
+    const { graph, buffers } = this;
+    const { npu, maxTokens: tokens } = this.options;
+    if (npu == null) return segment;
+    const calls = [...segment.calls];
+    for (const found of findJobs({ graph, npu, segment, buffers, tokens })) {
+      const first = firstCall + found.firstCall;
+      for (let index = found.firstCall; index < found.firstCall + found.calls; index++) {
+        calls[index] = { ...calls[index]!, job: this.jobs.length, scratch: null };
+      }
+      this.jobs.push(found.job);
+      // Its ops overlap: nothing of it may lie where another part of it was.
+      for (const { buffer: name } of found.job.regions) {
+        const buffer = buffers.get(name)!;
+        buffer.firstCall = Math.min(buffer.firstCall, first);
+        buffer.lastCall = Math.max(buffer.lastCall, first + found.calls - 1);
+      }
+    }
+    return { ...segment, calls };
+  }
+
+  get npuPart(): Program['npu'] {
+    const { npu } = this.options;
+    return npu == null ? null : { accelerator: npu.accelerator, jobs: this.jobs };
+  }
+
+  /** Kernels of calls that an NPU makes have none. */
+  dropUnusedScratch(segments: readonly ProgramSegment[]): void {
+    const used = new Set(segments.flatMap(({ calls }) => calls.map(({ scratch }) => scratch)));
+    for (const [name, { kind }] of this.buffers) {
+      if (kind === 'scratch' && !used.has(name)) this.buffers.delete(name);
+    }
   }
 
   /** The loop that makes blocks of what `node` reads whole; they and scratch are its own. */
@@ -184,6 +227,7 @@ class Layout {
     const call = {
       node: node as Node<'legal'>,
       ...{ inputs, output, scratch, carry, inner, onlyFirst },
+      job: null,
     };
     this.touch(call);
     return [...copies, call];
@@ -469,7 +513,7 @@ class Layout {
     firstCall: number,
   ): void {
     const columns = tensor.shape[1];
-    const sizeBytes = rows * columns * dtypes[tensor.dtype].bytes;
+    const sizeBytes = this.roomBytes(kind, rows, columns * dtypes[tensor.dtype].bytes);
     this.buffers.set(name, {
       kind,
       dtype: tensor.dtype,
@@ -481,6 +525,16 @@ class Layout {
       tensors: [],
       overwrittenBy: null,
     });
+  }
+
+  /** An NPU takes whole tiles, and addresses that are multiples of 16. */
+  private roomBytes(kind: BufferKind, rows: number, rowBytes: number): number {
+    if (this.options.npu == null) return rows * rowBytes;
+    if (rows === 1) return roundUp(rowBytes, npuAlignment);
+    const isOfTile = kind === 'tile' || kind === 'scratch';
+    const { tileRows } = this.options;
+    const whole = isOfTile ? rows : roundUp(rows, Math.min(tileRows, rows));
+    return roundUp(whole, npuAlignment) * rowBytes;
   }
 
   private touch(call: Call): void {
@@ -503,6 +557,12 @@ function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {
 }
 
 function copy(from: Slot, output: Slot): Call {
-  const nothing = { node: null, scratch: null, carry: null, inner: null, onlyFirst: false };
+  const nothing = {
+    ...{ node: null, scratch: null, carry: null, inner: null, onlyFirst: false, job: null },
+  };
   return { ...nothing, inputs: [from], output };
+}
+
+function roundUp(value: number, step: number): number {
+  return Math.ceil(value / step) * step;
 }
