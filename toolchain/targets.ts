@@ -112,6 +112,7 @@ const stm32Serial = {
     bit: z.int().min(0).max(31),
   }),
 };
+const alifPin = z.string().regex(/^P(1[0-4]|[0-9])_[0-7]$/, 'an Alif pin is written like "P12_2"');
 const nrfPin = z.string().regex(/^P0\.(3[01]|[0-2][0-9])$/, 'an nRF pin is written like "P0.06"');
 
 /** `driver` names a file of firmware-templates/uart/. */
@@ -125,7 +126,13 @@ const uartSchema = z.discriminatedUnion('driver', [
   z.strictObject({
     driver: z.literal('ns16550'),
     ...serial,
+    /** Null: the bootloader has set clock, pins and rate, and they are kept. */
+    clockHz: positive.nullable(),
     rxInterrupt: z.int().nonnegative(),
+    /** What clock/alif-ensemble.c connects. */
+    pins: z
+      .strictObject({ tx: alifPin, rx: alifPin, pinFunction: z.int().min(0).max(7) })
+      .exactOptional(),
   }),
   z.strictObject({ driver: z.literal('stm32-usart-v1'), ...stm32Serial }),
   z.strictObject({

@@ -13,7 +13,7 @@ export function boardHeader(
     '',
     `#define BOARD_CLOCK_HZ ${board.clockHz}u`,
     `#define BOARD_UART_BASE ${hex(uart.base)}`,
-    `#define BOARD_UART_CLOCK_HZ ${uart.clockHz}u`,
+    `#define BOARD_UART_CLOCK_HZ ${uart.clockHz ?? 0}u`,
     `#define BOARD_UART_BAUD ${uart.baud}u`,
     ...pinDefinitions(uart),
     `#define BOARD_COUNTER_UNIT "${counter.unit}"`,
@@ -82,8 +82,18 @@ function hex(value: number): string {
 function pinDefinitions(uart: Uart): readonly string[] {
   switch (uart.driver) {
     case 'cmsdk-uart':
-    case 'ns16550':
       return [`#define BOARD_UART_RX_INTERRUPT ${uart.rxInterrupt}u`];
+    case 'ns16550':
+      return [
+        `#define BOARD_UART_RX_INTERRUPT ${uart.rxInterrupt}u`,
+        ...(uart.pins === undefined
+          ? []
+          : [
+              `#define BOARD_UART_TX_PIN ${alifPin(uart.pins.tx)}u`,
+              `#define BOARD_UART_RX_PIN ${alifPin(uart.pins.rx)}u`,
+              `#define BOARD_UART_PIN_FUNCTION ${uart.pins.pinFunction}u`,
+            ]),
+      ];
     case 'nrf-uart':
       return [
         `#define BOARD_UART_TX_PIN ${nrfPin(uart.tx)}u`,
@@ -104,6 +114,12 @@ function pinDefinitions(uart: Uart): readonly string[] {
           : []),
       ];
   }
+}
+
+/** Ports have eight pins: `P12_2` is number 98. */
+function alifPin(pin: string): number {
+  const [port, number] = pin.slice(1).split('_').map(Number);
+  return 8 * port! + number!;
 }
 
 /** `P0.06` is pin 6. */
