@@ -705,16 +705,16 @@ function boardRules() {
       ({ regions, memorySetup }) =>
         memorySetup !== 'none' || !regions.some(({ needsSetup }) => needsSetup),
     ),
-    rule(
-      'reaches names regions, RAM and such that keep their content among them',
-      'npu',
-      (fields) => {
-        if (fields.npu === undefined) return true;
-        const kinds = fields.npu.reaches.map((name) => region(fields, name)?.kind);
-        const isRam = (kind: MemoryRegion['kind'] | undefined) => kind === 'sram' || kind === 'tcm';
-        return !kinds.includes(undefined) && kinds.some(isRam) && !kinds.every(isRam);
-      },
-    ),
+    rule('reaches names regions, RAM and one for constants among them', 'npu', (fields) => {
+      if (fields.npu === undefined) return true;
+      const reached = fields.npu.reaches.map((name) => region(fields, name));
+      const isRam = (one: MemoryRegion | undefined) => one?.kind === 'sram' || one?.kind === 'tcm';
+      return (
+        !reached.includes(undefined) &&
+        reached.some(isRam) &&
+        reached.some((one) => !isRam(one) && one?.codeOnly === false)
+      );
+    }),
     rule(
       'driver emulated is for boards that QEMU starts (machine), all they reach being shared',
       'npu',

@@ -13,8 +13,8 @@ process.exitCode =
  * @param {readonly string[]} options
  */
 function bench(name, options) {
-  if (!['mcu', 'flash', 'wasm'].includes(name)) {
-    process.stderr.write(`error: there is no benchmark ${name}; use mcu, flash or wasm\n`);
+  if (!['mcu', 'flash', 'wasm', 'npu'].includes(name)) {
+    process.stderr.write(`error: there is no benchmark ${name}; use mcu, flash, wasm or npu\n`);
     return 1;
   }
   try {

@@ -263,6 +263,7 @@ function end(words: readonly string[]): string[] {
 function slotPointer(program: Program, call: Call, slot: Slot, names: CNames): string {
   const { kind, rows, columns } = program.buffers[slot.buffer]!;
   const { first } = rowsOfSlot(slot, call);
+  if (kind === 'scratch') return bufferPointer(program.buffers[slot.buffer]!);
   const terms = [names.buffers.get(slot.buffer)!];
   const isOneTile = kind === 'tile' || rows === 1 || first === '0';
   if (!isOneTile) terms.push(columns === 1 ? first : `${first} * ${columns}`);

@@ -12,7 +12,8 @@ import {
   accelerators,
   lookupStart,
 } from '../ethosu/accelerators.ts';
-import { type Brick, brickStreams, linearOperation } from '../ethosu/linear-operation.ts';
+import { brickStreams, type LinearConstants, linearOperation } from '../ethosu/linear-operation.ts';
+import type { Brick, LinearPlan } from '../ethosu/linear-plan.ts';
 import { lint } from '../ethosu/lint.ts';
 import { safeBlockdep } from '../ethosu/lint-hazards.ts';
 import type { StreamRange } from '../ethosu/operations.ts';
@@ -23,7 +24,7 @@ import {
   writeOperations,
 } from '../ethosu/write-operations.ts';
 import { dtypes } from '../ir/dtypes.ts';
-import { isConstant, type Node, tensorOf } from '../ir/graph.ts';
+import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
 import { isSameRegion } from '../schedule/npu.ts';
 import type { Call, NpuJob, Program, Slot } from '../schedule/program.ts';
 
@@ -41,12 +42,24 @@ export interface JobImage {
   readonly payload: Uint8Array;
   /** Of each region from 0 on. */
   readonly regionBytes: readonly number[];
+  /** By call: weights, scales and table. */
+  readonly layerBytes: readonly number[];
 }
 
 type LinearNode = Node<'legal'> & { readonly op: 'linear' };
 
-/** Null: nothing of the program runs on an NPU. */
+const knownImages = new WeakMap<Program, NpuImage | null>();
+
+/** Null: nothing of the program runs on an NPU. Weights are encoded once. */
 export function npuImage(program: Program): NpuImage | null {
+  const known = knownImages.get(program);
+  if (known !== undefined) return known;
+  const image = makeImage(program);
+  knownImages.set(program, image);
+  return image;
+}
+
+function makeImage(program: Program): NpuImage | null {
   const { npu, graph } = program;
   if (npu === null || npu.jobs.length === 0) return null;
   const accelerator = accelerators[npu.accelerator];
@@ -56,7 +69,8 @@ export function npuImage(program: Program): NpuImage | null {
   );
   const bytes = constants.bytes();
   const jobs = npu.jobs.map((job, index): JobImage => {
-    const words = writeOperations(streams[index]!);
+    const { operations, layerBytes } = streams[index]!;
+    const words = writeOperations(operations);
     const regionBytes = [
       bytes.length,
       ...job.regions.map((slot) => regionBytesOf(program, job, slot)),
@@ -69,7 +83,7 @@ export function npuImage(program: Program): NpuImage | null {
         `NPU job ${index} of ${graph.name}`,
       );
     }
-    return { words, payload: writePayload(accelerator, words), regionBytes };
+    return { words, payload: writePayload(accelerator, words), regionBytes, layerBytes };
   });
   return { accelerator: npu.accelerator, constants: bytes, jobs };
 }
@@ -89,32 +103,123 @@ function regionBytesOf({ buffers }: Program, { rows }: NpuJob, slot: Slot): numb
 const tableSlot = 0;
 const tableBytes = 256;
 
+/** An op of a job with all that has to be there before it. */
+interface Step {
+  readonly call: Call;
+  readonly plan: LinearPlan;
+  readonly brick: Brick;
+  /** Where its weights and scales are, each a whole stream. */
+  readonly weights: StreamRange;
+  readonly scales: StreamRange;
+  /** How they get there; null: they stay where they are. */
+  readonly fetch: WrittenOperation | null;
+}
+
+/**
+ * While an op runs, the weights of the next one come:
+ *
+ *   DMA 0 · wait for DMA · op 0 · DMA 1 · wait for DMA · op 1 · wait for op 0 · DMA 2 · …
+ */
 function jobOperations(
   program: Program,
   accelerator: Accelerator,
   job: NpuJob,
   calls: readonly Call[],
   constants: ConstantWriter,
-): readonly WrittenOperation[] {
+): { readonly operations: readonly WrittenOperation[]; readonly layerBytes: readonly number[] } {
+  const steps = stepsOf(program, accelerator, job, calls, constants);
   const operations: WrittenOperation[] = [];
   const canOverlap = !hasSharedBytes(program, job);
   let before: WrittenConvolution | null = null;
-  for (const [index, call] of calls.entries()) {
-    const node = call.node as LinearNode;
-    const { table } = node.integer;
-    if (table !== null) {
+  const fetch = (index: number) => {
+    const next = steps[index]?.fetch ?? null;
+    if (next === null) return;
+    // Only the op before may still be at work: its weights are in the other place.
+    if (index >= 2) operations.push({ kind: 'kernel-wait', outstanding: 1 });
+    operations.push(next);
+  };
+  fetch(0);
+  for (const [index, step] of steps.entries()) {
+    const { integer } = step.call.node as LinearNode;
+    const { table } = integer;
+    if (table !== null && step.brick.first === 0) {
       // An op under way may use the table before, or the banks where it will be.
       if (before !== null) operations.push({ kind: 'kernel-wait', outstanding: 0 });
       operations.push(tableDma(accelerator, constants.add(bytesOf(table))));
-      operations.push({ kind: 'dma-wait', outstanding: 0 });
     }
-    const made = convolutionOf(program, accelerator, job, index, call, constants);
+    if (operations.at(-1)?.kind === 'dma') operations.push({ kind: 'dma-wait', outstanding: 0 });
+    const made = linearOperation(accelerator, step.plan, step.brick, integer, {
+      input: placeOf(program, job, step.call.inputs[0]!),
+      output: placeOf(program, job, step.call.output),
+      weights: step.weights,
+      scales: step.scales,
+      table: table === null ? null : tableSlot,
+    });
     const blockdep: number = before === null || !canOverlap ? 0 : blockdepOf(before, made);
     const operation: WrittenConvolution = { ...made, blockdep };
     operations.push(operation);
     before = operation;
+    fetch(index + 1);
   }
-  return operations;
+  const layerBytes = calls.map((call) => {
+    const own = steps.filter((step) => step.call === call);
+    const { table } = (call.node as LinearNode).integer;
+    const streams = own.reduce(
+      (sum, { weights, scales }) => sum + weights.length + scales.length,
+      0,
+    );
+    return streams + (table === null ? 0 : tableBytes);
+  });
+  return { operations, layerBytes };
+}
+
+function stepsOf(
+  { graph }: Program,
+  accelerator: Accelerator,
+  job: NpuJob,
+  calls: readonly Call[],
+  constants: ConstantWriter,
+): readonly Step[] {
+  const bricks = calls.flatMap((call, index) => {
+    const plan = job.layers[index]!;
+    return plan.bricks.map((brick) => ({ call, plan, brick }));
+  });
+  return bricks.map(({ call, plan, brick }, index): Step => {
+    const streams = brickStreams(accelerator, plan, brick, constantsOf(graph, call));
+    if (job.stagedPlaceBytes === 0) {
+      const { weights, scales } = streams;
+      const [from, scaleFrom] = [constants.range(weights), constants.range(scales)];
+      return { call, plan, brick, weights: from, scales: scaleFrom, fetch: null };
+    }
+    const together = Uint8Array.from([...streams.weights, ...streams.scales]);
+    if (together.length > job.stagedPlaceBytes) {
+      const where = `NPU layer ${call.node!.name}`;
+      throw internalError(`a brick has ${together.length} bytes of weights`, where);
+    }
+    const region = job.regions.length;
+    const place = (index % 2) * job.stagedPlaceBytes;
+    return {
+      ...{ call, plan, brick },
+      weights: { region, base: place, length: streams.weights.length },
+      scales: { region, base: place + streams.weights.length, length: streams.scales.length },
+      fetch: {
+        kind: 'dma',
+        source: { region: 0, address: constants.add(together) },
+        destination: { region, address: place },
+        length: together.length,
+      },
+    };
+  });
+}
+
+function constantsOf(graph: Graph<'legal'>, { node }: Call): LinearConstants {
+  const { name, inputs, integer } = node as LinearNode;
+  const [weights, bias] = [1, 2].map((operand) => {
+    const tensor = tensorOf(graph, inputs[operand]!);
+    if (!isConstant(tensor)) throw internalError(`'${tensor.name}' is not constant`, name);
+    return tensor.data;
+  });
+  return { weights: weights!, bias: bias!, integer };
 }
 
 function tableDma(accelerator: Accelerator, address: number): WrittenOperation {
@@ -135,37 +240,6 @@ function hasSharedBytes({ buffers }: Program, { regions }: NpuJob): boolean {
 function blockdepOf(before: WrittenConvolution, operation: WrittenConvolution): number {
   const placed = (op: WrittenConvolution) => ({ ...op, word: 0, missing: [] });
   return safeBlockdep(placed(before), placed(operation));
-}
-
-function convolutionOf(
-  program: Program,
-  accelerator: Accelerator,
-  job: NpuJob,
-  index: number,
-  call: Call,
-  constants: ConstantWriter,
-): WrittenConvolution {
-  const { graph } = program;
-  const node = call.node as LinearNode;
-  const plan = job.layers[index]!;
-  const brick: Brick = { first: 0, count: plan.outputs };
-  const [weights, bias] = [1, 2].map((operand) => {
-    const tensor = tensorOf(graph, node.inputs[operand]!);
-    if (!isConstant(tensor)) throw internalError(`'${tensor.name}' is not constant`, node.name);
-    return tensor.data;
-  });
-  const streams = brickStreams(accelerator, plan, brick, {
-    weights: weights!,
-    bias: bias!,
-    integer: node.integer,
-  });
-  return linearOperation(accelerator, plan, brick, node.integer, {
-    input: placeOf(program, job, call.inputs[0]!),
-    output: placeOf(program, job, call.output),
-    weights: constants.range(streams.weights),
-    scales: constants.range(streams.scales),
-    table: node.integer.table === null ? null : tableSlot,
-  });
 }
 
 function placeOf({ buffers }: Program, { regions }: NpuJob, slot: Slot) {

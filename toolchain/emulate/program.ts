@@ -25,7 +25,7 @@ export function runProgram(
   options: RunOptions = {},
 ): readonly Matrix[] {
   const { graph } = program;
-  const image = imageOf(program);
+  const image = npuImage(program);
   const count = tokens.ids.length;
   const arena = new Uint8Array(program.arenaBytes);
   const poison = options.poison;
@@ -69,15 +69,6 @@ export function runProgram(
     const data = bufferView(arena, buffer).slice(0, rows * buffer.columns);
     return { data, offset: 0, rows, columns: buffer.columns, stride: buffer.columns };
   });
-}
-
-const knownImages = new WeakMap<Program, NpuImage | null>();
-
-/** Weights are encoded once, however often the program runs. */
-function imageOf(program: Program): NpuImage | null {
-  const image = knownImages.get(program) ?? npuImage(program);
-  knownImages.set(program, image);
-  return image;
 }
 
 /** As the NPU does it: by the simulator, on the same arena. */

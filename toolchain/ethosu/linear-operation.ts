@@ -2,19 +2,13 @@
 import { internalError } from '../errors.ts';
 import type { LinearInteger } from '../ops/linear.ts';
 import type { Accelerator } from './accelerators.ts';
-import type { LinearPlan } from './linear-plan.ts';
+import type { Brick, LinearPlan } from './linear-plan.ts';
 import type { FeatureMap, StreamRange } from './operations.ts';
 import { scaleOf, writeScales } from './scales.ts';
 import { layOut } from './shram.ts';
 import { encodeWeights } from './weight-encode.ts';
 import { orderWeights, subKernelLimit, type WeightOrder } from './weight-order.ts';
 import type { WrittenConvolution } from './write-operations.ts';
-
-/** Output channels of a layer, made by one op. */
-export interface Brick {
-  readonly first: number;
-  readonly count: number;
-}
 
 /** Rows of a matrix in memory. */
 export interface RowPlace {

@@ -3,7 +3,15 @@
  * laid out as height × width, for in one line half of the multipliers would idle.
  */
 import { type Accelerator, inputMicroDepth, type Shape3 } from './accelerators.ts';
-import { type ConvolutionWork, type Cycles, chooseBlock, type MemorySpeed } from './cost.ts';
+import {
+  type ConvolutionWork,
+  type Cycles,
+  chooseBlock,
+  convolutionCycles,
+  dmaCycles,
+  type MemorySpeed,
+  sram,
+} from './cost.ts';
 import { scaleStreamBytes } from './scales.ts';
 
 export interface LinearShape {
@@ -14,12 +22,20 @@ export interface LinearShape {
   readonly hasTable: boolean;
 }
 
+/** Output channels of a layer, made by one op with weights of its own. */
+export interface Brick {
+  readonly first: number;
+  readonly count: number;
+}
+
 export interface LinearPlan extends LinearShape {
   /** `height · width = rows`. */
   readonly height: number;
   readonly width: number;
   readonly block: Shape3;
   readonly isPartKernelFirst: boolean;
+  /** One where the weights are read from where they lie. */
+  readonly bricks: readonly Brick[];
   readonly cycles: Cycles;
 }
 
@@ -32,7 +48,8 @@ export function planLinear(
   const plans = layoutsOf(shape.rows).flatMap((layout) =>
     [false, true].map((isPartKernelFirst): LinearPlan => {
       const work = linearWork(accelerator, shape, layout, isPartKernelFirst, weightMemory);
-      return { ...shape, ...layout, isPartKernelFirst, ...chooseBlock(accelerator, work) };
+      const bricks = [{ first: 0, count: shape.outputs }];
+      return { ...shape, ...layout, isPartKernelFirst, bricks, ...chooseBlock(accelerator, work) };
     }),
   );
   return plans.reduce((best, plan) => (plan.cycles.total < best.cycles.total ? plan : best));
@@ -53,7 +70,7 @@ function layoutsOf(rows: number): readonly Layout[] {
 
 function linearWork(
   accelerator: Accelerator,
-  { inputs, outputs, hasTable }: LinearShape,
+  { inputs, outputs, outputBytes, hasTable }: LinearShape,
   { height, width }: Layout,
   isPartKernelFirst: boolean,
   weightMemory: MemorySpeed,
@@ -63,6 +80,7 @@ function linearWork(
     output: { height, width, depth: outputs },
     inputDepth: inputs,
     inputBytes: 1,
+    outputBytes,
     kernel: { height: 1, width: 1 },
     stride: { y: 1, x: 1 },
     isPartKernelFirst,
@@ -87,6 +105,67 @@ export function plainWeightBytes(
     ? 4 * roundUp(inputs, inputMicroDepth)
     : roundUp(inputs, 4 * inputMicroDepth);
   return perOutput * roundUp(outputs, microBlock.depth);
+}
+
+/**
+ * Layers one after the other whose weights a DMA brings to fast memory, brick by brick: while one is
+ * in use the next is on its way, and then takes the place of the one before.
+ */
+export interface StagedLinears {
+  readonly layers: readonly LinearPlan[];
+  /** Of each of the two places. */
+  readonly placeBytes: number;
+  readonly cycles: number;
+}
+
+/** The size of bricks with the fewest cycles; of several the smallest. `plans`: with weights in SRAM. */
+export function stageLinears(
+  accelerator: Accelerator,
+  plans: readonly LinearPlan[],
+  weightMemory: MemorySpeed,
+): StagedLinears {
+  const ways = [1, 2, 4, 8, 32].map((blocks) => {
+    const layers = plans.map((plan) => ({ ...plan, bricks: bricksOf(plan, blocks) }));
+    const steps = layers.flatMap((plan) => plan.bricks.map((brick) => ({ plan, brick })));
+    const bytes = steps.map(({ plan, brick }) => stagedBytes(accelerator, plan, brick));
+    const cycles = pipelineCycles(
+      bytes.map((length) => dmaCycles(length, weightMemory, sram)),
+      steps.map(({ plan, brick }) => brickCycles(accelerator, plan, brick)),
+    );
+    return { layers, placeBytes: Math.max(...bytes), cycles };
+  });
+  return ways.reduce((best, way) => (way.cycles < best.cycles ? way : best));
+}
+
+function bricksOf({ outputs, block }: LinearPlan, blocks: number): readonly Brick[] {
+  const depth = blocks * block.depth;
+  return Array.from({ length: Math.ceil(outputs / depth) }, (_, index) => ({
+    first: index * depth,
+    count: Math.min(depth, outputs - index * depth),
+  }));
+}
+
+/** No stream of a brick's weights is longer: some headers, and never more than a byte a weight. */
+export function stagedBytes(accelerator: Accelerator, plan: LinearPlan, { count }: Brick): number {
+  const weights = plainWeightBytes(accelerator, { ...plan, outputs: count });
+  return roundUp(weights + (weights >> 8) + 32, 16) + scaleStreamBytes(count);
+}
+
+function brickCycles(accelerator: Accelerator, plan: LinearPlan, { count }: Brick): number {
+  const shape = { ...plan, outputs: count };
+  const work = linearWork(accelerator, shape, plan, plan.isPartKernelFirst, sram);
+  return convolutionCycles(accelerator, work, plan.block).total;
+}
+
+/** Transfer i waits for op i − 2, whose place it takes; op i for transfer i. */
+function pipelineCycles(transfers: readonly number[], ops: readonly number[]): number {
+  const opEnds: number[] = [];
+  let transferEnd = 0;
+  for (const [index, transfer] of transfers.entries()) {
+    transferEnd = Math.max(transferEnd, opEnds[index - 2] ?? 0) + transfer;
+    opEnds.push(Math.max(transferEnd, opEnds[index - 1] ?? 0) + ops[index]!);
+  }
+  return opEnds.at(-1)!;
 }
 
 function roundUp(value: number, step: number): number {

@@ -14,6 +14,7 @@ import { peakOf } from '../schedule/plan.ts';
 import { planText } from '../schedule/plan-text.ts';
 import { type Buffer, liveBytes, type Program } from '../schedule/program.ts';
 import type { AnyTarget } from '../targets.ts';
+import { npuLayers, npuSummary } from './npu.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
 
 /** What the report takes of a firmware: the measured image and the stack bound. */
@@ -22,7 +23,12 @@ export type Linked = Pick<Firmware, 'image' | 'stack'>;
 /** `firmware`: null where only sources or a library were made. */
 export function buildReport(compiled: Compiled, firmware: Linked | null): Report {
   const { program, target } = compiled;
-  const layers = layersOf(compiled, firmwareEstimate(compiled));
+  const onNpu = npuLayers(compiled);
+  const layers = layersOf(compiled, firmwareEstimate(compiled)).map((layer, call) => ({
+    ...layer,
+    ...onNpu[call],
+  }));
+  const npu = npuSummary(compiled, layers);
   const arenaRegion = compiled.placement[sectionNames.arena] ?? target.dataRegion;
   const regions = regionsOf(compiled, firmware, arenaRegion);
   const sum = (pick: (layer: ReportLayer) => number): number =>
@@ -36,7 +42,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
       title: target.title,
       chip: target.chip,
       core: target.core.name,
-      npu: null,
+      npu: target.npu?.accelerator ?? null,
       clockHz: target.clockHz,
       verified: { status: target.verified.status, how: target.verified.how },
     },
@@ -63,6 +69,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
       estimatedInstructions: sum((layer) => layer.estimatedInstructions),
       estimatedCycles: sum((layer) => layer.estimatedCycles),
       estimatedFrom: estimatedFrom(compiled),
+      ...(npu === undefined ? {} : { npu }),
     },
     layers,
     segments: segmentsOf(program),

@@ -2,7 +2,7 @@
 
 import { internalError } from '../errors.ts';
 import { flash, type MemorySpeed, sram } from '../ethosu/cost.ts';
-import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
+import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
 import { type AnyTarget, isEngine, type Npu, regionOf, type Target } from '../targets.ts';
 import { callCost, type NodeCall, waitCycles } from './cost.ts';
 import { type KernelTable, kernelOfNode } from './kernels.ts';
@@ -32,8 +32,7 @@ export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null
       tokens: number,
     ): number {
       const { name } = kernelOfNode(kernels, graph, call.node, core.features);
-      const weight = tensorOf(graph, call.node.inputs[1]!).shape;
-      const constants = { weightBytes: Number(weight[0]) * weight[1], bytesPerRow: 0 };
+      const constants = { weightBytes: weightsOf(graph, call.node), bytesPerRow: 0 };
       const cost = callCost(graph, call, name, segment, tokens, constants, target);
       return (
         cost.instructions * core.cost.cyclesPerInstruction +
@@ -51,6 +50,13 @@ function weightRegion({ regions }: Target, { reaches }: Npu): string {
   );
   if (region === undefined) throw internalError('the NPU reaches no constants', 'board file');
   return region.name;
+}
+
+/** The constants that a linear layer reads for every block of rows, at a byte each. */
+function weightsOf(graph: Graph<Stage>, { op, inputs }: Node): number {
+  if (op !== 'linear') return 0;
+  const [outputs, columns] = tensorOf(graph, inputs[1]!).shape;
+  return Number(outputs) * columns;
 }
 
 /** Of a region that the core reads a word of in so many cycles; the bus is two words wide. */

@@ -7,13 +7,18 @@
  * started by the core, which waits for it.
  */
 import { type AcceleratorName, accelerators } from '../ethosu/accelerators.ts';
-import type { MemorySpeed } from '../ethosu/cost.ts';
-import { type LinearPlan, type LinearShape, planLinear } from '../ethosu/linear-plan.ts';
+import { dmaCycles, type MemorySpeed, sram } from '../ethosu/cost.ts';
+import {
+  type LinearPlan,
+  type LinearShape,
+  planLinear,
+  type StagedLinears,
+  stageLinears,
+} from '../ethosu/linear-plan.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
 import type { NodeCall } from './cost.ts';
-import type { OpenBuffers } from './place-buffers.ts';
-import type { Call, NpuJob, Program, ProgramSegment, Slot } from './program.ts';
+import type { Buffer, Call, NpuJob, Program, ProgramSegment, Slot } from './program.ts';
 
 /** An NPU as the scheduler sees it. */
 export interface NpuTarget {
@@ -35,8 +40,8 @@ export interface NpuTarget {
 
 /** Regions, scratch and payload of the NPU begin at multiples of this. */
 export const npuAlignment = 16;
-/** Region 0 has constants. */
-const mostRegions = 7;
+/** Region 0 has constants, the last may be for weights on their way. */
+const mostRegions = 6;
 
 /** Times that a call or a job of a segment runs. */
 export function runsOf(
@@ -71,7 +76,7 @@ export interface JobRequest {
   readonly graph: Graph<Stage>;
   readonly npu: NpuTarget;
   readonly segment: Pick<ProgramSegment, 'rows' | 'tileRows' | 'calls'>;
-  readonly buffers: OpenBuffers;
+  readonly buffers: ReadonlyMap<string, Pick<Buffer, 'kind' | 'dtype' | 'columns'>>;
   readonly tokens: number;
 }
 
@@ -107,6 +112,20 @@ interface Candidate {
   readonly regions: readonly Slot[];
 }
 
+/** Of all runs of a call on the core, in its cycles; 0 of a copy. */
+export function coreEstimate({ graph, npu, segment, tokens }: JobRequest, call: Call): number {
+  const { node } = call;
+  return node === null ? 0 : Math.round(npu.coreCycles(graph, { ...call, node }, segment, tokens));
+}
+
+/** The same on the NPU, each run a job; null: it cannot make the call. */
+export function npuEstimate(request: JobRequest, call: Call): number | null {
+  const candidate = candidateOf(request, call);
+  if (candidate === null) return null;
+  const runs = runsOf(call, request.segment, request.tokens);
+  return Math.round(runs * (candidate.npuCycles + request.npu.jobCoreCycles));
+}
+
 function isNeighbour(
   candidates: readonly (Candidate | null)[],
   calls: readonly Call[],
@@ -137,10 +156,10 @@ function candidateOf(request: JobRequest, call: Call): Candidate | null {
     outputBytes: tensorOf(graph, node.output).dtype === 'int16' ? 2 : 1,
     hasTable: hasTable(node),
   };
-  const plan = planOnce(npu, shape);
+  const plan = planOnce(npu, shape, npu.weightMemory);
   return {
     ...{ call, rows, plan },
-    npuCycles: plan.cycles.total * npu.coreCyclesPerCycle,
+    npuCycles: layerCycles(npu, plan) * npu.coreCyclesPerCycle,
     coreCycles:
       // Whether it looks up a table is known before quantization only to the NPU's plan.
       npu.coreCycles(graph, { ...call, node: { ...node, integer: null } }, segment, tokens) /
@@ -186,14 +205,21 @@ function regionOf({ buffers }: JobRequest, { buffer, rows }: Slot): Slot {
 /** The same shapes come again in every layer, and in every plan that is looked at. */
 const knownPlans = new WeakMap<NpuTarget, Map<string, LinearPlan>>();
 
-function planOnce(npu: NpuTarget, shape: LinearShape): LinearPlan {
+function planOnce(npu: NpuTarget, shape: LinearShape, memory: MemorySpeed): LinearPlan {
   const known = knownPlans.get(npu) ?? new Map<string, LinearPlan>();
   knownPlans.set(npu, known);
-  const key = JSON.stringify(shape);
-  const plan = known.get(key) ?? planLinear(accelerators[npu.accelerator], shape, npu.weightMemory);
+  const key = `${JSON.stringify(shape)} ${memory.bytesPerCycle}`;
+  const plan = known.get(key) ?? planLinear(accelerators[npu.accelerator], shape, memory);
   known.set(key, plan);
   return plan;
 }
+
+/** With the table that it needs before. */
+function layerCycles({ weightMemory }: NpuTarget, { cycles, hasTable }: LinearPlan): number {
+  return cycles.total + (hasTable ? dmaCycles(tableBytes, weightMemory, sram) : 0);
+}
+
+const tableBytes = 256;
 
 /**
  * Each call goes where the sum is least; every change to the NPU costs the start of a job. Of equal
@@ -227,13 +253,49 @@ function bestJobs(
   return cheaper(onCore, onNpu).jobs.map(({ first, candidates: made }) => ({
     firstCall: firstCall + first,
     calls: made.length,
-    job: {
-      rows: made[0]!.rows,
-      regions: regionsOf(made)!,
-      layers: made.map(({ plan }) => plan),
-      cycles: made.reduce((sum, { plan }) => sum + plan.cycles.total, 0),
-    },
+    job: { rows: made[0]!.rows, regions: regionsOf(made)!, ...weightsOf(npu, made) },
   }));
+}
+
+/** Weights are read in place, or brought to SRAM while the ops before run, where that is faster. */
+function weightsOf(
+  npu: NpuTarget,
+  made: readonly Candidate[],
+): Pick<NpuJob, 'layers' | 'stagedPlaceBytes' | 'cycles'> {
+  const layers = made.map(({ plan }) => plan);
+  const direct = layers.reduce((sum, plan) => sum + layerCycles(npu, plan), 0);
+  const inPlace = { layers, stagedPlaceBytes: 0, cycles: direct };
+  if (npu.weightMemory === sram) return inPlace;
+  const staged = stageOnce(npu, layers);
+  const tables = layers.reduce((sum, plan) => sum + layerCycles(npu, plan) - plan.cycles.total, 0);
+  if (staged.cycles + tables >= direct) return inPlace;
+  return {
+    layers: staged.layers,
+    stagedPlaceBytes: staged.placeBytes,
+    cycles: staged.cycles + tables,
+  };
+}
+
+const knownStages = new WeakMap<NpuTarget, Map<string, StagedLinears>>();
+
+function stageOnce(npu: NpuTarget, layers: readonly LinearPlan[]): StagedLinears {
+  const known = knownStages.get(npu) ?? new Map<string, StagedLinears>();
+  knownStages.set(npu, known);
+  const shapes = layers.map(
+    ({ rows, inputs, outputs, outputBytes, hasTable }): LinearShape => ({
+      ...{ rows, inputs, outputs, outputBytes, hasTable },
+    }),
+  );
+  const key = JSON.stringify(shapes);
+  const staged =
+    known.get(key) ??
+    stageLinears(
+      accelerators[npu.accelerator],
+      shapes.map((shape) => planOnce(npu, shape, sram)),
+      npu.weightMemory,
+    );
+  known.set(key, staged);
+  return staged;
 }
 
 interface Way {

@@ -55,11 +55,13 @@ export interface NpuJob {
   readonly rows: number;
   /**
    * The stream's regions from 1 on (region 0 holds constants): each begins where the slot's rows do
-   * and has all columns of its buffer. A slot of `scratch` is for weights on their way.
+   * and has all columns of its buffer. The last may be scratch for weights on their way.
    */
   readonly regions: readonly Slot[];
   /** By call. */
   readonly layers: readonly LinearPlan[];
+  /** Weights come through the last region, in two places of so many bytes; 0: they stay where they are. */
+  readonly stagedPlaceBytes: number;
   /** Of one run, in cycles of the NPU; an estimate. */
   readonly cycles: number;
 }

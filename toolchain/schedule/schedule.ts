@@ -154,18 +154,32 @@ class Layout {
     const calls = [...segment.calls];
     for (const found of findJobs({ graph, npu, segment, buffers, tokens })) {
       const first = firstCall + found.firstCall;
+      const { job, scratch } = this.withStaging(found.job, first);
       for (let index = found.firstCall; index < found.firstCall + found.calls; index++) {
-        calls[index] = { ...calls[index]!, job: this.jobs.length, scratch: null };
+        calls[index] = { ...calls[index]!, job: this.jobs.length, scratch };
       }
-      this.jobs.push(found.job);
+      this.jobs.push(job);
       // Its ops overlap: nothing of it may lie where another part of it was.
-      for (const { buffer: name } of found.job.regions) {
+      for (const { buffer: name } of job.regions) {
         const buffer = buffers.get(name)!;
         buffer.firstCall = Math.min(buffer.firstCall, first);
         buffer.lastCall = Math.max(buffer.lastCall, first + found.calls - 1);
       }
     }
     return { ...segment, calls };
+  }
+
+  /** The job with the region through which its weights come, if they do. */
+  private withStaging(
+    job: NpuJob,
+    firstCall: number,
+  ): { readonly job: NpuJob; readonly scratch: string | null } {
+    if (job.stagedPlaceBytes === 0) return { job, scratch: null };
+    const scratch = `weights:${this.jobs.length}`;
+    const columns = 2 * job.stagedPlaceBytes;
+    this.open(scratch, 'scratch', { dtype: 'uint8', shape: [1, columns] }, 1, firstCall);
+    const region: Slot = { buffer: scratch, rows: 'first', firstColumn: 0, columns };
+    return { job: { ...job, regions: [...job.regions, region] }, scratch };
   }
 
   get npuPart(): Program['npu'] {
