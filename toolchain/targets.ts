@@ -112,6 +112,7 @@ const stm32Serial = {
     bit: z.int().min(0).max(31),
   }),
 };
+const alifPin = z.string().regex(/^P(1[0-4]|[0-9])_[0-7]$/, 'an Alif pin is written like "P12_2"');
 const nrfPin = z.string().regex(/^P0\.(3[01]|[0-2][0-9])$/, 'an nRF pin is written like "P0.06"');
 
 /** `driver` names a file of firmware-templates/uart/. */
@@ -125,7 +126,13 @@ const uartSchema = z.discriminatedUnion('driver', [
   z.strictObject({
     driver: z.literal('ns16550'),
     ...serial,
+    /** Null: the bootloader has set clock, pins and rate, and they are kept. */
+    clockHz: positive.nullable(),
     rxInterrupt: z.int().nonnegative(),
+    /** What clock/alif-ensemble.c connects. */
+    pins: z
+      .strictObject({ tx: alifPin, rx: alifPin, pinFunction: z.int().min(0).max(7) })
+      .exactOptional(),
   }),
   z.strictObject({ driver: z.literal('stm32-usart-v1'), ...stm32Serial }),
   z.strictObject({
@@ -203,6 +210,11 @@ const loaderSchema = z.discriminatedUnion('protocol', [
     regions: loaderRegions,
     how: z.string(),
   }),
+  z.strictObject({
+    protocol: z.literal('by-hand'),
+    /** What the vendor's own tool does with the images of a build. */
+    how: z.string(),
+  }),
   z.strictObject({ protocol: z.literal('emulator') }),
 ]);
 
@@ -261,14 +273,30 @@ const writerSchema = z.strictObject({
 });
 
 /** An Ethos-U beside the core. It reads and writes the same memory, at the same addresses. */
-const npuSchema = z.strictObject({
+const npu = {
+  /** What differs between the members of the family is in toolchain/ethosu/accelerators.ts. */
   accelerator: z.enum(Object.keys(accelerators) as [AcceleratorName]),
-  /** Of its registers. */
-  base: address,
-  interrupt: z.int().nonnegative(),
+  /** Regions that it reads and writes; the arena and its constants lie there. */
+  reaches: z.array(identifier).nonempty(),
   /** Where it is not the core's. */
   clockHz: positive.exactOptional(),
-});
+};
+
+/** `driver` names a file of firmware-templates/npu/. */
+const npuSchema = z.discriminatedUnion('driver', [
+  z.strictObject({
+    driver: z.literal('ethos-u'),
+    ...npu,
+    base: address,
+    interrupt: z.int().nonnegative(),
+  }),
+  z.strictObject({
+    driver: z.literal('emulated'),
+    ...npu,
+    /** Memory of the machine that QEMU keeps in a file, which the simulator shares. */
+    shared: extent,
+  }),
+]);
 
 /** Bytes before the code in the storage: the image's header, and alignment of the vectors. */
 export const imageCodeOffset = 512;
@@ -315,11 +343,12 @@ const boardSchema = z
 type Core = z.infer<typeof coreSchema>;
 type Board = z.infer<typeof boardSchema>;
 export type MemoryRegion = z.infer<typeof regionSchema>;
-export type Npu = z.infer<typeof npuSchema>;
 export type Uart = z.infer<typeof uartSchema>;
 export type Loader = z.infer<typeof loaderSchema>;
 export type BootloaderFacts = z.infer<typeof bootloaderSchema>;
 export type WriterFacts = z.infer<typeof writerSchema>;
+export type Npu = z.infer<typeof npuSchema>;
+export type EmulatedNpu = Extract<Npu, { readonly driver: 'emulated' }>;
 
 /**
  * Where and how the firmware runs under QEMU: the regions of the real board, same names and sizes,
@@ -457,7 +486,24 @@ function emulationOf(board: Board): Emulation | undefined {
   if (findOverlap(regions) !== undefined) {
     throw badBoard(board.name, [`twin: ${findOverlap(regions)} overlap`]);
   }
+  checkNpuOfTwin(board, emulated, regions);
   return { isItself: false, machine: emulated.machine, board: emulated, regions };
+}
+
+/** The simulator sees only the memory that it shares with the emulator. */
+function checkNpuOfTwin(board: Board, twin: Board, regions: readonly MemoryRegion[]): void {
+  if (board.npu === undefined) return;
+  if (twin.npu?.driver !== 'emulated') {
+    throw badBoard(board.name, [`twin: ${twin.name} has no emulated NPU`]);
+  }
+  const { reaches } = board.npu;
+  const shared = [{ name: 'shared', ...twin.npu.shared }];
+  const hidden = regions.filter(
+    (region) => reaches.includes(region.name) && !isInside(region, shared),
+  );
+  if (hidden.length === 0) return;
+  const list = hidden.map(({ name }) => name).join(', ');
+  throw badBoard(board.name, [`twin: the NPU of ${twin.name} does not reach ${list}`]);
 }
 
 function loadBoard(name: string, others: readonly string[] = []): Board {
@@ -558,6 +604,7 @@ function boardRules() {
     readonly codeRunsIn?: string | undefined;
     readonly bootloader?: BootloaderFacts | undefined;
     readonly writer?: WriterFacts | undefined;
+    readonly npu?: Npu | undefined;
     readonly machine?: string | undefined;
     readonly twin?: unknown;
   }>;
@@ -657,6 +704,27 @@ function boardRules() {
       'memorySetup',
       ({ regions, memorySetup }) =>
         memorySetup !== 'none' || !regions.some(({ needsSetup }) => needsSetup),
+    ),
+    rule('reaches names regions, RAM and one for constants among them', 'npu', (fields) => {
+      if (fields.npu === undefined) return true;
+      const reached = fields.npu.reaches.map((name) => region(fields, name));
+      const isRam = (one: MemoryRegion | undefined) => one?.kind === 'sram' || one?.kind === 'tcm';
+      return (
+        !reached.includes(undefined) &&
+        reached.some(isRam) &&
+        reached.some((one) => !isRam(one) && one?.codeOnly === false)
+      );
+    }),
+    rule(
+      'driver emulated is for boards that QEMU starts (machine), all they reach being shared',
+      'npu',
+      (fields) => {
+        const { npu, machine } = fields;
+        if (npu?.driver !== 'emulated') return true;
+        const shared = [{ name: 'shared', ...npu.shared }];
+        const reached = npu.reaches.flatMap((name) => region(fields, name) ?? []);
+        return machine !== undefined && reached.every((one) => isInside(one, shared));
+      },
     ),
     rule(
       'a board is emulated itself (machine) or has a twin, not both',

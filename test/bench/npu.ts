@@ -32,8 +32,8 @@ const usage = `npm run bench npu -- [options]
   --tokens 64,128              the default
   --json                       one JSON object on stdout, and nothing else`;
 
-/** The emulated board with the core, and an NPU beside it. */
-const board = 'mps3-an547';
+/** The emulated board with the core and an NPU beside it. */
+const board = 'mps3-an547-npu';
 
 /**
  * Of a core that packs a key or value as a weight, a load, a sign and magnitude, and a shift in words of
@@ -118,8 +118,8 @@ function main({ model, names, tokens, json }: Options): void {
 }
 
 function estimate(path: string, accelerator: AcceleratorName, tokens: number): Result {
-  const npu = { accelerator, base: 0, interrupt: 0 };
-  const target: Target = { ...loadTarget(board), npu };
+  const { npu, ...rest } = loadTarget(board);
+  const target: Target = { ...rest, npu: { ...npu!, accelerator } };
   const request = { modelPath: path, maxTokens: tokens, calibration: null };
   const compiled = compile({ ...request, target });
   const { layers } = buildReport(compiled, null);

@@ -86,9 +86,10 @@ describe('errors', () => {
       code: 'unknown-target',
       message: 'there is no target "nucleo-f746"',
       hint:
-        'Use one of ast1030-evb, mps2-an386, mps2-an386-boot, mps2-an500, mps2-an500-boot, ' +
-        'mps2-an505, mps2-an505-boot, mps3-an547, mps3-an547-boot, netduinoplus2, nrf52840-dk, nucleo-f446re, ' +
-        'nucleo-f746zg, stm32f746g-disco, or the path of a board file ending in .json.',
+        'Use one of alif-ensemble-e7, alif-ensemble-e7-he, ast1030-evb, corstone-300, ' +
+        'grove-vision-ai-v2, mps2-an386, mps2-an386-boot, mps2-an500, mps2-an500-boot, ' +
+        'mps2-an505, mps2-an505-boot, mps3-an547, mps3-an547-boot, mps3-an547-npu, netduinoplus2, ' +
+        'nrf52840-dk, nucleo-f446re, nucleo-f746zg, stm32f746g-disco, or the path of a board file ending in .json.',
     });
   });
 

@@ -161,6 +161,8 @@ function describeLoader(loader: Target['loaders'][number]): string {
     case 'probe-rs':
     case 'openocd':
       return `${loader.protocol}: ${loader.how}`;
+    case 'by-hand':
+      return loader.how;
     case 'emulator':
       return 'the emulator';
     default:

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import type { Model } from '../../firmware-templates/wasm/model.d.ts';
 import { emitModel, type SourceFile, sha256Of } from '../emit/c-model.ts';
 import type { WasmVariant } from '../emit/wasm-model.ts';
-import { assertExhaustive, internalError, type Lm2mcuError, userError } from '../errors.ts';
+import { assertExhaustive, internalError, Lm2mcuError, userError } from '../errors.ts';
 import type { Matrix } from '../ir/graph.ts';
 import { compactEncoder, type Example } from '../pipeline.ts';
 import { loadKernels } from '../schedule/kernels.ts';
@@ -340,7 +340,15 @@ interface ConsoleAnswer {
   readonly logits?: readonly number[];
   readonly embedding?: readonly number[];
   readonly instructions: Answer['instructions'];
-  readonly error?: { readonly code: string; readonly message: string; readonly limit?: number };
+  readonly error?: ConsoleError;
+}
+
+interface ConsoleError {
+  readonly code: string;
+  readonly message: string;
+  readonly limit?: number;
+  /** Of a job that failed: the NPU's STATUS register, and how far it had read. */
+  readonly npu?: { readonly status: string; readonly word: number };
 }
 
 export function parseAnswer({ graph }: RunnableModel, line: string): Answer {
@@ -354,7 +362,15 @@ export function parseAnswer({ graph }: RunnableModel, line: string): Answer {
   return { tokens, truncated, outputs: Int16Array.from(values), rows, columns, instructions };
 }
 
-function consoleError({ code, message, limit }: NonNullable<ConsoleAnswer['error']>): Lm2mcuError {
+function consoleError({ code, message, limit, npu }: ConsoleError): Lm2mcuError {
+  if (npu !== undefined) {
+    return new Lm2mcuError('internal', {
+      code: 'npu-failed',
+      message: `a job of the NPU failed: ${message}`,
+      where: `word ${npu.word} of the command stream, status ${npu.status}`,
+      hint: 'Check that the firmware was built for this board; if it was, this is a bug in lm2mcu: please report it.',
+    });
+  }
   if (code === 'line-too-long') {
     return userError({
       code,

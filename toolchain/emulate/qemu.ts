@@ -4,8 +4,10 @@
  * `-icount shift=0` makes every instruction take one nanosecond of virtual time, so counts are
  * exact and repeatable. The UART takes a byte when the firmware asks for it, so no line is too fast.
  */
+import { resolve } from 'node:path';
 import { environmentError, userError } from '../errors.ts';
 import type { Target } from '../targets.ts';
+import { type NpuService, openNpuService } from './npu-service.ts';
 import { openProcessConsole, type ProcessConsole } from './process-console.ts';
 
 const EMULATOR = 'qemu-system-arm';
@@ -13,7 +15,7 @@ const EMULATOR = 'qemu-system-arm';
 export type QemuConsole = ProcessConsole;
 
 export interface QemuRequest {
-  readonly target: Pick<Target, 'name' | 'emulation'>;
+  readonly target: Pick<Target, 'name' | 'emulation' | 'npu'>;
   /** `Firmware.emulatorElfPath`. */
   readonly elfPath: string;
 }
@@ -27,10 +29,39 @@ export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise
       hint: 'Run it here with --on interpreter, or name a twin in its board file.',
     });
   }
+  const npu = npuOf(target);
+  try {
+    const console = await openMachine(machine, elfPath, npu);
+    return {
+      ask: console.ask,
+      close: async () => {
+        await console.close();
+        npu?.close();
+      },
+    };
+  } catch (error) {
+    npu?.close();
+    throw error;
+  }
+}
+
+function npuOf({ npu, emulation }: QemuRequest['target']): NpuService | undefined {
+  const twin = emulation?.board.npu;
+  if (npu === undefined || twin?.driver !== 'emulated') return undefined;
+  return openNpuService(npu, twin);
+}
+
+function openMachine(
+  machine: string,
+  elfPath: string,
+  npu: NpuService | undefined,
+): Promise<ProcessConsole> {
   return openProcessConsole({
     command: EMULATOR,
+    folder: npu?.folder,
     args: [
-      ...['-M', machine, '-kernel', elfPath, '-icount', 'shift=0'],
+      ...['-M', `${machine}${npu?.machineOptions ?? ''}`, ...(npu?.args ?? [])],
+      ...['-kernel', resolve(elfPath), '-icount', 'shift=0'],
       ...['-display', 'none', '-monitor', 'none', '-net', 'none', '-serial', 'stdio'],
     ],
     where: `${machine} (${EMULATOR})`,

@@ -1,7 +1,9 @@
 /** What the scheduler asks of a board's NPU and of the core beside it. */
+
+import { internalError } from '../errors.ts';
 import { flash, type MemorySpeed, sram } from '../ethosu/cost.ts';
 import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
-import { type AnyTarget, isEngine, regionOf, type Target } from '../targets.ts';
+import { type AnyTarget, isEngine, type Npu, regionOf, type Target } from '../targets.ts';
 import { callCost, type NodeCall, waitCycles } from './cost.ts';
 import { type KernelTable, kernelOfNode } from './kernels.ts';
 import type { NpuTarget } from './npu.ts';
@@ -16,10 +18,11 @@ const jobCoreCycles = 1000;
 /** Null: the target has none. */
 export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null {
   if (isEngine(target) || target.npu === undefined) return null;
-  const { npu, clockHz, core, codeRegion } = target;
+  const { npu, clockHz, core } = target;
+  const weights = weightRegion(target, npu);
   return {
     accelerator: npu.accelerator,
-    weightMemory: memoryOf(target, codeRegion),
+    weightMemory: memoryOf(target, weights),
     coreCyclesPerCycle: clockHz / (npu.clockHz ?? clockHz),
     jobCoreCycles,
     coreCycles(
@@ -33,10 +36,20 @@ export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null
       const cost = callCost(graph, call, name, segment, tokens, constants, target);
       return (
         cost.instructions * core.cost.cyclesPerInstruction +
-        waitCycles(cost.constantBytesRead, codeRegion, target)
+        waitCycles(cost.constantBytesRead, weights, target)
       );
     },
   };
+}
+
+/** The first that keeps its content and that the NPU reads: `placeConstants` begins there. */
+function weightRegion({ regions }: Target, { reaches }: Npu): string {
+  const region = regions.find(
+    ({ name, kind, codeOnly }) =>
+      !codeOnly && (kind === 'flash' || kind === 'nor') && reaches.includes(name),
+  );
+  if (region === undefined) throw internalError('the NPU reaches no constants', 'board file');
+  return region.name;
 }
 
 /** The constants that a linear layer reads for every block of rows, at a byte each. */
