@@ -93,10 +93,8 @@ export function formulaCosts(request: CostRequest): DecoderCosts {
       const attention = run.attention(width, heads, context);
       const stored = isShared ? 1 : layers;
       const parameters = sum(parts, 'parameters') + 5 * width + feedForward;
-      const flashBytes =
-        sum(parts, 'flashBytes') + heads * bytesPerHead + activationTableBytes;
-      const ofLayer =
-        sum(parts, 'cycles') + cycles(attention.instructions + 2 * run.add(width), 0);
+      const flashBytes = sum(parts, 'flashBytes') + heads * bytesPerHead + activationTableBytes;
+      const ofLayer = sum(parts, 'cycles') + cycles(attention.instructions + 2 * run.add(width), 0);
       const scratch = Math.max(...parts.map((part) => part.scratch));
       return {
         parameters: stored * parameters,
@@ -173,7 +171,12 @@ function rowCosts(kernels: KernelTable, { core }: Target) {
       const kernel = kernelOf('linear', type, { weights });
       const lookups = output === 'table' ? outputs : 0;
       return {
-        instructions: instructions(kernel.name, { inputs, outputs, macs: inputs * outputs, lookups }),
+        instructions: instructions(kernel.name, {
+          inputs,
+          outputs,
+          macs: inputs * outputs,
+          lookups,
+        }),
         scratch: scratchBytes(kernel, { inputs, outputs, columns: 0, tokens: 0 }),
       };
     },

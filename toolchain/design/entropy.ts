@@ -40,6 +40,9 @@ export function layerEntropy(width: number, feedForward: number): number {
 /** Weight matrices that a signal passes one after the other in a layer: v, output, and the two of the feed-forward. */
 export const matricesInSeries = 4;
 
+/** Of `depthToWidth`, where the user names none. */
+export const defaultDepthToWidth = 0.5;
+
 /**
  * Depth by effective width, which is the geometric mean of the layers' widths: the more it is, the
  * worse the decoder trains (DeepMAD, arXiv 2303.02165, bounds it by 0.5).

@@ -7,13 +7,7 @@
  * Half of the parents come from the front, so that small and fast decoders are searched for as well.
  */
 import { seededRandom } from '../compress/random.ts';
-import {
-  type DesignProgram,
-  excess,
-  type Measures,
-  measure,
-  type Option,
-} from './program.ts';
+import { type DesignProgram, excess, type Measures, measure, type Option } from './program.ts';
 
 export interface Candidate {
   readonly chosen: readonly Option[];

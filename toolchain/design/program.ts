@@ -154,7 +154,10 @@ function total(
   const parts: readonly Cost[] = [...chosen, ...others];
   const sum = (key: keyof Cost): number => parts.reduce((all, part) => all + part[key], 0);
   const layers = chosen.reduce((all, { block }) => all + block.layers, 0);
-  const logWidths = chosen.reduce((all, { block }) => all + block.layers * Math.log(block.width), 0);
+  const logWidths = chosen.reduce(
+    (all, { block }) => all + block.layers * Math.log(block.width),
+    0,
+  );
   return {
     entropy: chosen.reduce((all, option) => all + option.entropy, 0),
     layers,
