@@ -67,8 +67,10 @@ def name_of(config):
 
 def train_all(cpu_seconds):
     RUNS.mkdir(parents=True, exist_ok=True)
-    for index, config in enumerate(draw()):
-        folder = RUNS / f"{index:02d}"
+    drawn = draw()
+    # In turn from each range of sizes, so that a run that is stopped has as many of each.
+    for index in sorted(range(len(drawn)), key=lambda index: index % EACH):
+        config, folder = drawn[index], RUNS / f"{index:02d}"
         if (folder / "result.json").exists():
             continue
         folder.mkdir(exist_ok=True)
@@ -132,14 +134,11 @@ def score(folder):
     return json.loads(subprocess.run(command, cwd=HERE.parent.parent, check=True, capture_output=True).stdout)
 
 
-def within_sizes(proxies, perplexities):
-    """Of all pairs of decoders from one range of sizes, the share that a proxy orders as training does."""
-    right = count = 0
-    for start in range(0, len(proxies), EACH):
-        for i, j in itertools.combinations(range(start, min(start + EACH, len(proxies))), 2):
-            count += 1
-            right += (proxies[i] - proxies[j]) * (perplexities[i] - perplexities[j]) < 0
-    return right, count
+def within_sizes(rows, proxy):
+    """Of all pairs of decoders from one range of sizes, those that a proxy orders as training does."""
+    pairs = [(a, b) for a, b in itertools.combinations(rows, 2) if a["range"] == b["range"]]
+    right = sum((a[proxy] - b[proxy]) * (a["perplexity"] - b["perplexity"]) < 0 for a, b in pairs)
+    return right, len(pairs)
 
 
 def report():
@@ -150,7 +149,7 @@ def report():
         result = json.loads((folder / "result.json").read_text())
         scored = score(folder)
         wpca = w_pca(json.loads((folder / "config.json").read_text()))
-        rows.append({**result, "entropy": scored["entropy"], "depthToWidth": scored["depthToWidth"], "wPca": wpca})
+        rows.append({**result, "range": int(folder.name) // EACH, "entropy": scored["entropy"], "depthToWidth": scored["depthToWidth"], "wPca": wpca})
     perplexities = [row["perplexity"] for row in rows]
     print("| decoder: width x layers / feed-forward | parameters | entropy | depth to width | W-PCA | tokens seen "
           "| perplexity |")
@@ -163,7 +162,7 @@ def report():
     summary = {}
     for proxy in ("entropy", "parameters", "wPca"):
         values = [row[proxy] for row in rows]
-        right, count = within_sizes(values, perplexities)
+        right, count = within_sizes(rows, proxy)
         summary[proxy] = {"spearman": spearman(values, perplexities), "p": p_value(values, perplexities),
                           "pairsRight": right, "pairs": count}
         line = summary[proxy]

@@ -3,14 +3,13 @@
  * could be while all others hold.
  */
 import { type Lm2mcuError, userError } from '../errors.ts';
+import { matricesInSeries } from './entropy.ts';
 import { solveExactly } from './exact.ts';
-import { type DesignProgram, type LimitName, type Limits, measure } from './program.ts';
-
-type Quantity = Exclude<LimitName, 'depthToWidth'>;
+import { type DesignProgram, type LimitName, type Limits, limitNames, measure } from './program.ts';
 
 export interface Binding {
-  readonly name: Quantity;
-  /** The least with the other limits kept, or, where that helps nothing, without them. */
+  readonly name: LimitName;
+  /** The least with the other limits kept, or, where that helps nothing, without them; of depth to width the least of all. */
   readonly least: number;
   readonly limit: number;
   /** Whether it is enough to raise this one. */
@@ -20,10 +19,9 @@ export interface Binding {
 const secondsEach = 30;
 
 export async function bindingLimits(program: DesignProgram): Promise<readonly Binding[]> {
-  const limited = (['flashBytes', 'sramBytes', 'cycles', 'parameters'] as const).filter((name) =>
-    Number.isFinite(program.limits[name]),
-  );
-  const leastOf = async (name: Quantity, limits: Limits): Promise<number> => {
+  const limited = limitNames.filter((name) => Number.isFinite(program.limits[name]));
+  const leastOf = async (name: LimitName, limits: Limits): Promise<number> => {
+    if (name === 'depthToWidth') return leastDepth(program, limits);
     const solved = await solveExactly({
       program,
       goal: { least: name },
@@ -42,6 +40,13 @@ export async function bindingLimits(program: DesignProgram): Promise<readonly Bi
     if (least > limit) together.push({ name, least, limit, isAlone: false });
   }
   return alone.length > 0 ? alone : together;
+}
+
+/** Of one layer of the widest: whatever else is limited, none has less. */
+async function leastDepth(program: DesignProgram, limits: Limits): Promise<number> {
+  const goal = { least: 'flashBytes' } as const;
+  const solved = await solveExactly({ program, goal, limits, seconds: secondsEach });
+  return solved.kind === 'solved' ? matricesInSeries / Math.max(...program.space.widths) : Infinity;
 }
 
 const unlimited: Limits = {
@@ -92,6 +97,8 @@ function sentenceOf({ name, least, limit }: Binding, clockHz: number): string {
       return `time: at most ${rate(clockHz / least)} tokens a second are possible, ${rate(clockHz / limit)} are asked for`;
     case 'parameters':
       return `parameters: at least ${whole(least)} are needed, ${whole(limit)} are allowed`;
+    case 'depthToWidth':
+      return `depth to width: ${limit} is allowed, one layer of the widest has ${least}`;
   }
 }
 
@@ -99,10 +106,11 @@ function rate(tokensPerSecond: number): string {
   return tokensPerSecond.toLocaleString('en-US', { maximumSignificantDigits: 3 });
 }
 
-const hints: Readonly<Record<Quantity, string>> = {
+const hints: Readonly<Record<LimitName, string>> = {
   flashBytes: 'For less flash: a smaller --vocab, or --weights int4.',
   sramBytes: 'For less SRAM: a shorter --context.',
   cycles: 'For more speed: a shorter --context, a smaller --vocab.',
   parameters: 'For fewer parameters: a smaller --vocab.',
+  depthToWidth: 'For deeper ones: a larger --max-depth-to-width.',
 };
 const otherwise = 'Or use another --target (see lm2mcu targets).';
