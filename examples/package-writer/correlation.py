@@ -3,7 +3,7 @@
 
 Draws decoders at random from the search space of `lm2mcu design`, as many from each range of sizes, and
 trains each for the same CPU time. `report` compares the ranks of their held-back perplexities with those
-of the proxies: entropy (`lm2mcu design --score`), parameters, and W-PCA (arXiv 2410.09413's score: parameters
+of the proxies: entropy (`lm2mcu design --score`), parameters, and W-PCA (arXiv 2504.15983's score: parameters
 times the summed PCA dimensions of the feed-forward's hidden states, before the activation, of the
 untrained decoder on training texts).
 

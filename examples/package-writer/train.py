@@ -20,6 +20,7 @@ import torch
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "firmware-templates" / "pytorch"))
+import merino  # noqa: E402
 from merino import PADDING, Merino, load_config, parameter_count, save  # noqa: E402
 from prepare import BUILD  # noqa: E402
 

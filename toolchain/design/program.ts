@@ -41,9 +41,12 @@ export interface Space {
   readonly sharing: boolean;
 }
 
-/** Multiples of 32 suit every kernel's packing. */
+/**
+ * Multiples of 32 suit every kernel's packing. Narrower than 64 the token table, of the first width,
+ * would bound the logits to a rank that entropy does not count.
+ */
 export const defaultSpace: Space = {
-  widths: Array.from({ length: 16 }, (_, index) => 32 * (index + 1)),
+  widths: Array.from({ length: 15 }, (_, index) => 32 * (index + 2)),
   headWidth: 32,
   ratios: [1, 1.5, 2, 3, 4],
   mostBlocks: 4,
