@@ -2,13 +2,13 @@
 """Does a proxy that needs no training rank decoders as training does?
 
 Draws decoders at random from the search space of `lm2mcu design`, as many from each range of sizes, and
-trains each for the same CPU time. `report` compares the ranks of their held-back perplexities with those
+trains each on the same documents, in the same order. `report` compares the ranks of their held-back perplexities with those
 of the proxies: entropy (`lm2mcu design --score`), parameters, and W-PCA (arXiv 2504.15983's score: parameters
 times the summed PCA dimensions of the feed-forward's hidden states, before the activation, of the
 untrained decoder on training texts).
 
-Usage: correlation.py train [--cpu-seconds 90]     one after the other; goes on where it stopped
-       correlation.py report                       the table in README.md, and correlation.json
+Usage: correlation.py train        one after the other; goes on where it stopped
+       correlation.py report       the table in README.md, and correlation.json
 """
 import argparse
 import itertools
@@ -23,10 +23,11 @@ import torch
 from prepare import BUILD, CONTEXT, HERE, VOCABULARY
 from train import Documents, Merino, held_back, parameter_count, train
 
-WIDTHS = range(32, 225, 32)
+EPOCHS = 0.18  # a million tokens
+WIDTHS = range(64, 225, 32)
 RATIOS = (1, 1.5, 2, 3, 4)
-SIZES = (100_000, 200_000, 400_000, 800_000, 1_500_000)
-EACH = 4
+SIZES = (100_000, 160_000, 250_000, 380_000, 560_000)
+EACH = 3
 MOST_LAYERS = 12
 PERMUTATIONS = 100_000
 RUNS = BUILD / "correlation"
@@ -65,7 +66,7 @@ def name_of(config):
     return " ".join(f"{b['hidden_size']}x{b['num_hidden_layers']}/{b['intermediate_size']}" for b in config["blocks"])
 
 
-def train_all(cpu_seconds):
+def train_all():
     RUNS.mkdir(parents=True, exist_ok=True)
     drawn = draw()
     # In turn from each range of sizes, so that a run that is stopped has as many of each.
@@ -75,10 +76,11 @@ def train_all(cpu_seconds):
             continue
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        model, state = train(config, folder, cpu_seconds=cpu_seconds, log=lambda line: None)
+        model, state = train(config, folder, epochs=EPOCHS, log=lambda line: None)
         (folder / "checkpoint.pt").unlink(missing_ok=True)
-        result = {"shape": name_of(config), "parameters": parameter_count(model), "cpuSeconds": cpu_seconds,
-                  "trainedTokens": state["tokens"], "perplexity": held_back(model, Documents("val"))["perplexity"]}
+        result = {"shape": name_of(config), "parameters": parameter_count(model),
+                  "trainedTokens": state["tokens"], "cpuSeconds": round(state["cpuSeconds"]),
+                  "perplexity": held_back(model, Documents("val"))["perplexity"]}
         (folder / "result.json").write_text(json.dumps(result) + "\n")
         print(json.dumps(result), flush=True)
 
@@ -151,12 +153,12 @@ def report():
         wpca = w_pca(json.loads((folder / "config.json").read_text()))
         rows.append({**result, "range": int(folder.name) // EACH, "entropy": scored["entropy"], "depthToWidth": scored["depthToWidth"], "wPca": wpca})
     perplexities = [row["perplexity"] for row in rows]
-    print("| decoder: width x layers / feed-forward | parameters | entropy | depth to width | W-PCA | tokens seen "
+    print("| decoder: width x layers / feed-forward | parameters | entropy | depth to width | W-PCA "
           "| perplexity |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         print(f"| {row['shape']} | {row['parameters']:,} | {row['entropy']:.0f} | {row['depthToWidth']:.3f} | "
-              f"{row['wPca'] / 1e6:.0f} M | {row['trainedTokens']:,} | {row['perplexity']:.2f} |")
+              f"{row['wPca'] / 1e6:.0f} M | {row['perplexity']:.2f} |")
     print(f"\n| proxy (n = {len(rows)}) | Spearman | p | pairs of like size ordered right |")
     print("| --- | ---: | ---: | ---: |")
     summary = {}
@@ -173,9 +175,8 @@ def report():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=["train", "report"])
-    parser.add_argument("--cpu-seconds", type=float, default=90)
     given = parser.parse_args()
-    train_all(given.cpu_seconds) if given.step == "train" else report()
+    train_all() if given.step == "train" else report()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import merino  # noqa: E402
 from merino import PADDING, Merino, load_config, parameter_count, save  # noqa: E402
 from prepare import BUILD  # noqa: E402
 
-ROWS = 16
+ROWS = 8
 RATE, LAST_RATE, WARM_UP = 3e-3, 0.05, 0.05
 DECAY = 0.05
 
