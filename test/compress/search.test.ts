@@ -55,7 +55,7 @@ describe('allocation', () => {
 function point(bytes: number, drop: number | null, agreement = 1): FrontPoint {
   return {
     bytes,
-    loss: { distance: 1 / bytes, agreement, accuracyDrop: drop, accuracy: null },
+    loss: { distance: 1 / bytes, hiddenCosine: 1, agreement, accuracyDrop: drop, accuracy: null },
     ...{ interval: null, word: '', wordBytes: 0, position: '', int4: 0, matrices: 0 },
     ...{ dropped: 0, choice: [] },
   };
@@ -110,22 +110,22 @@ describe('the choice', () => {
 
 test('losses of a changed model', () => {
   const texts = [0, 1, 1, null].map((label) => ({ ids: Int32Array.of(1), segmentStart: 1, label }));
-  const outputs = (...rows: readonly (readonly number[])[]) => ({
-    columns: 2,
-    rows: rows.map((row) => Float32Array.from(row)),
-  });
+  const outputs = (...all: readonly (readonly number[])[]) => {
+    const rows = all.map((row) => Float32Array.from(row));
+    return { columns: 2, rows, hidden: { columns: 2, rows } };
+  };
   const before = outputs([1, 0], [0, 1], [0, 1], [0, 1]);
   const after = outputs([1, 0], [1, 0], [0, 1], [1, 0]);
   const loss = lossOf(before, after, texts, false);
   expect(loss.agreement).toBe(0.5);
   expect(loss.accuracyDrop).toBeCloseTo(1 / 3);
+  expect(loss.hiddenCosine).toBe(0.5); // two rows stay, two turn by a right angle
   // Two of four rows: p = e/(1+e), distance (2p − 1)·1.
   expect(loss.distance).toBeCloseTo(((2 * Math.E) / (1 + Math.E) - 1) / 2, 5);
   expect(lossOf(before, before, texts, false).distance).toBe(0);
   expect(accuracyDropInterval(before, before, texts.slice(0, 3))).toEqual([0, 0]);
-  const [low, high] = accuracyDropInterval(before, after, texts.slice(0, 3));
-  expect(low).toBe(0);
-  expect(high).toBe(1);
+  expect(accuracyDropInterval(before, after, texts)).toEqual([0, 1]); // of the three with a class
+  expect(accuracyDropInterval(before, after, texts.slice(3))).toBeNull();
 });
 
 describe('rare tokens', () => {

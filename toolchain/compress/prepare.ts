@@ -21,6 +21,8 @@ export interface ClassifiedExample extends Example {
 export interface PreparedTexts {
   readonly fitting: readonly TokenText[];
   readonly measuring: readonly TokenText[];
+  /** The texts measured on, as they are. */
+  readonly measured: readonly ClassifiedExample[];
   readonly droppings: readonly Dropping[];
 }
 
@@ -53,7 +55,7 @@ export function prepareTexts(
     const inPieces = encoder(dropTokens(tokenizer, rare), maxTokens);
     return { most, tokens: rare, measuring: measured.map(inPieces) };
   });
-  return { fitting, measuring, droppings };
+  return { fitting, measuring, measured, droppings };
 }
 
 function encoder(
@@ -72,7 +74,7 @@ export function searchedGraph({ graph }: ImportedModel): Graph<'float'> {
 }
 
 /** Code, vectors and texts of the console; the kernels of compressed tables among them. */
-const codeBytes = 40 * 1024;
+export const codeBytes = 40 * 1024;
 
 export interface FixedBytes {
   /** Beside the word and position table and the weights. */
@@ -105,7 +107,7 @@ export function fixedBytesOf(
 }
 
 /** The board with flash for any table: what does not fit is what the search is for. */
-function withRoom(target: Target): Target {
+export function withRoom(target: Target): Target {
   const regions = target.regions.map((region) =>
     region.name === target.codeRegion ? { ...region, sizeBytes: 2 ** 30, codeOnly: false } : region,
   );
