@@ -17,9 +17,8 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 
-from recipe_student import encoder, read, teacher_rows
+from recipe_student import float_weights, read, teacher
 from train import batches, load as load_corpus
 
 # Steps in proportion to what the numbers are: Adam moves each by about its rate.
@@ -49,22 +48,22 @@ def exchanged(ids, mask, share, gen):
     return out
 
 
-def divergence(student, teacher):
-    return F.kl_div(F.log_softmax(student, -1), F.log_softmax(teacher, -1), log_target=True, reduction="batchmean")
+def divergence(found, wanted):
+    return F.kl_div(F.log_softmax(found, -1), F.log_softmax(wanted, -1), log_target=True, reduction="batchmean")
 
 
-def hidden_difference(student, teacher, mask):
+def hidden_difference(found, wanted, mask):
     """Mean square over the [CLS] rows of the last layer and all rows of the first."""
-    (_, cls, rows), (_, true_cls, true_rows) = student, teacher
+    (_, (rows, last)), (_, (true_rows, true_last)) = found, wanted
     squares = (rows - true_rows).square().mean(-1) * mask
-    return (cls - true_cls).square().mean() + squares.sum() / mask.sum()
+    return (last[:, 0] - true_last[:, 0]).square().mean() + squares.sum() / mask.sum()
 
 
 @torch.no_grad()
-def measure(student, teacher, rows):
+def measure(student, weights, rows):
     kl = right = before = same = total = 0
     for ids, mask, labels in batches(rows, 16384):
-        a, b = teacher(ids, mask)[0], student(ids, mask)[0]
+        a, b = teacher(weights, ids, mask)[0], student(ids, mask)[0]
         kl += divergence(b, a).item() * len(ids)
         same += (a.argmax(-1) == b.argmax(-1)).sum().item()
         right += (b.argmax(-1) == labels).sum().item()
@@ -94,19 +93,14 @@ def main():
     torch.set_num_threads(a.threads)
     torch.manual_seed(1)
     rng, gen = random.Random(1), torch.Generator().manual_seed(1)
-    stored = load_file(f"{a.model}/model.safetensors")
-    weights = {k.removeprefix("bert."): v.float() for k, v in stored.items()}
+    weights = float_weights(a.model)
     student = read(a.recipe, weights)
     first_codes = student.word.codes(student.word.rows)
-
-    @torch.no_grad()
-    def teacher(ids, mask):
-        return encoder(weights.__getitem__, teacher_rows(weights, ids), mask)
 
     split, _ = load_corpus(a.corpus, f"{a.model}/vocab.txt")
     train = split["train"]
     val = [(ids[: a.limit - 2], label) for ids, label in split["val"]]
-    print("before:", measure(student, teacher, val), flush=True)
+    print("before:", measure(student, weights, val), flush=True)
     kinds = {}
     for name, q in student.named_parameters():
         kind = "vector" if name.startswith("vectors.") else "books" if ".books." in name else name.split(".")[-1]
@@ -126,7 +120,9 @@ def main():
             for g, lr in zip(opt.param_groups, base):
                 g["lr"] = lr * min(1, step / 50 + 0.02) * (0.5 + 0.5 * math.cos(math.pi * used))
             ids = exchanged(ids, mask, a.exchange, gen)
-            found, wanted = student(ids, mask), teacher(ids, mask)
+            with torch.no_grad():
+                wanted = teacher(weights, ids, mask)
+            found = student(ids, mask)
             kl = divergence(found[0], wanted[0])
             hidden = hidden_difference(found, wanted, mask)
             opt.zero_grad()
@@ -138,12 +134,12 @@ def main():
                 print("step %d, %d s: divergence %.4f, hidden %.4f" % (step, time.time() - start, *(sums / 100)), flush=True)
                 sums[:] = 0
             if step % (a.steps // 4) == 0:
-                print(measure(student, teacher, val), flush=True)
+                print(measure(student, weights, val), flush=True)
     student.word.freeze()
     used = torch.arange(first_codes.shape[1]) < student.word.counts[:, None]
     changed = (student.word.frozen != first_codes)[used].float().mean()
     print(f"{step} steps; {100 * changed:.1f} % of the codes changed")
-    print("after:", measure(student, teacher, val), flush=True)
+    print("after:", measure(student, weights, val), flush=True)
     student.write(a.out, fineTunedSteps=step)
 
 

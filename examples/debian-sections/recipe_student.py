@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.numpy import load, save
+from safetensors.torch import load_file
 
 WORD = "embeddings.word_embeddings.weight"
 POSITION = "embeddings.position_embeddings.weight"
@@ -36,6 +37,7 @@ class Codebooks(torch.nn.Module):
             if tier["rows"]:
                 codes[self.tier_of == i, : tier["stages"]] = torch.from_numpy(arrays[f"tiers.{i}"].astype(np.int64))
         self.counts = self.tiers[self.tier_of]
+        self.given = codes
         self.rows = torch.nn.Parameter(self.behind(codes, table))
         self.frozen = None
 
@@ -72,6 +74,10 @@ class Codebooks(torch.nn.Module):
             same = (self.codes(drawn) == codes) | ~used
             rows = torch.where(same.all(1, keepdim=True), drawn, rows)
         return rows
+
+    def freeze_as_given(self):
+        """To measure a recipe, not to train it."""
+        self.frozen = self.given
 
     def freeze(self):
         """From here on the codes stay; entries and projection go on learning."""
@@ -191,8 +197,8 @@ class Student(torch.nn.Module):
         p = self.fixed[POSITION][position] if self.position is None else self.position(position)
         return self.word(ids) + p + self.fixed[SEGMENT][0]
 
-    def forward(self, ids, mask):
-        return encoder(self.value, self.rows(ids), mask)
+    def forward(self, ids, mask, whole=False):
+        return encoder(self.value, self.rows(ids), mask, whole)
 
     def write(self, path, **provenance):
         arrays = {k: v for k, v in self.given.items() if not k.startswith("constants/")}
@@ -219,14 +225,22 @@ def read(recipe, float_weights):
     return Student(header, arrays, float_weights)
 
 
-def teacher_rows(weights, ids):
-    return weights[WORD][ids] + weights[POSITION][: ids.shape[1]] + weights[SEGMENT][0]
+def float_weights(model):
+    """By their names in a recipe."""
+    stored = load_file(f"{model}/model.safetensors")
+    return {k.removeprefix("bert."): v.float() for k, v in stored.items()}
 
 
-def encoder(value, rows, mask):
-    """BERT from the sum of embeddings on: class logits, the hidden row of [CLS], all hidden rows of layer 0.
+def teacher(weights, ids, mask, whole=False):
+    """The float model."""
+    rows = weights[WORD][ids] + weights[POSITION][: ids.shape[1]] + weights[SEGMENT][0]
+    return encoder(weights.__getitem__, rows, mask, whole)
 
-    Of the last layer only [CLS] is computed.
+
+def encoder(value, rows, mask, whole=False):
+    """BERT from the sum of embeddings on: class logits, and the hidden rows of each layer.
+
+    Of the last layer only the row of [CLS] is computed, unless the `whole` of it is asked for.
     """
     norm = lambda x, name: F.layer_norm(x, (x.shape[-1],), value(f"{name}.weight"), value(f"{name}.bias"), 1e-12)
     linear = lambda x, name: F.linear(x, value(f"{name}.weight"), value(f"{name}.bias"))
@@ -235,7 +249,7 @@ def encoder(value, rows, mask):
     hidden = []
     for layer in range(2):
         p = f"encoder.layer.{layer}"
-        asked = x if layer == 0 else x[:, :1]
+        asked = x if layer == 0 or whole else x[:, :1]
         split = lambda t: t.view(len(t), -1, 2, 64).transpose(1, 2)
         q, k, v = (split(linear(t, f"{p}.attention.self.{n}")) for t, n in ((asked, "query"), (x, "key"), (x, "value")))
         mixed = torch.softmax(q @ k.transpose(-1, -2) / 8 + away, -1) @ v
@@ -243,4 +257,4 @@ def encoder(value, rows, mask):
         x = norm(linear(mixed, f"{p}.attention.output.dense") + asked, f"{p}.attention.output.LayerNorm")
         x = norm(x + linear(F.gelu(linear(x, f"{p}.intermediate.dense")), f"{p}.output.dense"), f"{p}.output.LayerNorm")
         hidden.append(x)
-    return linear(torch.tanh(linear(x[:, 0], "pooler.dense")), "classifier"), x[:, 0], hidden[0]
+    return linear(torch.tanh(linear(x[:, 0], "pooler.dense")), "classifier"), hidden

@@ -64,6 +64,12 @@ export const compressCommand = defineCommand({
       requiresArg: true,
       describe: 'The longest input, [CLS] and [SEP] included',
     },
+    texts: {
+      type: 'number',
+      default: 1000,
+      requiresArg: true,
+      describe: 'Measure on at most so many texts: more take longer, and tell smaller losses apart',
+    },
     pooling: {
       choices: ['cls', 'mean'],
       requiresArg: true,
@@ -102,6 +108,7 @@ export const compressCommand = defineCommand({
     const target = findTarget(targetName);
     const maxDrop = checkDrop(flags.maxAccuracyDrop) / 100;
     const budgetBytes = checkBudget(flags.flashBudget) ?? flashBytes(target);
+    const mostMeasured = checkTextCount(flags.texts);
     const imported = importModel(model, pooling === undefined ? {} : { pooling });
     const examples = readExamples(data);
     const validation = validate === undefined ? null : readExamples(validate);
@@ -113,7 +120,7 @@ export const compressCommand = defineCommand({
       imported.tokenizer,
       classified(examples.examples),
       validation === null ? null : classified(validation.examples),
-      maxTokens,
+      { maxTokens, mostMeasured },
     );
     checkTexts(examples.examples.length, texts.fitting, data);
     context.progress.report('sizes of the image');
@@ -123,7 +130,10 @@ export const compressCommand = defineCommand({
     const steps = openSteps(join(outDir, 'steps'), flags.resume);
     const digest = digestOf(
       new TextEncoder().encode(
-        JSON.stringify([imported.card.sha256, examples.digest, validation?.digest, maxTokens]),
+        JSON.stringify([
+          ...[stepsVersion, imported.card.sha256, examples.digest, validation?.digest],
+          ...[maxTokens, mostMeasured],
+        ]),
       ),
     );
     const progress = async (phase: string, done: number, total: number): Promise<void> => {
@@ -203,6 +213,8 @@ export const compressCommand = defineCommand({
   },
 });
 
+/** Changes with what steps compute: results of another version are not taken up. */
+const stepsVersion = 2;
 /** Calibration needs no more. */
 const calibrationTexts = 256;
 /** The interpreter is slow. */
@@ -265,6 +277,15 @@ function checkDrop(points: number): number {
     code: 'bad-accuracy-drop',
     message: '--max-accuracy-drop takes percentage points from 0 to 100',
     hint: 'Use 0.5 for one text in two hundred.',
+  });
+}
+
+function checkTextCount(count: number): number {
+  if (Number.isInteger(count) && count >= fewestTexts) return count;
+  throw userError({
+    code: 'bad-text-count',
+    message: `--texts takes a whole number from ${fewestTexts}`,
+    hint: 'Use 1000 for intervals of about a point.',
   });
 }
 

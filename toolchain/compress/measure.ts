@@ -99,7 +99,7 @@ function byText(
   });
 }
 
-/** `isVector`: outputs are embeddings, compared by their angle. */
+/** Of the first texts of both; `isVector`: outputs are embeddings, compared by their angle. */
 export function lossOf(
   reference: Outputs,
   changed: Outputs,
@@ -108,7 +108,7 @@ export function lossOf(
 ): Loss {
   return {
     ...outputLossOf(reference, changed, texts, isVector),
-    hiddenCosine: meanCosine(reference.hidden, changed.hidden),
+    hiddenCosine: meanCosine(reference.hidden, changed.hidden, texts.length),
   };
 }
 
@@ -140,7 +140,10 @@ export function outputLossOf(
     if (largestOf(before) === label) rightBefore += 1;
     if (largestOf(after) === label) right += 1;
   }
-  if (isVector) same = sharedNeighbours(reference.rows, changed.rows);
+  if (isVector) {
+    const own = ({ rows }: TextRows) => rows.slice(0, texts.length);
+    same = sharedNeighbours(own(reference), own(changed));
+  }
   return {
     distance: distance / rows,
     agreement: same / rows,
@@ -149,10 +152,10 @@ export function outputLossOf(
   };
 }
 
-function meanCosine({ columns, rows }: TextRows, changed: TextRows): number {
+function meanCosine({ columns, rows }: TextRows, changed: TextRows, texts: number): number {
   let sum = 0;
   let count = 0;
-  for (const [index, before] of rows.entries()) {
+  for (const [index, before] of rows.slice(0, texts).entries()) {
     for (let from = 0; from < before.length; from += columns) {
       const row = (values: Float32Array) => values.subarray(from, from + columns);
       sum += cosine(row(before), row(changed.rows[index]!));

@@ -26,18 +26,20 @@ export interface PreparedTexts {
   readonly droppings: readonly Dropping[];
 }
 
-/** A tenth of the data is kept to measure on, but no more than this. */
-const mostMeasured = 1000;
+/** Of the data, to measure on. */
 const measuredShare = 0.1;
 /** Occurrences up to which a token counts as rare; with 0, texts of the data stay as they are. */
 const rareLevels = [0, 1, 2, 4] as const;
 
-/** `validation`: texts to measure on; without it some of the data are held back. */
+/**
+ * `validation`: texts to measure on; without it some of the data are held back. Of either no more than
+ * `mostMeasured`.
+ */
 export function prepareTexts(
   tokenizer: Tokenizer,
   data: readonly ClassifiedExample[],
   validation: readonly ClassifiedExample[] | null,
-  maxTokens: number,
+  { maxTokens, mostMeasured }: { readonly maxTokens: number; readonly mostMeasured: number },
 ): PreparedTexts {
   const count = Math.min(mostMeasured, Math.ceil(data.length * measuredShare));
   const chosen = sample(validation ?? data, validation === null ? count : mostMeasured, 4);
