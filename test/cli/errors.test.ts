@@ -141,6 +141,7 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'compress on too few texts': [...compress, 'good-labels.jsonl'],
   'compress on empty texts': [...compress, 'empty-texts.jsonl'],
   'compress by no number of points': [...compress, 'labelled.jsonl', '--max-accuracy-drop', '-1'],
+  'compress on too few texts to measure': [...compress, 'labelled.jsonl', '--texts', '3'],
   'compress into no number of bytes': [...compress, 'labelled.jsonl', '--flash-budget', '0.5'],
   'compress into less than there can be': [...compress, 'labelled.jsonl', '--flash-budget', '9000'],
   'a design of no tokens': [...design, '--vocab', '0'],

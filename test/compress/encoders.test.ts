@@ -56,8 +56,11 @@ const zero: CodedTable = {
   ...{ codes: new Int8Array(600 * 16), scales: Float32Array.of(1) },
 };
 
-describe('codebooks', () => {
-  const trained = trainStages(rows, { rank: 12, stages: 4 });
+describe.each([
+  ['codebooks', { rank: 12, stages: 4, refiningStages: 0 }],
+  ['codebooks, refined', { rank: 12, stages: 3, refiningStages: 3 }],
+])('%s', (_name, shape) => {
+  const trained = trainStages(rows, shape);
   const encode = (codeBytes: number) => encodeWithTrained(rows, trained, { tiers: 3, codeBytes });
 
   test('more bytes make smaller errors, and are kept to', () => {
@@ -84,7 +87,7 @@ describe('codebooks', () => {
   });
 
   test('the same bits every time', () => {
-    const again = encodeWithTrained(rows, trainStages(rows, { rank: 12, stages: 4 }), {
+    const again = encodeWithTrained(rows, trainStages(rows, shape), {
       ...{ tiers: 3, codeBytes: 900 },
     });
     expect(again).toEqual(encode(900));
@@ -92,9 +95,13 @@ describe('codebooks', () => {
 
   test('fewer rows than entries', () => {
     const few = randomRows(20, 8, 2);
-    const table = encodeWithTrained(few, trainStages(few, { rank: 8, stages: 2 }), {
-      ...{ tiers: 2, codeBytes: 40 },
-    });
+    const table = encodeWithTrained(
+      few,
+      trainStages(few, { rank: 8, stages: 2, refiningStages: 0 }),
+      {
+        ...{ tiers: 2, codeBytes: 40 },
+      },
+    );
     expect(weightedError(few, table)).toBeLessThan(1e-3);
   });
 });
