@@ -42,7 +42,8 @@ export function columnScales(
     const lane = column % 4;
     view.setInt32(group + 4 * lane, 2 ** left, true);
     view.setInt32(group + 16 + 4 * lane, multipliers[column]!, true);
-    view.setBigInt64(group + 32 + 8 * lane, 1n << BigInt(30 + left), true);
+    const rounding = (1n << BigInt(30 + left)) + (1n << BigInt(31 + shift));
+    view.setBigInt64(group + 32 + 8 * lane, rounding, true);
     view.setInt32(group + 64 + 4 * lane, -(2 ** (left - 1)), true);
   }
   return { shift, data };
