@@ -7,6 +7,13 @@
  *   ?                    the model card
  *   !boot                back into the bootloader, where there is one
  *
+ * A model that generates goes on from the text, or the ids, with one token after the other:
+ *
+ *   #sample 40 800 50 950 7   at most 40 tokens, temperature 0.8, top-k 50, top-p 0.95, seed 7
+ *
+ * holds for all texts behind it. The tokens are in the answer's line as soon as they are there;
+ * Ctrl-C ends it after the next one. With at most 0 tokens the logits are the answer.
+ *
  * At start it says {"ready":"<model>"}, so that a host knows when to begin. A line ends with LF, CR
  * or CR LF. It is read straight into the model's arena, behind text_offset, so that no other memory
  * is needed; ids are converted while they arrive. What does not fit is swallowed up to the line's
@@ -25,7 +32,21 @@
 #endif
 static uint8_t arena[LM2MCU_ARENA_BYTES] ARENA_ATTRIBUTES;
 
-typedef enum { LINE_TEXT, LINE_IDS, LINE_CARD, LINE_BOOT, LINE_TOO_LONG, LINE_BAD_IDS } line_kind;
+#ifdef LM2MCU_GENERATES
+enum { GENERATES = 1 };
+#else
+enum { GENERATES = 0 };
+#endif
+
+typedef enum {
+  LINE_TEXT,
+  LINE_IDS,
+  LINE_SAMPLE,
+  LINE_CARD,
+  LINE_BOOT,
+  LINE_TOO_LONG,
+  LINE_BAD_IDS
+} line_kind;
 
 typedef struct {
   line_kind kind;
@@ -38,6 +59,7 @@ typedef struct {
 
 static line read_line(void);
 static void answer_tokens(const line *request);
+static void answer_sample(const line *request);
 static void answer_card(void);
 static void answer_boot(void);
 static void write_error(const char *code, const char *message, uint32_t limit);
@@ -54,6 +76,9 @@ int main(void) {
       case LINE_TEXT:
       case LINE_IDS:
         answer_tokens(&request);
+        break;
+      case LINE_SAMPLE:
+        answer_sample(&request);
         break;
       case LINE_CARD:
         answer_card();
@@ -78,6 +103,7 @@ int main(void) {
 static const char ids_command[] = "#ids";
 static const char text_command[] = "#text ";
 static const char boot_command[] = "!boot";
+static const char sample_command[] = "#sample ";
 
 /* Line feed ends a line whatever it came as. */
 static char read_character(void) {
@@ -141,6 +167,11 @@ static line read_line(void) {
   if (result.bytes == sizeof boot_command - 1 &&
       starts_with(text, result.bytes, boot_command, sizeof boot_command - 1)) {
     result.kind = LINE_BOOT;
+  }
+  if (GENERATES && starts_with(text, result.bytes, sample_command, sizeof sample_command - 1)) {
+    result.kind = LINE_SAMPLE;
+    result.text += sizeof sample_command - 1;
+    result.bytes -= sizeof sample_command - 1;
   }
   if (starts_with(text, result.bytes, text_command, sizeof text_command - 1)) {
     result.text += sizeof text_command - 1;
@@ -361,18 +392,119 @@ static void write_result(const lm2mcu_card *card, const lm2mcu_result *result) {
     case LM2MCU_EMBEDDING:
       write_values("embedding", result);
       break;
+    case LM2MCU_GENERATION:
+      write_values("logits", result);
+      break;
   }
 }
 
-static void write_work(uint64_t start, uint64_t tokenized, uint64_t end) {
+static void write_work(uint64_t start, uint64_t tokenized, uint64_t end, uint64_t generated) {
   if (counter_unit[0] != 'i') write_text("\"instructions\":null,");
   write_key(counter_unit);
   write_text("{\"tokenizer\":");
   write_unsigned(counter_units(tokenized - start));
   write_text(",\"inference\":");
   write_unsigned(counter_units(end - tokenized));
+  if (generated > 0) {
+    write_text(",\"generation\":");
+    write_unsigned(counter_units(generated));
+  }
   write_text("}");
 }
+
+#ifdef LM2MCU_GENERATES
+
+/* ---- Generation ---- */
+
+typedef struct {
+  int32_t most_tokens;
+  lm2mcu_sampling sampling;
+  uint32_t seed;
+} settings_of_console;
+
+static settings_of_console settings = {.most_tokens = 64, .sampling = {.top_p = 1000}};
+
+/* Numbers, with a space between them; false: there is something else. */
+static bool read_numbers(const line *request, uint32_t *numbers, int32_t count) {
+  int32_t read = 0;
+  for (size_t i = 0; i < request->bytes; read++) {
+    if (read == count) return false;
+    uint64_t number = 0;
+    const size_t first = i;
+    for (; i < request->bytes && request->text[i] != ' '; i++) {
+      if (request->text[i] < '0' || request->text[i] > '9' || i - first == 10u) return false;
+      number = number * 10u + (uint64_t)(request->text[i] - '0');
+    }
+    if (i == first || number > UINT32_MAX) return false;
+    numbers[read] = (uint32_t)number;
+    if (i < request->bytes) i++;
+  }
+  return read == count;
+}
+
+static void answer_sample(const line *request) {
+  uint32_t numbers[5];
+  if (!read_numbers(request, numbers, 5) || numbers[0] > INT32_MAX || numbers[2] > INT32_MAX ||
+      numbers[3] > 1000u) {
+    write_error("bad-sampling", "expected #sample tokens temperature top-k top-p seed", 0);
+    return;
+  }
+  settings = (settings_of_console){
+      .most_tokens = (int32_t)numbers[0],
+      .sampling = {numbers[1], (int32_t)numbers[2], numbers[3]},
+      .seed = numbers[4],
+  };
+  write_text("{\"sampling\":true}");
+}
+
+static bool is_cancelled(void) {
+  enum { CONTROL_C = 3 };
+  return uart_has_byte() && uart_take() == CONTROL_C;
+}
+
+/* Writes the tokens as they come. Ticks that they took, writing them left out. */
+static uint64_t generate(lm2mcu_result *result) {
+  uint64_t ticks = 0;
+  uint32_t random_state = settings.seed;
+  const char *stopped = "length";
+  write_text("\"generated\":[");
+  for (int32_t count = 0; count < settings.most_tokens; count++) {
+    const uint64_t start = counter_ticks();
+    const int32_t id = lm2mcu_choose(result, &settings.sampling, &random_state);
+    const bool ends = lm2mcu_ends_text(id);
+    lm2mcu_status status = ends ? LM2MCU_OK : lm2mcu_append(arena, id);
+    const bool is_last = ends || status != LM2MCU_OK || count + 1 == settings.most_tokens;
+    if (!is_last) status = lm2mcu_run(arena, result);
+    ticks += counter_ticks() - start;
+    if (count > 0) write_text(",");
+    write_signed(id);
+    if (ends) stopped = "end";
+    else if (status != LM2MCU_OK) stopped = "context";
+    else if (is_cancelled()) stopped = "cancelled";
+    else continue;
+    break;
+  }
+  write_text("],\"stopped\":");
+  write_string(stopped);
+  return ticks;
+}
+
+static uint64_t write_generation(lm2mcu_result *result) {
+  if (settings.most_tokens > 0) return generate(result);
+  write_result(lm2mcu_model_card(), result);
+  return 0;
+}
+
+#else
+
+static void answer_sample(const line *request) { (void)request; }
+
+static uint64_t write_generation(lm2mcu_result *result) {
+  write_result(lm2mcu_model_card(), result);
+  return 0;
+}
+
+#endif
 
 static void answer_tokens(const line *request) {
   lm2mcu_tokens tokens = {0};
@@ -394,9 +526,9 @@ static void answer_tokens(const line *request) {
   write_text("{\"tokens\":");
   write_signed(tokens.tokens);
   write_text(tokens.truncated ? ",\"truncated\":true," : ",\"truncated\":false,");
-  write_result(lm2mcu_model_card(), &result);
+  const uint64_t generated = write_generation(&result);
   write_text(",");
-  write_work(start, tokenized, end);
+  write_work(start, tokenized, end, generated);
   write_text("}");
 }
 
@@ -408,6 +540,8 @@ static const char *kind_name(lm2mcu_kind kind) {
       return "token-classification";
     case LM2MCU_EMBEDDING:
       return "embedding";
+    case LM2MCU_GENERATION:
+      return "generation";
   }
   return "";
 }

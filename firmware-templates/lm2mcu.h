@@ -37,7 +37,8 @@ typedef enum {
 typedef enum {
   LM2MCU_CLASSIFICATION,
   LM2MCU_TOKEN_CLASSIFICATION,
-  LM2MCU_EMBEDDING
+  LM2MCU_EMBEDDING,
+  LM2MCU_GENERATION
 } lm2mcu_kind;
 
 typedef struct {
@@ -84,6 +85,27 @@ lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result);
 
 /* Index of the largest value, the first of equals. */
 int32_t lm2mcu_best(const int16_t *values, int32_t columns);
+
+/* ---- A model that generates (LM2MCU_GENERATION) ----
+ *
+ * lm2mcu_run gives the logits of the token after the last one. lm2mcu_choose takes one by them,
+ * lm2mcu_append puts it behind the others, and the next lm2mcu_run computes no more than that token:
+ * the arena keeps what is known of those before, as long as nobody else writes to it. */
+
+typedef struct {
+  uint32_t temperature; /* in 1/1000; 0: always the token of the largest logit */
+  int32_t top_k;        /* only so many tokens, those of the largest logits; 0: all */
+  uint32_t top_p;       /* in 1/1000: only as many as have that share together; 1000: all */
+} lm2mcu_sampling;
+
+/* random_state begins as the seed, any number; the same seed gives the same tokens everywhere. */
+int32_t lm2mcu_choose(const lm2mcu_result *result, const lm2mcu_sampling *sampling,
+                      uint32_t *random_state);
+
+lm2mcu_status lm2mcu_append(void *arena, int32_t id);
+
+/* Whether the model says so by this token. */
+bool lm2mcu_ends_text(int32_t id);
 
 #ifdef __cplusplus
 }

@@ -20,6 +20,7 @@ void memory_setup(void);
 /* uart/: 8 data bits, no parity, one stop bit; polled, so a byte is taken when it is asked for. */
 void uart_setup(void);
 bool uart_wait(void);    /* sleeps, where it can, until an interrupt; true: a byte is there */
+bool uart_has_byte(void); /* without waiting */
 uint8_t uart_take(void); /* the byte that is there */
 void uart_write(uint8_t byte);
 static inline uint8_t uart_read(void) {

@@ -23,15 +23,15 @@ void uart_setup(void) {
   UART_CTRL = CTRL_TX_EN | CTRL_RX_EN | CTRL_RX_INTEN;
 }
 
-static bool has_byte(void) { return (UART_STATE & STATE_RXFULL) != 0; }
+bool uart_has_byte(void) { return (UART_STATE & STATE_RXFULL) != 0; }
 
 bool uart_wait(void) {
-  if (has_byte()) return true;
+  if (uart_has_byte()) return true;
   sleep_begin(BOARD_UART_RX_INTERRUPT);
-  if (!has_byte()) wait_for_interrupt();
+  if (!uart_has_byte()) wait_for_interrupt();
   UART_INTCLEAR = INT_RX;
   sleep_end(BOARD_UART_RX_INTERRUPT);
-  return has_byte();
+  return uart_has_byte();
 }
 
 uint8_t uart_take(void) { return (uint8_t)UART_DATA; }

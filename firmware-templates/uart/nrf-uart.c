@@ -31,7 +31,9 @@ void uart_setup(void) {
   UART_TASKS_STARTTX = 1;
 }
 
-bool uart_wait(void) { return UART_EVENTS_RXDRDY != 0; }
+bool uart_has_byte(void) { return UART_EVENTS_RXDRDY != 0; }
+
+bool uart_wait(void) { return uart_has_byte(); }
 
 /* The event is cleared before the read: the byte behind it in the queue raises it again. */
 uint8_t uart_take(void) {

@@ -36,14 +36,14 @@ void uart_setup(void) {
   UART_IER = IER_RECEIVED;
 }
 
-static bool has_byte(void) { return (UART_LSR & LSR_DATA_READY) != 0; }
+bool uart_has_byte(void) { return (UART_LSR & LSR_DATA_READY) != 0; }
 
 bool uart_wait(void) {
-  if (has_byte()) return true;
+  if (uart_has_byte()) return true;
   sleep_begin(BOARD_UART_RX_INTERRUPT);
-  if (!has_byte()) wait_for_interrupt();
+  if (!uart_has_byte()) wait_for_interrupt();
   sleep_end(BOARD_UART_RX_INTERRUPT);
-  return has_byte();
+  return uart_has_byte();
 }
 
 uint8_t uart_take(void) { return (uint8_t)UART_RBR; }

@@ -23,7 +23,9 @@ void uart_setup(void) {
   USART_CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
 }
 
-bool uart_wait(void) { return (USART_SR & USART_SR_RXNE) != 0; }
+bool uart_has_byte(void) { return (USART_SR & USART_SR_RXNE) != 0; }
+
+bool uart_wait(void) { return uart_has_byte(); }
 
 /* Reading SR then DR also clears an overrun (25.6.1). */
 uint8_t uart_take(void) { return (uint8_t)USART_DR; }

@@ -35,7 +35,9 @@ void uart_setup(void) {
   USART_CR1 = USART_CR1_FORMAT | USART_CR1_UE | USART_CR1_TE | USART_CR1_RE;
 }
 
-bool uart_wait(void) { return (USART_ISR & USART_ISR_RXNE) != 0; }
+bool uart_has_byte(void) { return (USART_ISR & USART_ISR_RXNE) != 0; }
+
+bool uart_wait(void) { return uart_has_byte(); }
 
 uint8_t uart_take(void) { return (uint8_t)USART_RDR; }
 

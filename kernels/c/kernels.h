@@ -194,6 +194,88 @@ void lm_attend_inputs_s16_s16_mve(const lm_attend_inputs *p, lm_wide_rows u, int
                                   const lm_block *x, void *scratch, int16_t *y,
                                   int32_t y_stride);
 
+/* Attention of a decoder: a query sees the keys up to its own token. Heads share keys and values in
+ * groups of heads / key_value_heads, side by side. */
+typedef struct {
+  int32_t heads;
+  int32_t key_value_heads;
+  int32_t head_width;  /* columns of q and k a head has */
+  int32_t value_width; /* columns of v and y a head has */
+  const int32_t *score_multipliers; /* (heads), at least 0 */
+  const uint8_t *exp_tables;        /* (heads, 256), 0 ... 127, entry 0 at least 1 */
+  lm_requant mix;                   /* scale(v) / scale(y) */
+  int32_t zero_point;
+} lm_causal_attention;
+
+/* A row tile of queries, and the keys and values of all tokens up to its end (at most 2^17). */
+typedef struct {
+  int32_t rows;
+  int32_t row_start; /* the token of the first query */
+  lm_rows q; /* (rows, heads * head_width) */
+  lm_rows k; /* (row_start + rows, key_value_heads * head_width) */
+  lm_rows v; /* (row_start + rows, key_value_heads * value_width) */
+  void *scratch; /* aligned to 4 bytes */
+} lm_causal_tile;
+
+/* y: (rows, heads * value_width); may not be q. */
+void lm_causal_attention_s8_s8(const lm_causal_attention *p, const lm_causal_tile *tile,
+                               int8_t *y, int32_t y_stride);
+
+/* Each two columns of x turned by an angle, then scaled: (u * multiplier / 2^32) / 2^shift. */
+typedef struct {
+  int32_t heads;
+  int32_t head_width;   /* even */
+  int32_t multiplier;   /* 0 or 2^30 ... 2^31 - 1 */
+  int32_t shift;        /* 0 ... 31 */
+  const int16_t *table; /* (tokens, head_width): cosine and sine in Q14, a pair a turn */
+} lm_rotary;
+
+/* x, y: (rows, heads * head_width); row_start: the token of the first row */
+void lm_rotary_s16_s8(const lm_rotary *p, lm_wide_rows x, int32_t rows, int32_t row_start,
+                      int8_t *y, int32_t y_stride);
+
+/* y = clamp(table[gate] * (up - zero_point_up) * multiplier / 2^32 + zero_point) */
+typedef struct {
+  int32_t width;
+  const int16_t *table; /* (256), by gate + 128 */
+  int32_t zero_point_up;
+  int32_t multiplier; /* at least 0 */
+  int32_t zero_point;
+} lm_gated_product;
+
+/* gate, up, y: (rows, width); y may be gate or up. */
+void lm_gated_product_s8_s8(const lm_gated_product *p, lm_rows gate, lm_rows up, int32_t rows,
+                            int8_t *y, int32_t y_stride);
+
+/* y = clamp((a * multiplier_a / 2^16 + b * multiplier_b / 2^16 + 2^(shift - 1)) / 2^shift) */
+typedef struct {
+  int32_t width;
+  int32_t multiplier_a; /* 0 ... 2^30 */
+  int32_t multiplier_b;
+  int32_t shift; /* 1 ... 14 */
+} lm_residual_add;
+
+/* a, b, y: (rows, width); y may be a or b. */
+void lm_residual_add_s16_s16(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
+                             int32_t rows, int16_t *y, int32_t y_stride);
+
+/* y = (x * width / sqrt(width * sum x^2 + epsilon) * gamma + offset) >> out_shift; width at most
+ * 2^14 */
+typedef struct {
+  int32_t width;
+  int64_t epsilon;      /* in squared units, below 2^53 */
+  int32_t fraction;     /* bits of the normalized value below the point */
+  int32_t out_shift;    /* 1 ... 22 */
+  int32_t offset;       /* the rounding half and the zero point */
+  int32_t min;          /* within the output type */
+  int32_t max;
+  const int16_t *gamma; /* (width) */
+} lm_rms_norm;
+
+/* x, y: (rows, width) */
+void lm_rms_norm_s16_s8(const lm_rms_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                        int32_t y_stride);
+
 /* What follows the sum of every layer normalization. */
 typedef struct {
   int32_t width;
@@ -209,6 +291,9 @@ typedef struct {
 /* y = LayerNorm(x), x an int8 sum. x, y: (rows, width); an int8 y may be x. */
 void lm_layernorm_s8_s8(const lm_norm *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride);
 void lm_layernorm_s8_s16(const lm_norm *p, lm_rows x, int32_t rows, int16_t *y, int32_t y_stride);
+/* x: at most 2^14 columns */
+void lm_layernorm_s16_s8(const lm_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                         int32_t y_stride);
 
 /* y = LayerNorm((a - zero_point_a) * multiplier_a + (b - zero_point_b) * multiplier_b);
  * the sum is at most 2^min(20, 29 - ceil(log2 width)) in magnitude. */
@@ -275,6 +360,8 @@ typedef struct {
 /* y: (rows, width) */
 void lm_lookup_rows_s8_s8(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,
                           int32_t y_stride);
+void lm_lookup_rows_s8_s16(const lm_lookup_rows *p, const lm_token_tile *tile, int16_t *y,
+                           int32_t y_stride);
 void lm_lookup_rows_s8_s8_dsp(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,
                               int32_t y_stride);
 void lm_lookup_rows_s8_s8_mve(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,

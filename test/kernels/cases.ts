@@ -10,6 +10,15 @@ import {
   randomNormalizedAttention,
 } from './cases/attention.ts';
 import { type Case, normWidths, randomRange, widths } from './cases/common.ts';
+import {
+  causalAttentionCase,
+  gatedProductCase,
+  randomCausal,
+  randomRotaryCase,
+  randomRows,
+  residualAddCase,
+  rmsNormCase,
+} from './cases/decoder.ts';
 import { linearCase, randomLinear } from './cases/linear.ts';
 import {
   addCase,
@@ -38,6 +47,11 @@ const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   attention: (kernel) => attentionCase(kernel, randomAttention()),
   normalized_attention: (kernel) => normalizedAttentionCase(kernel, randomNormalizedAttention()),
   attend_inputs: (kernel) => attendInputsCase(kernel, randomAttendInputs()),
+  causal_attention: (kernel) => causalAttentionCase(kernel, randomCausal()),
+  rotary: randomRotaryCase,
+  gated_product: (kernel) => gatedProductCase(kernel, randomRows()),
+  residual_add: (kernel) => residualAddCase(kernel, randomRows()),
+  rms_norm: (kernel) => rmsNormCase(kernel, randomRows(true)),
   add: (kernel) => addCase(kernel, randomAdd()),
   layer_norm: (kernel) => layerNormCaseOf(kernel, randomLayerNorm(kernel)),
   add_layernorm: addLayerNormCase,

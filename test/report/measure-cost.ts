@@ -4,7 +4,7 @@
  *
  *   node test/report/measure-cost.ts            prints the models and how far off they are
  *   node test/report/measure-cost.ts --write    writes them into targets/cores
- *   … --only lookup                             of kernels with that in their name; others stay as they are
+ *   … --only 'lookup|rotary'                    of kernels whose name matches; others stay as they are
  *   … --cmsis-nn <folder>                       also those that call CMSIS-NN, of which it is a checkout
  */
 import { execFileSync } from 'node:child_process';
@@ -27,6 +27,13 @@ import {
   normalizedAttentionCase,
 } from '../kernels/cases/attention.ts';
 import type { Case } from '../kernels/cases/common.ts';
+import {
+  causalAttentionCase,
+  gatedProductCase,
+  residualAddCase,
+  rmsNormCase,
+  rotaryCase,
+} from '../kernels/cases/decoder.ts';
 import { linearCase } from '../kernels/cases/linear.ts';
 import {
   addCase,
@@ -191,6 +198,40 @@ const samples: Readonly<
         }),
       ),
     ),
+  /** Rows are those of the newest tokens. */
+  causal_attention: (kernel) =>
+    [
+      [32, 1],
+      [64, 4],
+      [128, 1],
+      [256, 2],
+    ].flatMap(([tokens = 0, rows = 0]) =>
+      [
+        [4, 2, 8],
+        [4, 1, 8],
+        [2, 1, 16],
+        [4, 1, 16],
+        [2, 1, 32],
+        [4, 1, 32],
+      ].map(([keyValueHeads = 0, sharing = 0, width = 0]) => {
+        const heads = keyValueHeads * sharing;
+        const shape = { keyValueHeads, sharing, headWidth: width, valueWidth: width };
+        const place = { rowStart: tokens - rows, rows, gap: 0 };
+        const scores = heads * ((rows * (2 * tokens - rows + 1)) / 2);
+        return {
+          one: causalAttentionCase(kernel, { ...shape, ...place, data: 'random' }),
+          work: {
+            ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
+            ...{ mac: 2 * scores * width, score: scores, table: 0 },
+          },
+        };
+      }),
+    ),
+  rotary: (kernel) =>
+    byRows((width, rows) => rotaryCase(kernel, { heads: width / 8, headWidth: 8, rows })),
+  gated_product: (kernel) => byRows((width, rows) => gatedProductCase(kernel, { width, rows })),
+  residual_add: (kernel) => byRows((width, rows) => residualAddCase(kernel, { width, rows })),
+  rms_norm: (kernel) => byRows((width, rows) => rmsNormCase(kernel, { width, rows })),
   add: (kernel) =>
     byRows((width, rows) => addCase(kernel, { width, rows, data: 'random', gap: 0 })),
   layer_norm: (kernel) =>
@@ -370,7 +411,7 @@ function kernelsToMeasure(table: KernelTable, { features }: Machine): readonly K
       return selectKernel(table, family, output, some, { input, weights: weightType(kernel) });
     }),
   );
-  return [...new Set(best)].filter(({ name }) => name.includes(flags.only));
+  return [...new Set(best)].filter(({ name }) => only.test(name));
 }
 
 function predict(cost: Terms, work: Sample['work']): number {
@@ -444,9 +485,10 @@ const { values: flags } = parseArgs({
     'cmsis-nn': { type: 'string' },
   },
 });
+const only = new RegExp(flags.only);
 /** Kernels whose cost is kept where they are not measured. */
 const isKept = (name: string): boolean =>
-  !name.includes(flags.only) || (cmsisNn === undefined && name.endsWith('_cmsis'));
+  !only.test(name) || (cmsisNn === undefined && name.endsWith('_cmsis'));
 const cmsisNn = flags['cmsis-nn'] === undefined ? undefined : openCmsisNn(flags['cmsis-nn']);
 for (const machine of emulated) {
   const measured = measure(cmsisNn === undefined ? machine : { ...machine, cmsisNn });

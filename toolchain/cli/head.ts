@@ -43,6 +43,8 @@ export function readHead(model: RunnableModel, { outputs, rows, columns }: Answe
       };
     case 'embedding':
       return { label: null, scores: null, embedding: reals, logits: Array.from(outputs) };
+    case 'generation':
+      return { label: null, scores: null, logits: Array.from(outputs) };
     default:
       return assertExhaustive(card.kind);
   }

@@ -2,11 +2,18 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Answer, ExecutorName } from '../emulate/executor.ts';
+import type { Answer, Executor, ExecutorName } from '../emulate/executor.ts';
 import { duration, megahertz } from '../report/numbers.ts';
 import { type AnyTarget, isEngine } from '../targets.ts';
 import { onOption, readReport, withBuilt } from './built.ts';
-import { defineCommand } from './command.ts';
+import { defineCommand, type Output } from './command.ts';
+import {
+  describeSpoken,
+  generateOptions,
+  type Spoken,
+  samplingOptions,
+  speak,
+} from './generate.ts';
 import { type Head, readHead } from './head.ts';
 
 export const runCommand = defineCommand({
@@ -24,6 +31,7 @@ export const runCommand = defineCommand({
     },
     pair: { type: 'string', requiresArg: true, describe: 'The second text of a pair' },
     on: onOption,
+    ...samplingOptions,
   },
   examples: [
     [
@@ -35,9 +43,14 @@ export const runCommand = defineCommand({
       'Without an emulator, for a program to read',
     ],
   ],
-  async run({ dir, text, pair, on }, { progress, onInterrupt }) {
+  async run({ dir, text, pair, on, ...flags }, { progress, onInterrupt }) {
+    const options = generateOptions(flags);
     return withBuilt(dir, on, onInterrupt, async (executor) => {
       progress.report(`run on the ${executor.on}`);
+      if (executor.model.card.kind === 'generation') {
+        const spoken = await speak(executor, { text }, options);
+        return outputOf(executor, spoken, rateOf(dir));
+      }
       const answer = await executor.classify({ text, textPair: pair });
       const head = readHead(executor.model, answer);
       const { tokens, truncated, instructions } = answer;
@@ -49,6 +62,40 @@ export const runCommand = defineCommand({
   },
 });
 
+/** Of a model that generates: `generated` are vocabulary ids. */
+function outputOf(executor: Executor, spoken: Spoken, rate: number | null): Output {
+  const { tokens, truncated, ids, text, stopped, instructions } = spoken;
+  const head = { label: null, scores: null };
+  const { target } = executor.model;
+  return {
+    json: {
+      ...{ on: executor.on, tokens, truncated, ...head, generated: ids, text, stopped },
+      instructions,
+    },
+    text: [
+      ...describeStart(executor.on, target, spoken),
+      ...describeWork(spoken, target, rate),
+      ...describeRate(spoken, target, rate),
+      ...describeSpoken(spoken),
+    ].join('\n'),
+  };
+}
+
+function describeRate(
+  { instructions, ids }: Spoken,
+  target: AnyTarget,
+  rate: number | null,
+): readonly string[] {
+  // The first token comes of the prompt, and the last one is not computed on.
+  const steps = ids.length - 1;
+  if (instructions === null || steps < 1 || isEngine(target)) return [];
+  const each = instructions.generation / steps;
+  const perSecond = rate === null ? null : target.clockHz / (each * rate);
+  const speed = perSecond === null ? '' : `, about ${perSecond.toFixed(1)} tokens a second`;
+  const count = Math.round(each).toLocaleString('en-US');
+  return [`a token   ${count} instructions${speed}`];
+}
+
 /** The answer comes last, where the eye is. */
 function describe(
   on: ExecutorName,
@@ -57,13 +104,22 @@ function describe(
   head: Head,
   rate: number | null,
 ): string {
-  const { tokens, truncated } = answer;
   return [
-    `on        ${on}${on === 'emulator' && !isEngine(target) ? ` (${target.emulation?.machine}, for ${target.name})` : ''}`,
-    `tokens    ${tokens}${truncated ? ', the text was cut (build with a larger --max-tokens)' : ''}`,
+    ...describeStart(on, target, answer),
     ...describeWork(answer, target, rate),
     ...describeHead(head),
   ].join('\n');
+}
+
+function describeStart(
+  on: ExecutorName,
+  target: AnyTarget,
+  { tokens, truncated }: Pick<Answer, 'tokens' | 'truncated'>,
+): readonly string[] {
+  return [
+    `on        ${on}${on === 'emulator' && !isEngine(target) ? ` (${target.emulation?.machine}, for ${target.name})` : ''}`,
+    `tokens    ${tokens}${truncated ? ', the text was cut (build with a larger --max-tokens)' : ''}`,
+  ];
 }
 
 /** Cycles an instruction, waits for flash among them, as the report of the build estimates them. */
@@ -75,7 +131,7 @@ function rateOf(dir: string): number | null {
 }
 
 function describeWork(
-  { instructions }: Answer,
+  { instructions }: Pick<Answer, 'instructions'>,
   target: AnyTarget,
   rate: number | null,
 ): readonly string[] {

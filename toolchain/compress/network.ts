@@ -95,6 +95,7 @@ const activations: Readonly<Record<ActivationKind, (tf: TensorLibrary, x: Tensor
       return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
     },
     relu: (tf, x) => tf.relu(x),
+    silu: (tf, x) => tf.mul(x, tf.sigmoid(x)),
     tanh: (tf, x) => tf.tanh(x),
   };
 

@@ -105,6 +105,8 @@ function rowsOfSlot(
       return { first: 'row', count: 'rows' };
     case 'all':
       return { first: '0', count: 'tokens' };
+    case 'past':
+      return { first: '0', count: 'row + rows' };
     case 'first':
       return { first: '0', count: '1' };
     case 'last':
@@ -167,6 +169,11 @@ function callLine(request: RunRequest, call: Call): string {
       }
       case 'meanRows':
         return [...block(inputs[0]), y[0]!];
+      case 'causalAttention':
+      case 'rotary':
+      case 'gatedProduct':
+      case 'residualAdd':
+      case 'rmsNorm':
       case 'selectRow':
       case 'concat':
       case 'activation':
@@ -182,11 +189,15 @@ function callLine(request: RunRequest, call: Call): string {
 /** In bytes; `slot.firstColumn` and rows count elements. */
 function slotPointer(program: Program, call: Call, slot: Slot, names: CNames): string {
   const { kind, rows, columns, dtype } = program.buffers[slot.buffer]!;
-  const { first } = rowsOfSlot(slot, call);
+  const isOfTile = kind === 'tile' || rows === 1;
+  const first = !isOfTile
+    ? rowsOfSlot(slot, call).first
+    : slot.rows === 'last' && rows > 1
+      ? `(tokens - 1) % ${rows}`
+      : '0';
   const { bytes } = dtypes[dtype];
   const terms = [names.buffers.get(slot.buffer)!];
-  const isOneTile = kind === 'tile' || rows === 1 || first === '0';
-  if (!isOneTile) terms.push(`${first} * ${columns * bytes}`);
+  if (first !== '0') terms.push(`${first} * ${columns * bytes}`);
   if (slot.firstColumn > 0) terms.push(String(slot.firstColumn * bytes));
   return terms.join(' + ');
 }

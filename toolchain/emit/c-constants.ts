@@ -65,6 +65,11 @@ export function nodeConstants(
     if (!isConstant(tensor)) throw internalError(`'${tensor.name}' is not constant`, node.name);
     return { data: tensor.data, rows: tensor.shape[0] as number, columns: tensor.shape[1] };
   };
+  /** Aligned, and stored once for all that have the same. */
+  const shared = (one: ConstantArray): ConstantArray => ({
+    ...one,
+    alignment: 'LM2MCU_ALIGNED_WORDS',
+  });
   switch (node.op) {
     case 'linear': {
       const weight = constant(1);
@@ -72,10 +77,7 @@ export function nodeConstants(
       const packed = packWeights(node, weight.data as Int8Array, weight.rows, weight.columns);
       const shape = `(${weight.rows}, ${weight.columns})`;
       const arrays = [
-        {
-          ...array('weights', packed, 'int8', `weights ${shape}`),
-          alignment: 'LM2MCU_ALIGNED_WORDS',
-        },
+        shared(array('weights', packed, 'int8', `weights ${shape}`)),
         array('bias', constant(2).data, 'int32', 'bias with the input zero point'),
         array('multipliers', multipliers, 'int32', 'requantization'),
         array('shifts', shifts, 'int8', 'requantization'),
@@ -192,6 +194,91 @@ export function nodeConstants(
           zero_point: zeroPoint,
           min,
           max,
+        }),
+      };
+    }
+    case 'causalAttention': {
+      const { scoreMultipliers, expTables, mix, zeroPoint } = node.integer;
+      const [q, , v] = node.inputs.map((input) => tensorOf(graph, input).shape[1]);
+      const { heads, keyValueHeads } = node.attrs;
+      return {
+        name: `${name}_params`,
+        type: 'lm_causal_attention',
+        arrays: [
+          array('score_multipliers', scoreMultipliers, 'int32', 'score scale a head'),
+          array('exp_tables', expTables, 'uint8', '127 * exp(-difference), (heads, 256)'),
+        ],
+        initializer: initializer({
+          heads,
+          key_value_heads: keyValueHeads,
+          head_width: q! / heads,
+          value_width: v! / keyValueHeads,
+          score_multipliers: `${name}_score_multipliers`,
+          exp_tables: `${name}_exp_tables`,
+          mix: requant(mix),
+          zero_point: zeroPoint,
+        }),
+      };
+    }
+    case 'rotary': {
+      const table = constant(1);
+      return {
+        name: `${name}_params`,
+        type: 'lm_rotary',
+        arrays: [shared(array('angles', table.data, 'int16', 'cosine and sine in Q14'))],
+        initializer: initializer({
+          heads: tensorOf(graph, node.output).shape[1] / table.columns,
+          head_width: table.columns,
+          multiplier: node.integer.multiplier,
+          shift: node.integer.shift,
+          table: `${name}_angles`,
+        }),
+      };
+    }
+    case 'gatedProduct': {
+      const { table, zeroPointUp, multiplier, zeroPoint } = node.integer;
+      return {
+        name: `${name}_params`,
+        type: 'lm_gated_product',
+        arrays: [array('gates', table, 'int16', 'the gate by value + 128')],
+        initializer: initializer({
+          width: tensorOf(graph, node.output).shape[1],
+          table: `${name}_gates`,
+          zero_point_up: zeroPointUp,
+          multiplier,
+          zero_point: zeroPoint,
+        }),
+      };
+    }
+    case 'residualAdd': {
+      const { multiplierA, multiplierB, shift } = node.integer;
+      return {
+        name: `${name}_params`,
+        type: 'lm_residual_add',
+        arrays: [],
+        initializer: initializer({
+          width: tensorOf(graph, node.output).shape[1],
+          multiplier_a: multiplierA,
+          multiplier_b: multiplierB,
+          shift,
+        }),
+      };
+    }
+    case 'rmsNorm': {
+      const { epsilon, fraction, outShift, offset, min, max } = node.integer;
+      return {
+        name: `${name}_params`,
+        type: 'lm_rms_norm',
+        arrays: [array('gamma', constant(1).data, 'int16', 'gamma')],
+        initializer: initializer({
+          width: constant(1).columns,
+          epsilon: `INT64_C(${epsilon})`,
+          fraction,
+          out_shift: outShift,
+          offset,
+          min,
+          max,
+          gamma: `${name}_gamma`,
         }),
       };
     }

@@ -8,10 +8,11 @@ import { type Node, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { type Kernel, type KernelTable, kernelOfNode, packWeights } from '../schedule/kernels.ts';
 import type { ConstantPart, ConstantSizes } from '../schedule/placement.ts';
-import type { Program } from '../schedule/program.ts';
+import { keepsState, type Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
 import { tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
 import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from './c-constants.ts';
+import { generatingParts, plainParts } from './c-generation.ts';
 import { type CNames, chooseNames } from './c-names.ts';
 import { type NpuConstants, npuAlignmentMacro, npuConstants, npuDeclarations } from './c-npu.ts';
 import { runBody } from './c-run.ts';
@@ -86,7 +87,7 @@ function modelHeader({ program, targetName }: EmitRequest, image: NpuImage | nul
 
 #define LM2MCU_MAX_TOKENS ${program.maxTokens}
 #define LM2MCU_ARENA_BYTES ${program.arenaBytes}
-
+${keepsState(program) ? '#define LM2MCU_GENERATES\n' : ''}
 /* Where a compiler and linker script are told to, constants go to sections of their own. */
 #ifdef LM2MCU_SECTIONS
 #define LM2MCU_SECTION_ENCODER __attribute__((section("${sectionNames.encoder}")))
@@ -121,12 +122,14 @@ function modelSource(request: EmitRequest, names: CNames, image: NpuImage | null
     classification: 'LM2MCU_CLASSIFICATION',
     'token-classification': 'LM2MCU_TOKEN_CLASSIFICATION',
     embedding: 'LM2MCU_EMBEDDING',
+    generation: 'LM2MCU_GENERATION',
   }[card.kind];
+  const parts = keepsState(program) ? generatingParts(request) : plainParts;
   const labelList = labels.map((label) => `  ${stringLiteral(label)},\n`).join('');
   return `${banner(`${card.name}, planned for ${targetName}: at most ${maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena.`)}#include "lm2mcu_model.h"
 
 #include "kernels/kernels.h"
-${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "kernels/tokenizer.h"
+${parts.include}${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "kernels/tokenizer.h"
 #include "model_constants.h"
 ${image === null ? '' : '#include "npu/npu.h"\n'}
 /* What lm2mcu_tokenize leaves in the arena for lm2mcu_run, which takes it. */
@@ -134,7 +137,7 @@ typedef struct {
   int32_t segment_start;
   int32_t tokens;
   uint32_t check; /* tells it from any other bytes */
-} model_state;
+${parts.stateFields}} model_state;
 
 #define STATE_OFFSET ${hex(state.offset)}
 #define IDS_OFFSET ${hex(ids.offset)}
@@ -181,15 +184,7 @@ static void put_state(void *arena, int32_t segment_start, int32_t tokens) {
   };
 }
 
-/* No tokens: there was no state. */
-static model_state take_state(void *arena) {
-  model_state state = *AT(model_state, STATE_OFFSET);
-  if (state.check != check_of(state.segment_start, state.tokens)) state.tokens = 0;
-  AT(model_state, STATE_OFFSET)->check = ~state.check;
-  return state;
-}
-
-lm2mcu_status lm2mcu_tokenize(void *arena, const char *text, size_t text_bytes,
+${parts.state}lm2mcu_status lm2mcu_tokenize(void *arena, const char *text, size_t text_bytes,
                               const char *pair_or_null, size_t pair_bytes,
                               lm2mcu_tokens *tokens) {
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
@@ -217,10 +212,7 @@ lm2mcu_status lm2mcu_set_tokens(void *arena, const int32_t *ids, int32_t count,
 
 lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result) {
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
-  const model_state state = take_state(arena);
-  const int32_t tokens = state.tokens;
-  if (tokens < 1 || tokens > LM2MCU_MAX_TOKENS) return LM2MCU_ERROR_ARENA;
-
+${parts.beginRun}
   /* Shape, use, and the calls between which it may not be overwritten, of everything in the arena. */
 ${runBody({ program, names, image, kernelName: (node) => kernelName(request, node) })}
 
@@ -229,7 +221,7 @@ ${runBody({ program, names, image, kernelName: (node) => kernelName(request, nod
       .columns = ${output.shape[1]},
       .values = ${names.buffers.get(output.name)!},
   };
-  return LM2MCU_OK;
+${parts.endRun}  return LM2MCU_OK;
 }
 
 int32_t lm2mcu_best(const int16_t *values, int32_t columns) {
@@ -239,7 +231,7 @@ int32_t lm2mcu_best(const int16_t *values, int32_t columns) {
   }
   return best;
 }
-`;
+${parts.functions}`;
 }
 
 /** The kernel that is called; where the compiler chooses, the portable one stands for all. */
@@ -366,7 +358,8 @@ ${fields.join('')}};
 function kernelSources(request: EmitRequest): readonly SourceFile[] {
   const { program, kernels, features } = request;
   const nodes = coreNodes(program).filter(({ op }) => !opOf(op).isView);
-  const common = [...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c'];
+  const sampler = keepsState(program) ? ['c/sampler.c', 'c/sampler.h'] : [];
+  const common = [...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c', ...sampler];
   if (isAnyCore(features)) {
     return selectedKernels(kernels, program.graph, nodes, common, features);
   }

@@ -38,6 +38,8 @@ export const constantSuffixes = [
   'entries',
   'position',
   'segment',
+  'angles',
+  'gates',
 ] as const;
 export type ConstantSuffix = (typeof constantSuffixes)[number];
 
@@ -45,7 +47,7 @@ export type ConstantSuffix = (typeof constantSuffixes)[number];
 const reserved =
   `auto break case char const continue count default do double else enum extern float for goto if inline
   int long register restrict return short signed sizeof static struct switch typedef union unsigned
-  void volatile while bool true false offsetof arena card labels result row rows segment_start state
+  void volatile while bool true false offsetof arena card labels result row rows segment_start start state
   token tokens`.split(/\s+/);
 const reservedForm = /^(lm|lm2mcu|model|npu|u?int[0-9]*)(_|$)|^[A-Z0-9_]+$/;
 

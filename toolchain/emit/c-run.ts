@@ -9,6 +9,7 @@ import type { Node } from '../ir/graph.ts';
 import {
   type Buffer,
   type Call,
+  keepsState,
   loopsOf,
   type Program,
   type ProgramSegment,
@@ -62,7 +63,9 @@ function segmentLines(request: RunRequest, segment: ProgramSegment, firstCall: n
     runLines(request, segment, calls, firstCall + segment.calls.indexOf(calls[0]!)),
   );
   if (segment.rows === 1) return ['/* One row. */', ...lines];
-  return loopLines('All tokens', 'row', 'rows', segment.tileRows, lines);
+  return keepsState(request.program)
+    ? loopLines('All new tokens', 'row', 'start', 'rows', segment.tileRows, lines)
+    : loopLines('All tokens', 'row', '0', 'rows', segment.tileRows, lines);
 }
 
 /** Calls under one head: those of an inner loop, of the first tile, or of every tile. */
@@ -81,7 +84,7 @@ function runLines(
     return isLast ? [comment, ...wrap(jobWords(request, call, call.job), depth)] : [comment];
   });
   if (inner !== null) {
-    return loopLines('All tokens again', 'token', 'count', inner.tileRows, lines);
+    return loopLines('All tokens again', 'token', '0', 'count', inner.tileRows, lines);
   }
   return onlyFirst ? ['if (row == 0) {', ...lines.map((line) => `  ${line}`), '}'] : lines;
 }
@@ -89,13 +92,14 @@ function runLines(
 function loopLines(
   title: string,
   variable: string,
+  begin: string,
   count: string,
   step: number,
   body: readonly string[],
 ): string[] {
   return [
     step === 1 ? `/* ${title}. */` : `/* ${title}, ${step} at a time. */`,
-    `for (int32_t ${variable} = 0; ${variable} < tokens; ${variable} += ${step}) {`,
+    `for (int32_t ${variable} = ${begin}; ${variable} < tokens; ${variable} += ${step}) {`,
     ...(isUsed(count, body)
       ? [`  const int32_t ${count} = lm_min(${step}, tokens - ${variable});`]
       : []),
@@ -122,6 +126,8 @@ function rowsOfSlot(
       return { first: 'row', count: 'rows' };
     case 'all':
       return { first: '0', count: 'tokens' };
+    case 'past':
+      return { first: '0', count: 'row + rows' };
     case 'first':
       return { first: '0', count: '1' };
     case 'last':
@@ -197,10 +203,26 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
         `${scratchPointer},`,
         ...end(y),
       ];
+    case 'causalAttention':
+      return [
+        start,
+        `&(lm_causal_tile){.rows = ${count},`,
+        `.row_start = ${first},`,
+        `.q = ${view(inputs[0])},`,
+        `.k = ${view(inputs[1])},`,
+        `.v = ${view(inputs[2])},`,
+        `.scratch = ${scratchPointer}},`,
+        ...end(y),
+      ];
+    case 'rotary':
+      return [start, matrix(inputs[0]), `${count},`, `${first},`, ...end(y)];
     case 'layerNorm':
+    case 'rmsNorm':
       return [start, matrix(inputs[0]), `${count},`, ...end(y)];
     case 'add':
     case 'addLayerNorm':
+    case 'gatedProduct':
+    case 'residualAdd':
       return [start, matrix(inputs[0]), matrix(inputs[1]), `${count},`, ...end(y)];
     case 'lookupRows':
     case 'clusterRows':
@@ -262,11 +284,15 @@ function end(words: readonly string[]): string[] {
 
 function slotPointer(program: Program, call: Call, slot: Slot, names: CNames): string {
   const { kind, rows, columns } = program.buffers[slot.buffer]!;
-  const { first } = rowsOfSlot(slot, call);
   if (kind === 'scratch') return bufferPointer(program.buffers[slot.buffer]!);
+  const isOfTile = kind === 'tile' || rows === 1;
+  const first = !isOfTile
+    ? rowsOfSlot(slot, call).first
+    : slot.rows === 'last' && rows > 1
+      ? `(tokens - 1 - ${keepsState(program) ? 'start' : '0'}) % ${rows}`
+      : '0';
   const terms = [names.buffers.get(slot.buffer)!];
-  const isOneTile = kind === 'tile' || rows === 1 || first === '0';
-  if (!isOneTile) terms.push(columns === 1 ? first : `${first} * ${columns}`);
+  if (first !== '0') terms.push(columns === 1 ? first : `${first} * ${columns}`);
   if (slot.firstColumn > 0) terms.push(String(slot.firstColumn));
   return terms.join(' + ');
 }

@@ -204,6 +204,11 @@ function wordsOf(
     case 'selectRow':
     case 'concat':
       return null;
+    case 'causalAttention':
+    case 'rotary':
+    case 'gatedProduct':
+    case 'residualAdd':
+    case 'rmsNorm':
     case 'activation':
     case 'embed':
       throw internalError(`op '${node.op}' has no kernel`, node.name);

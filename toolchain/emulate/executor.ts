@@ -12,10 +12,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model } from '../../firmware-templates/wasm/model.d.ts';
+import { endTokensOf } from '../emit/c-generation.ts';
 import { emitModel, type SourceFile, sha256Of } from '../emit/c-model.ts';
 import type { WasmVariant } from '../emit/wasm-model.ts';
 import { assertExhaustive, internalError, Lm2mcuError, userError } from '../errors.ts';
-import type { Matrix } from '../ir/graph.ts';
+import { greedy, type Sampling, tokenChooser } from '../generate/sample.ts';
+import { type Matrix, tensorOf } from '../ir/graph.ts';
 import { compactEncoder, type Example } from '../pipeline.ts';
 import { loadKernels } from '../schedule/kernels.ts';
 import type { NpuTarget } from '../schedule/npu.ts';
@@ -28,7 +30,7 @@ import { compileTokenizer } from '../tokenizer/compile.ts';
 import { openHostConsole } from './host-c.ts';
 import { interpret, type Tokens } from './interpreter.ts';
 import type { ProcessConsole } from './process-console.ts';
-import { runProgram } from './program.ts';
+import { programRuns } from './program.ts';
 import { openQemuConsole } from './qemu.ts';
 import { parseStoredModel, type RunnableModel, readGraphFile } from './stored-model.ts';
 import {
@@ -56,6 +58,23 @@ export interface Answer {
   readonly instructions: { readonly tokenizer: number; readonly inference: number } | null;
 }
 
+export interface GenerateOptions extends Sampling {
+  readonly mostTokens: number;
+}
+
+/** `end`: the model said so; `length`: as many as were asked for; `context`: no more have room. */
+export type StopReason = 'end' | 'length' | 'context' | 'cancelled';
+
+export interface Generated extends Pick<Answer, 'tokens' | 'truncated'> {
+  /** Compact ids. */
+  readonly generated: readonly number[];
+  readonly stopped: StopReason;
+  /** `inference`: of the prompt; `generation`: of all tokens behind it. */
+  readonly instructions:
+    | (NonNullable<Answer['instructions']> & { readonly generation: number })
+    | null;
+}
+
 export type Text = Pick<Example, 'text' | 'textPair'>;
 
 export interface Executor {
@@ -64,6 +83,8 @@ export interface Executor {
   classify(example: Text): Promise<Answer>;
   /** Compact ids, special tokens included. */
   runTokens(tokens: Tokens): Promise<Answer>;
+  /** Of a model that generates: what it says behind a text or tokens. */
+  generate(prompt: Text | Tokens, options: GenerateOptions): Promise<Generated>;
   close(): Promise<void>;
 }
 
@@ -100,11 +121,11 @@ export async function openExecutor(
   const model = parseStoredModel(graphBin);
   switch (on) {
     case 'interpreter':
-      return inProcess(on, model, (tokens) => interpret(model.graph, tokens));
+      return inProcess(on, model, () => (tokens) => interpret(model.graph, tokens));
     case 'program': {
       const npu = npuOf(model.target, loadKernels());
       const program = programOf(model, model.target.core.features, npu);
-      return inProcess(on, model, (tokens) => runProgram(program, tokens));
+      return inProcess(on, model, () => programRuns(program));
     }
     case 'host': {
       const sources = portableSources(model, graphBin);
@@ -178,11 +199,11 @@ export function portableSources(model: RunnableModel, graphBin: Uint8Array): rea
 function inProcess(
   on: ExecutorKind,
   model: RunnableModel,
-  run: (tokens: Tokens) => readonly Matrix[],
+  begin: () => (tokens: Tokens, start: number) => readonly Matrix[],
 ): Executor {
   const encode = compactEncoder(model, model.maxTokens);
   const answer = (tokens: Tokens, truncated: boolean): Answer => {
-    const { data, rows, columns } = run(tokens)[0]!;
+    const { data, rows, columns } = begin()(tokens, 0)[0]!;
     const outputs = Int16Array.from(data);
     return { tokens: tokens.ids.length, truncated, outputs, rows, columns, instructions: null };
   };
@@ -196,6 +217,13 @@ function inProcess(
     runTokens: async (tokens) => {
       checkTokens(model, tokens);
       return answer(tokens, false);
+    },
+    generate: async (prompt, options) => {
+      checkGenerates(model);
+      const truncated = 'text' in prompt && encode(prompt).truncated;
+      const tokens = 'text' in prompt ? encode(prompt) : prompt;
+      checkTokens(model, tokens);
+      return { ...generateTokens(model, begin(), tokens, options), truncated };
     },
     close: async () => {},
   };
@@ -218,6 +246,10 @@ function inModule(on: ExecutorKind, model: RunnableModel, module: Model): Execut
       checkTokens(model, tokens);
       return answer(module.run(tokens.ids, tokens.segmentStart), tokens.ids.length, false);
     },
+    generate: async () => {
+      checkGenerates(model);
+      throw internalError('no WebAssembly module generates');
+    },
     close: async () => {},
   };
 }
@@ -232,10 +264,21 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
   /** Lines have no checksum; the number of tokens tells most damage. */
   const isWhole = (tokens: () => number) => (answer: object) =>
     !('tokens' in answer) || answer.tokens === tokens();
+  const askForLogits = async (): Promise<void> => {
+    if (model.card.kind === 'generation') await console.ask(sampleLine(logitsOnly), () => true);
+  };
   return {
     on,
     model,
+    generate: async (prompt, options) => {
+      checkGenerates(model);
+      if (!('text' in prompt)) checkTokens(model, prompt);
+      await console.ask(sampleLine(options), () => true);
+      const line = 'text' in prompt ? textLine(prompt) : idsLine(prompt);
+      return parseGenerated(await console.ask(line, () => true));
+    },
     classify: async (example) => {
+      await askForLogits();
       const whole = isWhole(() => tokensOf(example).ids.length);
       const answer = await console.ask(textLine(example), whole);
       const roomBytes = missingRoom(answer);
@@ -244,6 +287,7 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
     },
     runTokens: async (tokens) => {
       checkTokens(model, tokens);
+      await askForLogits();
       return parseAnswer(
         model,
         await console.ask(
@@ -329,6 +373,48 @@ function checkTokens({ maxTokens, idOrder }: RunnableModel, { ids, segmentStart 
   });
 }
 
+function checkGenerates({ card }: RunnableModel): void {
+  if (card.kind === 'generation') return;
+  throw userError({
+    code: 'not-generating',
+    message: `${card.name} does not generate text: its kind is ${card.kind}`,
+    hint: 'Leave away what is about generated tokens.',
+  });
+}
+
+/** As `generate` of firmware-templates/console.c. */
+function generateTokens(
+  { graph, maxTokens, card, idOrder }: RunnableModel,
+  run: (tokens: Tokens, start: number) => readonly Matrix[],
+  { ids }: Tokens,
+  options: GenerateOptions,
+): Omit<Generated, 'truncated'> {
+  const { quant } = tensorOf(graph, graph.outputs[0]!);
+  const choose = tokenChooser(quant?.kind === 'affine' ? quant.scale : 1, options);
+  const ends = endTokensOf({ card, tokenizer: { idOrder } });
+  const all = Array.from(ids);
+  const generated: number[] = [];
+  const answer = (stopped: StopReason) => {
+    return { tokens: ids.length, generated, stopped, instructions: null };
+  };
+  for (let start = 0; generated.length < options.mostTokens; ) {
+    const { data } = run({ ids: all, segmentStart: all.length }, start)[0]!;
+    start = all.length;
+    const id = choose(Int16Array.from(data));
+    generated.push(id);
+    if (ends.includes(id)) return answer('end');
+    if (all.length === maxTokens) return answer('context');
+    all.push(id);
+  }
+  return answer('length');
+}
+
+const logitsOnly: GenerateOptions = { ...greedy, mostTokens: 0 };
+
+function sampleLine({ mostTokens, temperature, topK, topP, seed }: GenerateOptions): string {
+  return ['#sample', mostTokens, temperature, topK, topP, seed].join(' ');
+}
+
 function isBelow(value: number, limit: number): boolean {
   return value >= 0 && value < limit;
 }
@@ -360,6 +446,14 @@ export function parseAnswer({ graph }: RunnableModel, line: string): Answer {
   const columns = graph.tensors[graph.outputs[0]!]!.shape[1];
   const rows = values.length / columns;
   return { tokens, truncated, outputs: Int16Array.from(values), rows, columns, instructions };
+}
+
+function parseGenerated(line: string): Generated {
+  const answer: ConsoleAnswer & Generated = JSON.parse(line);
+  if (answer.error !== undefined) throw consoleError(answer.error);
+  const { tokens, truncated, generated, stopped, instructions } = answer;
+  const work = instructions && { ...instructions, generation: instructions.generation ?? 0 };
+  return { tokens, truncated, generated, stopped, instructions: work };
 }
 
 function consoleError({ code, message, limit, npu }: ConsoleError): Lm2mcuError {

@@ -24,14 +24,37 @@ export function runProgram(
   tokens: Tokens,
   options: RunOptions = {},
 ): readonly Matrix[] {
+  return programRuns(program, options)(tokens, 0);
+}
+
+/**
+ * Runs on one arena, one after the other. A run takes up where the last one ended, at token `start`,
+ * if the program keeps state; else `start` is 0.
+ */
+export function programRuns(
+  program: Program,
+  { poison }: RunOptions = {},
+): (tokens: Tokens, start: number) => readonly Matrix[] {
+  const arena = new Uint8Array(program.arenaBytes);
+  if (poison !== undefined) arena.fill(poison);
+  return (tokens, start) => {
+    if (poison !== undefined && start > 0) poisonBetweenRuns(arena, program, poison);
+    return runOnArena(program, arena, tokens, start, poison);
+  };
+}
+
+function runOnArena(
+  program: Program,
+  arena: Uint8Array,
+  tokens: Tokens,
+  start: number,
+  poison: number | undefined,
+): readonly Matrix[] {
   const { graph } = program;
   const image = npuImage(program);
   const count = tokens.ids.length;
-  const arena = new Uint8Array(program.arenaBytes);
-  const poison = options.poison;
-  const live = new Set<Buffer>();
   const all = Object.values(program.buffers);
-  if (poison !== undefined) arena.fill(poison);
+  const live = new Set<Buffer>(all.filter(({ kind }) => kind === 'state'));
   for (const name of graph.inputs) {
     const buffer = program.buffers[name];
     if (buffer === undefined) continue;
@@ -40,15 +63,16 @@ export function runProgram(
   }
   let number = 0;
   for (const segment of program.segments) {
+    const isLoop = segment.rows === 'tokens';
     const rows = rowsOf(segment.rows, count);
     const first = number;
-    for (const block of blocksOf(rows, segment.tileRows)) {
+    for (const block of blocksOf(isLoop ? start : 0, rows, segment.tileRows)) {
       for (const steps of loopsOf(segment.calls)) {
         const { inner, onlyFirst } = steps[0]!;
         if (onlyFirst && block.rowStart > 0) continue;
-        const tiles = inner === null ? [block] : blocksOf(count, inner.tileRows);
+        const tiles = inner === null ? [block] : blocksOf(0, count, inner.tileRows);
         for (const tile of tiles) {
-          const position: Position = { tile, outer: block, count };
+          const position: Position = { tile, outer: block, count, start };
           for (const [index, call] of steps.entries()) {
             if (poison !== undefined) {
               poisonDead(arena, all, live, first + segment.calls.indexOf(call), poison);
@@ -96,10 +120,11 @@ interface Block {
   readonly rows: number;
 }
 
-function blocksOf(rows: number, size: number): readonly Block[] {
-  return Array.from({ length: Math.ceil(rows / size) }, (_, index) => ({
-    rowStart: index * size,
-    rows: Math.min(size, rows - index * size),
+/** Rows `start` to `end − 1`. */
+function blocksOf(start: number, end: number, size: number): readonly Block[] {
+  return Array.from({ length: Math.ceil((end - start) / size) }, (_, index) => ({
+    rowStart: start + index * size,
+    rows: Math.min(size, end - start - index * size),
   }));
 }
 
@@ -111,6 +136,8 @@ interface Position {
   readonly outer: Block;
   /** Tokens of this inference. */
   readonly count: number;
+  /** The first of them that this run takes. */
+  readonly start: number;
 }
 
 function runCall(
@@ -166,11 +193,13 @@ function slotMatrix(
   program: Program,
   arena: Uint8Array,
   slot: Slot,
-  { tile, outer, count }: Position,
+  { tile, outer, count, start }: Position,
 ): Matrix {
   const buffer = program.buffers[slot.buffer]!;
   const { rowStart, rows } = rowsOfSlot(slot, tile, outer, count);
-  const first = buffer.kind === 'tile' || buffer.rows === 1 ? 0 : rowStart;
+  const isOneTile = buffer.kind === 'tile' || buffer.rows === 1;
+  const inTile = slot.rows === 'last' ? (rowStart - start) % buffer.rows : 0;
+  const first = isOneTile ? inTile : rowStart;
   const stride = buffer.columns;
   return {
     data: bufferView(arena, buffer),
@@ -187,6 +216,8 @@ function rowsOfSlot({ rows }: Slot, tile: Block, outer: Block, count: number): B
       return outer;
     case 'all':
       return { rowStart: 0, rows: count };
+    case 'past':
+      return { rowStart: 0, rows: tile.rowStart + tile.rows };
     case 'first':
       return { rowStart: 0, rows: 1 };
     case 'last':
@@ -197,6 +228,15 @@ function rowsOfSlot({ rows }: Slot, tile: Block, outer: Block, count: number): B
 function bufferView(arena: Uint8Array, buffer: Buffer): Matrix['data'] {
   const length = buffer.sizeBytes / dtypes[buffer.dtype].bytes;
   return viewBytes(buffer.dtype, arena.buffer, buffer.offset, length);
+}
+
+/** Only state outlives a run. */
+function poisonBetweenRuns(arena: Uint8Array, { buffers }: Program, poison: number): void {
+  const kept = arena.slice();
+  arena.fill(poison);
+  for (const { kind, offset, sizeBytes } of Object.values(buffers)) {
+    if (kind === 'state') arena.set(kept.subarray(offset, offset + sizeBytes), offset);
+  }
 }
 
 /** Buffers that come into use at this call hold garbage; those that went out of use hold garbage again. */

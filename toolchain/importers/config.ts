@@ -37,7 +37,7 @@ export type Config = z.infer<typeof configSchema> & {
   readonly positions: number;
 };
 
-const typeSchema = z.looseObject({
+export const typeSchema = z.looseObject({
   model_type: z.string().nullish(),
   architectures: z.array(z.string()).nullish(),
 });
@@ -125,7 +125,7 @@ function checkConfig(config: z.infer<typeof configSchema>): void {
   }
 }
 
-function badConfig(message: string): Lm2mcuError {
+export function badConfig(message: string): Lm2mcuError {
   return userError({
     code: 'bad-config',
     message,
@@ -134,6 +134,6 @@ function badConfig(message: string): Lm2mcuError {
   });
 }
 
-function unsupported(message: string, hint: string): Lm2mcuError {
+export function unsupported(message: string, hint: string): Lm2mcuError {
   return userError({ code: 'unsupported-model', message, where: 'config.json', hint });
 }

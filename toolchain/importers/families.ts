@@ -204,8 +204,6 @@ export const unsupportedTypes: Readonly<Record<string, string>> = {
   deberta: 'It attends to distances between tokens as well.',
   'deberta-v2': 'It attends to distances between tokens as well.',
   t5: 'It adds a bias by distance to its attention scores, and has a decoder.',
-  gpt2: 'It is a decoder: it makes text, token by token.',
-  llama: 'It is a decoder: it makes text, token by token.',
 };
 
 export function kindOfHead(head: HeadForm): ModelKind {

@@ -1,8 +1,13 @@
-/** A Hugging Face folder of the BERT kind (config.json, safetensors, tokenizer) to a float graph. */
+/**
+ * A Hugging Face folder (config.json, safetensors, tokenizer) to a float graph: encoders of the BERT
+ * kind here, decoders in `decoder.ts`.
+ */
 import { userError } from '../errors.ts';
 import { graphBuilder } from '../ir/build.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { type Config, checkArchitecture, parseConfig } from './config.ts';
+import { importDecoder } from './decoder.ts';
+import { decoderFamilyOf } from './decoder-config.ts';
 import { buildEncoder, type WeightedBuilder, weightedBuilder } from './encoder.ts';
 import { familyOf, type HeadForm, kindOfHead, type ModelType } from './families.ts';
 import { type ModelFiles, recordReads } from './files.ts';
@@ -19,7 +24,12 @@ export function importHuggingFace(
 ): ImportedModel {
   const files = recordReads(modelFiles);
   // First of all: another model's tokenizer or weights would give a less telling error.
-  const config = parseConfig(requireFile(files, 'config.json'));
+  const configFile = requireFile(files, 'config.json');
+  const decoder = decoderFamilyOf(configFile);
+  if (decoder !== null) {
+    return importDecoder(modelFiles, decoder, configFile, options.name ?? defaultName);
+  }
+  const config = parseConfig(configFile);
   const family = familyOf(config.model_type);
   const tokenizer = readTokenizer(files);
   const weights = weightLoader(readCheckpoint(files), family);

@@ -15,7 +15,7 @@ export interface ImportOptions {
 /** Also what `graph.bin` is read back with. */
 export const modelCardSchema = z.strictObject({
   name: z.string(),
-  kind: z.enum(['classification', 'token-classification', 'embedding']),
+  kind: z.enum(['classification', 'token-classification', 'embedding', 'generation']),
   /** By class; null for an embedding. */
   labels: z.array(z.string()).readonly().nullable(),
   /** How logits become scores: over all classes, class by class, or not at all (regression). */
@@ -28,6 +28,8 @@ export const modelCardSchema = z.strictObject({
   /** Over the names and bytes of the files read. */
   sha256: z.string(),
   vocabularySize: z.number(),
+  /** Of a decoder: vocabulary ids of the tokens after which a text has ended. */
+  endTokens: z.array(z.number()).readonly().optional(),
 });
 export type ModelCard = Readonly<z.infer<typeof modelCardSchema>>;
 export type ModelKind = ModelCard['kind'];

@@ -33,8 +33,7 @@ export interface PerRow {
   readonly scales: Float64Array;
 }
 
-/** `state` outlives an inference: a decoder's KV cache. */
-export type TensorRole = 'input' | 'constant' | 'activation' | 'state';
+export type TensorRole = 'input' | 'constant' | 'activation';
 
 export interface Tensor {
   readonly name: string;

@@ -213,7 +213,7 @@ const storedArray = z.custom<Tensor['data']>(
 
 const tensorSchema = z.strictObject({
   name: z.string(),
-  role: z.enum(['input', 'constant', 'activation', 'state']),
+  role: z.enum(['input', 'constant', 'activation']),
   dtype: z.enum(Object.keys(dtypes) as DType[]),
   shape: z.tuple([z.union([z.literal('tokens'), z.number()]), z.number()]),
   data: storedArray.optional(),

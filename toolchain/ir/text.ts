@@ -29,7 +29,7 @@ export interface PrintOptions {
 
 export function printGraph(graph: Graph<Stage>, { maxElements = 16 }: PrintOptions = {}): string {
   const printArray = (array: DataArray): string => printElements(array, maxElements);
-  const declarations = (['input', 'constant', 'state'] as const).flatMap((role) =>
+  const declarations = (['input', 'constant'] as const).flatMap((role) =>
     Object.values(graph.tensors)
       .filter((tensor) => tensor.role === role)
       .map((tensor) => {

@@ -313,6 +313,8 @@ const int32 = int.min(dtypes.int32.min).max(dtypes.int32.max);
 const shift = int.min(-31).max(30);
 const requant = z.strictObject({ multiplier: int32, shift });
 const none = z.strictObject({});
+const activationKind = z.enum(['gelu', 'geluTanh', 'relu', 'silu', 'tanh']);
+const multiplier30 = int.min(0).max(2 ** 30);
 const norm = z.strictObject({ epsilon: z.number().nonnegative() });
 const normInteger = {
   epsilon: z
@@ -434,7 +436,7 @@ const opForms = {
       x![1] === weight![1] && x![1] <= mostInputs && isRowVector(bias, Number(weight![0])),
   },
   activation: {
-    attrs: z.strictObject({ kind: z.enum(['gelu', 'geluTanh', 'relu', 'tanh']) }),
+    attrs: z.strictObject({ kind: activationKind }),
     integer: () => z.strictObject({ table: table256 }),
     fits: () => true,
   },
@@ -480,6 +482,65 @@ const opForms = {
         mix: requant,
       }),
     fits: ([u, x], { heads }) => u![1] === heads * x![1] && x![1] <= widestInput,
+  },
+  causalAttention: {
+    attrs: z.strictObject({
+      heads: int.positive(),
+      keyValueHeads: int.positive(),
+      scale: z.number().positive(),
+    }),
+    integer: (_shapes, { heads }) =>
+      z.strictObject({
+        scoreMultipliers: arrayOf(Int32Array, heads, (m) => m >= 0),
+        expTables: arrayOf(Uint8Array, heads * 256, (e) => e <= 127),
+        mix: requant,
+        zeroPoint: int32,
+      }),
+    fits: ([q, k, v], { heads, keyValueHeads }) =>
+      heads % keyValueHeads === 0 &&
+      q![1] % heads === 0 &&
+      q![1] / heads === k![1] / keyValueHeads &&
+      v![1] % keyValueHeads === 0 &&
+      [k!, v!].every(([rows]) => rows === q![0]),
+  },
+  rotary: {
+    attrs: none,
+    integer: () => z.strictObject({ multiplier: int32, shift: int.min(0).max(31) }),
+    fits: ([x, table]) => table![1] % 2 === 0 && x![1] % table![1] === 0,
+  },
+  gatedProduct: {
+    attrs: z.strictObject({ kind: activationKind }),
+    integer: () =>
+      z.strictObject({
+        table: arrayOf(Int16Array, 256),
+        zeroPointUp: int32,
+        multiplier: int32,
+        zeroPoint: int32,
+      }),
+    fits: ([gate, up]) => sameShape(gate!, up!),
+  },
+  residualAdd: {
+    attrs: none,
+    integer: () =>
+      z.strictObject({
+        multiplierA: multiplier30,
+        multiplierB: multiplier30,
+        shift: int.min(1).max(14),
+      }),
+    fits: ([a, b]) => sameShape(a!, b!),
+  },
+  rmsNorm: {
+    attrs: norm,
+    integer: () =>
+      z.strictObject({
+        epsilon: normInteger.epsilon,
+        fraction: normInteger.fraction,
+        outShift: int.min(1).max(22),
+        offset: int32,
+        min: int32,
+        max: int32,
+      }),
+    fits: ([x, gamma]) => isRowVector(gamma, x![1]),
   },
   add: {
     attrs: none,

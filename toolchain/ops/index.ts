@@ -2,12 +2,17 @@
 import { add } from './add.ts';
 import { attendInputs } from './attend-inputs.ts';
 import { attention } from './attention.ts';
+import { causalAttention } from './causal-attention.ts';
 import { clusterRows } from './cluster-rows.ts';
 import { codebookRows } from './codebook-rows.ts';
+import { gatedProduct } from './gated-product.ts';
 import { addLayerNorm, embed, embedLayerNorm, layerNorm } from './layer-norm.ts';
 import { activation, linear } from './linear.ts';
 import { normalizedAttention } from './normalized-attention.ts';
 import type { OpDef } from './op.ts';
+import { residualAdd } from './residual-add.ts';
+import { rmsNorm } from './rms-norm.ts';
+import { rotary } from './rotary.ts';
 import { concat, meanRows, selectRow } from './rows.ts';
 import { lookupRows } from './table-rows.ts';
 
@@ -22,8 +27,13 @@ export const ops = {
   attention,
   normalizedAttention,
   attendInputs,
+  causalAttention,
+  rotary,
+  gatedProduct,
   add,
+  residualAdd,
   layerNorm,
+  rmsNorm,
   addLayerNorm,
   selectRow,
   meanRows,

@@ -348,7 +348,7 @@ export function normalizerOf(variance: bigint, fraction: number): Normalizer {
 }
 
 /** `c << left` wraps as uint32 in C; |c| ≤ √V keeps it in range whenever left > 0. */
-function normalize(centered: number, { factor, left, right }: Normalizer): number {
+export function normalize(centered: number, { factor, left, right }: Normalizer): number {
   const product = roundingHighMul(centered << left, factor);
   return clamp(roundingShiftRight(product, right), -32768, 32767);
 }

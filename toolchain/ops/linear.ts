@@ -249,7 +249,7 @@ function setProducts(
   sums[7] = b3;
 }
 
-export type ActivationKind = 'gelu' | 'geluTanh' | 'relu' | 'tanh';
+export type ActivationKind = 'gelu' | 'geluTanh' | 'relu' | 'silu' | 'tanh';
 
 export interface ActivationAttrs {
   readonly kind: ActivationKind;
@@ -262,7 +262,7 @@ export interface ActivationInteger {
 
 /** An element-wise function; as integers a 256-entry table, fused into the linear before it. */
 export const activation: OpDef<ActivationAttrs, ActivationInteger> = {
-  doc: 'y = f(x) for each element; f is gelu (erf), geluTanh, relu or tanh',
+  doc: 'y = f(x) for each element; f is gelu (erf), geluTanh, relu, silu or tanh',
   operands: [{ name: 'x', reads: 'row' }],
   usefulRange: ({ kind }) => usefulRanges[kind],
   infer: ([x]) => x!,
@@ -303,14 +303,16 @@ export const activationFunctions = {
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
   geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
   relu: (x) => Math.max(0, x),
+  silu: (x) => x / (1 + Math.exp(-x)),
   tanh: (x) => Math.tanh(x),
 } as const satisfies Record<ActivationKind, (x: number) => number>;
 
-/** |gelu(−4)| < 2e-4, tanh(4) > 0.999. */
+/** |gelu(−4)| < 2e-4, |silu(−12)| < 1e-4, tanh(4) > 0.999. */
 const usefulRanges = {
   gelu: [-4, Number.POSITIVE_INFINITY],
   geluTanh: [-4, Number.POSITIVE_INFINITY],
   relu: [0, Number.POSITIVE_INFINITY],
+  silu: [-12, Number.POSITIVE_INFINITY],
   tanh: [-4, 4],
 } as const satisfies Record<ActivationKind, readonly [number, number]>;
 

@@ -4,10 +4,10 @@ import type { Affine, Matrix, Shape, Tensor } from '../ir/graph.ts';
 
 /**
  * Which rows of an operand one output row needs: the row of the same index (`row`; of a constant too,
- * which then has a row for each token there can be), every row (`all`), or none because it is a
- * constant (`constant`), or a scalar input (`scalar`).
+ * which then has a row for each token there can be), every row (`all`), the rows up to that of the same
+ * index (`past`), or none because it is a constant (`constant`), or a scalar input (`scalar`).
  */
-export type Reads = 'row' | 'all' | 'constant' | 'scalar';
+export type Reads = 'row' | 'all' | 'past' | 'constant' | 'scalar';
 
 export interface Operand {
   readonly name: string;

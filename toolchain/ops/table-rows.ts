@@ -1,7 +1,14 @@
 /** Rows of embedding tables: ops that make int8 rows of nothing but an index. */
 import { internalError } from '../errors.ts';
-import type { TypedArray } from '../ir/dtypes.ts';
-import { type Affine, isConstant, type Matrix, type Tensor, takeRows } from '../ir/graph.ts';
+import { dtypes, type TypedArray } from '../ir/dtypes.ts';
+import {
+  type Affine,
+  isConstant,
+  type Matrix,
+  realValues,
+  type Tensor,
+  takeRows,
+} from '../ir/graph.ts';
 import { clamp, roundingShiftRight } from '../quantize/fixed-point.ts';
 import type { EvalContext, OpDef, Quantized } from './op.ts';
 
@@ -10,7 +17,7 @@ export interface TableAttrs {
   readonly index: 'token' | 'position';
 }
 
-/** `y = clamp8((code·multipliers[index] + 2^(shift − 1)) >> shift)`; without multipliers y = code. */
+/** `y = clamp((code·multipliers[index] + 2^(shift − 1)) >> shift)`; without multipliers y = code. */
 export interface LookupInteger {
   /** A row. */
   readonly multipliers: Uint16Array | null;
@@ -32,17 +39,20 @@ export const lookupRows: OpDef<TableAttrs, LookupInteger> = {
         out.data[to + column] = table!.data[table!.offset + from * table!.stride + column]!;
       }
     }),
-  quantize: ({ inputs, output }) => quantizeLookup(constantOf(inputs[1]!), output.quant),
-  evalInteger: ([ids, table], attrs, { multipliers, shift }, out, context) =>
+  quantize: ({ inputs, output: { dtype, quant } }) =>
+    quantizeLookup(dtype === 'int16' ? withRowScales(inputs[1]!) : constantOf(inputs[1]!), quant),
+  evalInteger: ([ids, table], attrs, { multipliers, shift }, out, context) => {
+    const { min, max } = out.data instanceof Int16Array ? dtypes.int16 : dtypes.int8;
     forRows(ids!, attrs, out, context, (from, to) => {
       for (let column = 0; column < out.columns; column++) {
         const code = table!.data[table!.offset + from * table!.stride + column]!;
         out.data[to + column] =
           multipliers === null
             ? code
-            : clamp(roundingShiftRight(code * multipliers[from]!, shift), -128, 127);
+            : clamp(roundingShiftRight(code * multipliers[from]!, shift), min, max);
       }
-    }),
+    });
+  },
   table: {
     rows: ([, table]) => table!.shape[0] as number,
     take: ([ids, table], rows) => [ids!, withRows(table!, rows)],
@@ -53,6 +63,32 @@ export const lookupRows: OpDef<TableAttrs, LookupInteger> = {
 };
 
 const mostMultiplier = 0xffff;
+/** Of a row that is zero. */
+const scaleOfZero = 1e-9;
+
+/** int8 codes with a scale a row, which rows of int16 are made of. */
+function withRowScales(tensor: Tensor): Constant {
+  const table = constantOf(tensor);
+  if (table.quant?.kind === 'per-row') return table;
+  const [rows, width] = table.shape as readonly [number, number];
+  const reals = realValues(table);
+  const scales = Float64Array.from({ length: rows }, (_, row) => {
+    if (table.quant?.kind === 'affine') return table.quant.scale;
+    let largest = 0;
+    for (let k = row * width; k < (row + 1) * width; k++) {
+      largest = Math.max(largest, Math.abs(reals[k]!));
+    }
+    return largest / dtypes.int8.max || scaleOfZero;
+  });
+  const data =
+    table.quant === undefined
+      ? Int8Array.from(reals, (real, index) =>
+          Math.round(real / scales[Math.floor(index / width)]!),
+        )
+      : table.data;
+  const dtype = table.quant === undefined ? 'int8' : table.dtype;
+  return { ...table, dtype, data, quant: { kind: 'per-row', scales } };
+}
 
 function quantizeLookup(table: Constant, output: Affine): Quantized<LookupInteger> {
   const { shape, data, quant, dtype } = table;

@@ -3,6 +3,7 @@ import { interpret, type Tokens } from '../emulate/interpreter.ts';
 import { type Lm2mcuError, userError } from '../errors.ts';
 import type { Graph, Matrix, Node } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
+import { everyRow } from '../passes/every-row.ts';
 
 /** Values of one tensor: the range seen and a histogram over [−limit, limit). */
 export interface Observed {
@@ -28,9 +29,11 @@ export function calibrate(
 ): Calibration {
   const tensors = new Map<string, Histogram>();
   const internals = new Map<string, number[]>();
+  // What a decoder makes of its last token it makes of every token some time.
+  const whole = everyRow(graph);
   for (const [index, tokens] of examples.entries()) {
     const context = { tokens: tokens.ids.length, rowStart: 0 };
-    interpret(graph, tokens, (node, inputs, out) => {
+    interpret(whole, tokens, (node, inputs, out) => {
       let histogram = tensors.get(node.output);
       if (histogram === undefined) {
         histogram = { min: 0, max: 0, limit: 1 / 16, counts: new Float64Array(binCount) };

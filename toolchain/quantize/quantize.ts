@@ -150,7 +150,7 @@ function chooseQuants(
     const stored = group.length === 1 ? storedScale(graph, producers.get(group[0]!)!) : null;
     const quant =
       dtype === 'int16'
-        ? wideQuant(seen)
+        ? wideQuant(table ?? seen)
         : stored !== null
           ? ({ kind: 'affine', scale: stored, zeroPoint: 0 } as const)
           : table !== undefined
@@ -204,7 +204,7 @@ function rangeQuant({ min, max }: Range, symmetric: boolean): Affine {
 const scaleOfZero = 2 ** -12;
 
 /** int16, zero point 0, with room for twice the largest value of the calibration data. */
-function wideQuant({ min, max }: Observed): Affine {
+function wideQuant({ min, max }: Range): Affine {
   const scale = (2 * Math.max(-min, max)) / 32767 || scaleOfZero;
   return { kind: 'affine', scale, zeroPoint: 0 };
 }

@@ -47,7 +47,7 @@ const layerSchema = z.object({
 
 const bufferSchema = z.object({
   name: z.string(),
-  kind: z.enum(['input', 'output', 'whole', 'tile', 'scratch']),
+  kind: z.enum(['input', 'output', 'whole', 'state', 'tile', 'scratch']),
   dtype: z.string(),
   rows: count,
   columns: count,

@@ -224,6 +224,7 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
   const base: Work = { elements: columns, macs, scores: 0, lookups: 0, shared: columns, whole: 0 };
   switch (node.op) {
     case 'attention':
+    case 'causalAttention':
       return { ...base, scores: node.attrs.heads * tokens };
     case 'normalizedAttention': {
       const [, k, v] = shapes;
@@ -248,6 +249,10 @@ function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
     case 'embed':
     case 'activation':
     case 'add':
+    case 'rotary':
+    case 'gatedProduct':
+    case 'residualAdd':
+    case 'rmsNorm':
     case 'layerNorm':
     case 'selectRow':
     case 'concat':

@@ -194,6 +194,7 @@ function areAligned({ buffers, segment }: JobRequest, { buffer: name, rows }: Sl
       return rowBytes % npuAlignment === 0;
     case 'outer':
     case 'all':
+    case 'past':
       return false;
   }
 }

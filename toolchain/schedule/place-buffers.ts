@@ -37,11 +37,16 @@ export interface Blocks {
   readonly lowerBoundBytes: number;
 }
 
-/** Inputs are in use from the first call on, outputs to the last one. */
+/**
+ * Inputs are in use from the first call on, outputs to the last one, and state all the time; where
+ * there is state, so are inputs.
+ */
 export function blocksOf(open: OpenBuffers, lastCall: number): Blocks {
+  const keepsState = [...open.values()].some(({ kind }) => kind === 'state');
   for (const buffer of open.values()) {
-    if (buffer.kind === 'input') buffer.firstCall = 0;
-    if (buffer.kind === 'output') buffer.lastCall = lastCall;
+    const isKept = buffer.kind === 'state' || (keepsState && buffer.kind === 'input');
+    if (buffer.kind === 'input' || isKept) buffer.firstCall = 0;
+    if (buffer.kind === 'output' || isKept) buffer.lastCall = lastCall;
   }
   const members = new Map<string, Member[]>();
   for (const [name, buffer] of open) {

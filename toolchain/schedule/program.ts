@@ -5,6 +5,10 @@
  * `tileRows` rows, and its calls run once a tile. Where a call reads rows of all tokens that no buffer
  * keeps, a loop inside the tile makes them again, block by block. Buffers have fixed offsets in one
  * arena. Calls that an NPU makes stand next to each other in jobs.
+ *
+ * A run may begin behind the first token: where all that a row reads of others is in `state` buffers,
+ * the rows of earlier runs are still there. A prompt is a run from token 0 on, each token that is
+ * generated is a run of one row, and both are the same program.
  */
 import type { AcceleratorName } from '../ethosu/accelerators.ts';
 import type { LinearPlan } from '../ethosu/linear-plan.ts';
@@ -13,9 +17,10 @@ import type { Dim, Graph, Node } from '../ir/graph.ts';
 
 /**
  * Which rows of a buffer a call touches: those of the tile of the loop it stands in, those of the
- * segment's tile from a loop inside it (`outer`), those of all tokens, or one.
+ * segment's tile from a loop inside it (`outer`), those of all tokens, those up to the tile's end
+ * (`past`), or one. The last row of a buffer of a tile is that of the last tile.
  */
-export type SlotRows = 'tile' | 'outer' | 'all' | 'first' | 'last';
+export type SlotRows = 'tile' | 'outer' | 'all' | 'past' | 'first' | 'last';
 
 /** A call's operand: a column range of some rows of a buffer. */
 export interface Slot {
@@ -88,8 +93,11 @@ export interface ProgramSegment {
   readonly calls: readonly Call[];
 }
 
-/** `input`: written before the run; `whole`: all rows; `tile`: one tile's rows; `scratch`: raw bytes. */
-export type BufferKind = 'input' | 'output' | 'whole' | 'tile' | 'scratch';
+/**
+ * `input`: written before the run; `whole`: all rows; `state`: all rows, and kept until the next run;
+ * `tile`: one tile's rows; `scratch`: raw bytes.
+ */
+export type BufferKind = 'input' | 'output' | 'whole' | 'state' | 'tile' | 'scratch';
 
 export interface Buffer {
   readonly name: string;
@@ -123,6 +131,11 @@ export interface Program {
   readonly textOffset: number;
   /** The most bytes in use during any call: no placement needs less. */
   readonly lowerBoundBytes: number;
+}
+
+/** Whether a run may begin behind the first token. */
+export function keepsState({ buffers }: Pick<Program, 'buffers'>): boolean {
+  return Object.values(buffers).some(({ kind }) => kind === 'state');
 }
 
 /**

@@ -41,6 +41,7 @@ import {
   cutSegments,
   isConsumed,
   nodesOf,
+  readsPast,
   type Segment,
   type Step,
 } from './segments.ts';
@@ -120,7 +121,8 @@ class Layout {
     for (const name of graph.inputs) {
       const tensor = tensorOf(graph, name);
       const isIds = tensor.shape[0] === 'tokens';
-      const shape = isIds ? tensor.shape : ([1, 3] as const); // segment start, number of tokens, check
+      // Segment start, number of tokens, check; and the first token of the next run.
+      const shape = isIds ? tensor.shape : ([1, readsPast(graph) ? 4 : 3] as const);
       this.open(name, 'input', { ...tensor, shape }, isIds ? options.maxTokens : 1, 0);
     }
   }
@@ -151,6 +153,8 @@ class Layout {
     const { graph, buffers } = this;
     const { npu, maxTokens: tokens } = this.options;
     if (npu == null) return segment;
+    // Runs may begin at any row there, and a region only at multiples of 16 bytes.
+    if ([...buffers.values()].some(({ kind }) => kind === 'state')) return segment;
     const calls = [...segment.calls];
     for (const found of findJobs({ graph, npu, segment, buffers, tokens })) {
       const first = firstCall + found.firstCall;
@@ -348,12 +352,12 @@ class Layout {
   private inputSlot(node: Node, name: string, index: number, place: Place): Slot | null {
     const { reads } = operandOf(node.op, index);
     const isConstant = tensorOf(this.graph, name).role === 'constant';
-    return (reads === 'row' || reads === 'all') && !isConstant
+    return (reads === 'row' || reads === 'all' || reads === 'past') && !isConstant
       ? this.slotOf(name, reads, place)
       : null;
   }
 
-  private slotOf(name: string, reads: 'row' | 'all', place: Place): Slot {
+  private slotOf(name: string, reads: 'row' | 'all' | 'past', place: Place): Slot {
     const source = this.producers.get(name);
     if (source?.op === 'selectRow' && !this.isConsumed(source.inputs[0]!)) {
       return { ...this.slotOf(source.inputs[0]!, 'all', place), rows: source.attrs.which };
@@ -362,8 +366,13 @@ class Layout {
     return { ...this.placeOf(name, place), rows, ...this.columnsOf(name) };
   }
 
-  private rowsOfSlot(name: string, reads: 'row' | 'all', { inner, madeInside }: Place): SlotRows {
+  private rowsOfSlot(
+    name: string,
+    reads: 'row' | 'all' | 'past',
+    { inner, madeInside }: Place,
+  ): SlotRows {
     if (tensorOf(this.graph, name).shape[0] === 1) return 'first';
+    if (reads === 'past') return 'past';
     if (madeInside.includes(name)) return 'tile';
     if (reads === 'all') return this.isConsumed(name) ? 'tile' : 'all';
     const isInput = tensorOf(this.graph, name).role === 'input';
@@ -417,8 +426,16 @@ class Layout {
       this.openTile(node, buffer, place, inner!.tileRows);
       return;
     }
+    const readers = this.realReaders(tensor.name);
+    if (readers.some(({ reads }) => reads === 'past')) {
+      this.open(buffer, 'state', tensor, this.options.maxTokens, this.nextCall);
+      return;
+    }
     const staysInside =
-      !isOutput && this.readingSegments(tensor.name).every((one) => one === segment);
+      !isOutput &&
+      readers.every(
+        ({ reader, reads }) => reads === 'last' || this.segmentOf.get(reader.output) === segment,
+      );
     const isOfTile = staysInside && tensor.shape[0] === this.segments[segment]!.rows;
     if (isOfTile || this.isConsumed(tensor.name) || this.isRecomputed(node.output)) {
       if (joins.length === 1) this.openTile(node, buffer, place, tileRows);
@@ -460,8 +477,9 @@ class Layout {
       if (buffer.dtype !== dtype || buffer.columns !== shape[1]) continue;
       const diesHere = this.realReaders(name).every(
         ({ reader, reads }) =>
-          this.segmentOf.get(reader.output) !== segment ||
-          (reads === 'row' && nodes.indexOf(reader) <= position),
+          reads !== 'last' &&
+          (this.segmentOf.get(reader.output) !== segment ||
+            (reads === 'row' && nodes.indexOf(reader) <= position)),
       );
       if (diesHere) return buffer;
     }
@@ -507,16 +525,13 @@ class Layout {
     return (readersOf(this.graph).get(name) ?? []).flatMap((index) => {
       const reader = this.graph.nodes[index]!;
       if (reader.op === 'selectRow' && !this.isConsumed(name)) {
-        return this.realReaders(reader.output).map((one) => ({ ...one, reads: 'all' }));
+        const reads = reader.attrs.which === 'last' ? 'last' : 'all';
+        return this.realReaders(reader.output).map((one) => ({ ...one, reads }));
       }
       return reader.inputs.flatMap((input, operand) =>
         input === name ? [{ reader, reads: operandOf(reader.op, operand).reads as string }] : [],
       );
     });
-  }
-
-  private readingSegments(name: string): number[] {
-    return this.realReaders(name).map(({ reader }) => this.segmentOf.get(reader.output)!);
   }
 
   private open(

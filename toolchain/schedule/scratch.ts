@@ -15,7 +15,7 @@ export function kernelScratch(
     const { kernel: family, operands } = opOf(node.op);
     if (family === null) return 0;
     const columnsOf = (index: number): number => tensorOf(graph, node.inputs[index]!).shape[1];
-    const whole = operands.findIndex(({ reads }) => reads === 'all');
+    const whole = operands.findIndex(({ reads }) => reads === 'all' || reads === 'past');
     return scratchBytes(kernelOfNode(kernels, graph, node, features), {
       inputs: columnsOf(0),
       outputs: tensorOf(graph, node.output).shape[1],

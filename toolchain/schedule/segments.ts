@@ -7,6 +7,9 @@
  * is kept for other readers anyway: keys and values of a head group then live no longer than their
  * attention. Everything else joins the segment of what it depends on.
  *
+ * An op that reads only the rows up to its own needs no cut: they were made by this tile or by an
+ * earlier one. So a whole decoder is one segment, whose tiles may come in any number of runs.
+ *
  * An op that streams needs no cut. If what it reads whole is made again from the inputs, it gets a loop
  * of its own inside the tile; if it gives one row, it takes the tiles as they are made.
  */
@@ -14,6 +17,7 @@ import { internalError } from '../errors.ts';
 import { type Dim, type Graph, type Node, readersOf, type Stage, tensorOf } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
+import type { Reads } from '../ops/op.ts';
 import { sourceNodes } from '../passes/source-rows.ts';
 
 export interface Segment {
@@ -81,8 +85,15 @@ function recomputed(graph: Graph<Stage>, nodes: readonly Node[]): readonly Step[
   });
 }
 
-function readsAs(node: Node, index: number): string {
+function readsAs(node: Node, index: number): Reads {
   return operandOf(node.op, index).reads;
+}
+
+/** Whether rows read those before them: what they read must be kept from run to run. */
+export function readsPast(graph: Graph<Stage>): boolean {
+  return graph.nodes.some((node) =>
+    node.inputs.some((_, index) => readsAs(node, index) === 'past'),
+  );
 }
 
 /** Made from inputs and constants alone, and read row by row or as a stream only. */
@@ -173,8 +184,8 @@ class Cutter {
     return this.segments;
   }
 
-  private operands(node: Node, reads: 'row' | 'all'): readonly string[] {
-    return node.inputs.filter((_, index) => readsAs(node, index) === reads);
+  private operands(node: Node, ...reads: readonly Reads[]): readonly string[] {
+    return node.inputs.filter((_, index) => reads.includes(readsAs(node, index)));
   }
 
   private isNeeded(name: string): boolean {
@@ -201,10 +212,10 @@ class Cutter {
     }
   }
 
-  /** Appends a node after what it reads row by row; operands read as a whole are there already. */
+  /** Appends a node after what its tile reads; operands read as a whole are there already. */
   private place(node: Node): void {
     if (this.placed.has(node.output)) return;
-    for (const name of this.operands(node, 'row')) {
+    for (const name of this.operands(node, 'row', 'past')) {
       if (this.isNeeded(name)) this.place(this.makerOf(name));
     }
     for (const name of this.operands(node, 'all')) {

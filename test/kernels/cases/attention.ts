@@ -262,7 +262,7 @@ export function normalizedAttentionCase(kernel: Kernel, shape: NormalizedAttenti
 }
 
 /** A temperature for each head, from uniform weights to only one. */
-function randomExpTables(heads: number) {
+export function randomExpTables(heads: number) {
   const tables = new Uint8Array(heads * 256);
   for (let head = 0; head < heads; head++) {
     const temperature = pick([0, 0.001, 0.02, 0.05, 0.3, 10]);

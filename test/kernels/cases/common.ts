@@ -88,6 +88,18 @@ export function placeMatrix(
   return place(arena, fill(data, -largest - 1, largest, how));
 }
 
+/** The same of int16. */
+export function placeWide(
+  arena: Arena,
+  rows: number,
+  columns: number,
+  stride: number,
+  how: Fill,
+): number {
+  const data = new Int16Array((rows - 1) * stride + columns);
+  return place(arena, fill(data, -32768, 32767, how));
+}
+
 export function rowOf(data: TypedArray) {
   return { data, offset: 0, rows: 1, columns: data.length, stride: data.length };
 }

@@ -16,6 +16,7 @@ import {
   normWidths,
   noScratch,
   placeMatrix,
+  placeWide,
   type Range,
   randomFill,
   randomRange,
@@ -100,7 +101,7 @@ export interface LayerNormShape extends PlainAddShape {
 }
 
 export function randomLayerNorm(kernel: Kernel): LayerNormShape {
-  const inPlace = kernel.output === 'int8' && pick([false, true]);
+  const inPlace = kernel.input === kernel.output && pick([false, true]);
   return { ...randomAdd(), inPlace, range: randomRange(kernel) };
 }
 
@@ -109,14 +110,17 @@ export function layerNormCaseOf(kernel: Kernel, shape: LayerNormShape): Case {
   const arena = createArena(ARENA_BYTES);
   const norm = randomNorm(width, range);
   const stride = width + gap;
-  const x = placeMatrix(arena, rows, width, stride, data);
+  const x =
+    kernel.input === 'int16'
+      ? placeWide(arena, rows, width, stride, data)
+      : placeMatrix(arena, rows, width, stride, data);
   const y = inPlace ? x : reserveMatrix(arena, kernel.output, rows, width, stride);
   const scratch = reserveRowScratch(arena, kernel, width);
   const args = [...placeNorm(arena, norm), x, stride, rows, y, stride, scratch.offset];
   const title = JSON.stringify({ ...shape, ...norm.integer });
   return finish(kernel, title, arena, args, scratch, (before, after) =>
     ops.layerNorm.evalInteger(
-      [matrixAt(before, 'int8', x, rows, width, stride), rowOf(norm.gamma), rowOf(norm.beta)],
+      [matrixAt(before, kernel.input, x, rows, width, stride), rowOf(norm.gamma), rowOf(norm.beta)],
       { epsilon: 0 },
       norm.integer,
       matrixAt(after, kernel.output, y, rows, width, stride),

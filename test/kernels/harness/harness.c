@@ -75,6 +75,48 @@ static lm_norm norm_at(const int32_t *a) {
     name(&p, &tile, (type *)at(a[21]), a[22]);                                           \
   }
 
+#define RUN_causal_attention(name, input, type)                                          \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_causal_attention p = {a[0],     a[1],         a[2], a[3], at(a[4]),         \
+                                   at(a[5]), {a[6], a[7]}, a[8]};                        \
+    const lm_causal_tile tile = {a[9],            a[10],           rows_at(a + 11),      \
+                                 rows_at(a + 13), rows_at(a + 15), at(a[17])};           \
+    name(&p, &tile, (type *)at(a[18]), a[19]);                                           \
+  }
+
+#define RUN_rotary(name, input, type)                                                    \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_rotary p = {a[0], a[1], a[2], a[3], at(a[4])};                              \
+    name(&p, wide_rows_at(a + 5), a[7], a[8], (type *)at(a[9]), a[10]);                  \
+  }
+
+#define RUN_gated_product(name, input, type)                                             \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_gated_product p = {a[0], at(a[1]), a[2], a[3], a[4]};                       \
+    name(&p, rows_at(a + 5), rows_at(a + 7), a[9], (type *)at(a[10]), a[11]);            \
+  }
+
+#define RUN_residual_add(name, input, type)                                              \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_residual_add p = {a[0], a[1], a[2], a[3]};                                  \
+    name(&p, wide_rows_at(a + 4), wide_rows_at(a + 6), a[8], (type *)at(a[9]), a[10]);   \
+  }
+
+#define RUN_rms_norm(name, input, type)                                                  \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_rms_norm p = {                                                              \
+        .width = a[0],                                                                   \
+        .epsilon = (int64_t)(((uint64_t)(uint32_t)a[2] << 32) | (uint32_t)a[1]),         \
+        .fraction = a[3],                                                                \
+        .out_shift = a[4],                                                               \
+        .offset = a[5],                                                                  \
+        .min = a[6],                                                                     \
+        .max = a[7],                                                                     \
+        .gamma = at(a[8]),                                                               \
+    };                                                                                   \
+    name(&p, wide_rows_at(a + 9), a[11], (type *)at(a[12]), a[13]);                      \
+  }
+
 #define RUN_add(name, input, type)                                                       \
   static void run_##name(const int32_t *a) {                                             \
     const lm_add p = {a[0],         a[1],  a[2],  {a[3], a[4]}, {a[5], a[6]},            \
@@ -85,7 +127,7 @@ static lm_norm norm_at(const int32_t *a) {
 #define RUN_layer_norm(name, input, type)                           \
   static void run_##name(const int32_t *a) {                        \
     const lm_norm p = norm_at(a);                                   \
-    name(&p, rows_at(a + 9), a[11], (type *)at(a[12]), a[13]);      \
+    name(&p, INPUT_##input(a + 9), a[11], (type *)at(a[12]), a[13]); \
   }
 
 #define RUN_add_layernorm(name, input, type)                                     \

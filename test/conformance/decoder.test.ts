@@ -1,0 +1,139 @@
+/**
+ * What decoders generate is the same on every machine, token by token: the definition, which computes
+ * the whole text again for each token, the program, which keeps its cache, the emitted C under
+ * sanitizers, and firmware on emulated cores.
+ */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { buildFirmware } from '../../toolchain/build/firmware.ts';
+import { emitModel, sha256Of } from '../../toolchain/emit/c-model.ts';
+import {
+  type BuiltModel,
+  type Executor,
+  type GenerateOptions,
+  openExecutor,
+} from '../../toolchain/emulate/executor.ts';
+import { importModel } from '../../toolchain/importers/index.ts';
+import { serializeGraph } from '../../toolchain/ir/serialize.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
+import type { StoredModel } from '../../toolchain/pipeline.ts';
+import { loadKernels } from '../../toolchain/schedule/kernels.ts';
+import { schedule } from '../../toolchain/schedule/schedule.ts';
+import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
+import { boardOf, loadTarget } from '../../toolchain/targets.ts';
+import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
+import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
+import { type DecoderShape, decoderShapes, legalDecoder, randomIds } from '../schedule/decoders.ts';
+
+const { card, tokenizer } = importModel(packagePath('test', 'fixtures', 'decoders', 'llama'));
+const compiledTokenizer = compileTokenizer(tokenizer);
+const { idOrder } = compiledTokenizer;
+const kernels = loadKernels();
+const hostRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 6);
+
+const shapes = decoderShapes.map((shape) => ({ ...shape, vocabulary: idOrder.length }));
+const tileRows = fc.integer({ min: 1, max: 16 });
+
+/** The graph as if it had come from a model with the fixture's tokenizer. */
+function builtModel(shape: DecoderShape, rows: number, target: string): BuiltModel {
+  const model: StoredModel = {
+    card: { ...card, endTokens: [idOrder[shape.seed % idOrder.length]!] },
+    tokenizer,
+    recipe: null,
+    idOrder,
+    target: loadTarget(target),
+    maxTokens: shape.maxTokens,
+    plan: { tileRows: rows, recomputeInputs: false, layers: [] },
+  };
+  return { graphBin: serializeGraph(legalDecoder(shape), model) };
+}
+
+/** From greedy to wild, from no token to more than there is room for. */
+function samplings({ maxTokens, seed }: DecoderShape): readonly GenerateOptions[] {
+  return [
+    { mostTokens: maxTokens + 2, temperature: 0, topK: 0, topP: 1000, seed },
+    { mostTokens: maxTokens, temperature: 1000, topK: 0, topP: 1000, seed },
+    { mostTokens: 5, temperature: 700, topK: 1 + (seed % 7), topP: 1000, seed: seed + 1 },
+    { mostTokens: maxTokens, temperature: 3000, topK: 0, topP: 850, seed: 0xffff_ffff },
+    { mostTokens: 8, temperature: 1500, topK: 12, topP: 500, seed: 0 },
+    { mostTokens: 1, temperature: 50, topK: 3, topP: 1, seed: 7 },
+  ];
+}
+
+async function compareGenerations(
+  executors: readonly Executor[],
+  reference: Executor,
+  shape: DecoderShape,
+): Promise<void> {
+  for (const [index, options] of samplings(shape).entries()) {
+    const ids = randomIds({ ...shape, seed: index }, 1 + ((shape.seed + index) % shape.maxTokens));
+    const prompt = { ids, segmentStart: ids.length };
+    const expected = await reference.generate(prompt, options);
+    for (const executor of executors) {
+      const { instructions: _, ...found } = await executor.generate(prompt, options);
+      const { instructions: __, ...bits } = expected;
+      expect(found, `${executor.on} ${JSON.stringify({ shape, options, ids })}`).toEqual(bits);
+    }
+  }
+  const ids = randomIds(shape, shape.maxTokens);
+  const { outputs } = await reference.runTokens({ ids, segmentStart: ids.length });
+  for (const executor of executors) {
+    const answer = await executor.runTokens({ ids, segmentStart: ids.length });
+    expect(answer.outputs).toEqual(outputs);
+  }
+}
+
+test('program and host C', async () => {
+  await fc.assert(
+    fc.asyncProperty(shapes, tileRows, async (shape, rows) => {
+      const built = builtModel(shape, rows, 'mps2-an386');
+      const executors = [
+        await openExecutor('program', built),
+        await openExecutor('host', built, { sanitize: true }),
+      ];
+      await compareGenerations(executors, await openExecutor('interpreter', built), shape);
+      await Promise.all(executors.map((executor) => executor.close()));
+    }),
+    { numRuns: hostRuns, seed: 3, endOnFailure: true },
+  );
+}, 600_000);
+
+test.skipIf(!hasEmulator).each(['mps2-an386', 'mps3-an547'])(
+  '%s',
+  async (name) => {
+    const target = boardOf(loadTarget(name));
+    await fc.assert(
+      fc.asyncProperty(shapes, tileRows, async (shape, rows) => {
+        const built = builtModel(shape, rows, name);
+        const program = schedule(legalDecoder(shape), {
+          maxTokens: shape.maxTokens,
+          tileRows: rows,
+          recomputeInputs: false,
+          scratchBytes: kernelScratch(kernels, target.core.features, shape.maxTokens),
+        });
+        const { sources } = emitModel({
+          program,
+          card: { ...card, endTokens: [idOrder[shape.seed % idOrder.length]!] },
+          tokenizer: compiledTokenizer,
+          targetName: name,
+          features: target.core.features,
+          kernels,
+          sha256: sha256Of(built.graphBin),
+        });
+        const { emulatorElfPath, warnings } = await buildFirmware({
+          target,
+          sources,
+          placement: {},
+          optimisation: 'O2',
+          outDir: temporaryFolder(`decoder-${name}-${shape.seed}`),
+        });
+        expect(warnings).toEqual([]);
+        const executor = await openExecutor('emulator', { ...built, emulatorElfPath });
+        await compareGenerations([executor], await openExecutor('interpreter', built), shape);
+        await executor.close();
+      }),
+      { numRuns: 2, seed: 4, endOnFailure: true },
+    );
+  },
+  600_000,
+);

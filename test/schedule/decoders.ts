@@ -1,0 +1,130 @@
+/** Random decoders for property tests, of every family, odd sizes too. */
+import fc from 'fast-check';
+import type { DecoderFamily } from '../../toolchain/importers/decoder-config.ts';
+import { buildDecoder } from '../../toolchain/importers/decoder-layers.ts';
+import type { LayerPart } from '../../toolchain/importers/decoder-weights.ts';
+import { graphBuilder } from '../../toolchain/ir/build.ts';
+import type { Graph } from '../../toolchain/ir/graph.ts';
+import { runPasses } from '../../toolchain/ir/rewrite.ts';
+import { verify } from '../../toolchain/ir/verify.ts';
+import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
+import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { rowDemand } from '../../toolchain/passes/row-demand.ts';
+import { calibrate } from '../../toolchain/quantize/calibrate.ts';
+import { quantize } from '../../toolchain/quantize/quantize.ts';
+
+export interface DecoderShape {
+  readonly family: DecoderFamily;
+  readonly layers: number;
+  readonly keyValueHeads: number;
+  /** Heads that share keys and values. */
+  readonly sharing: number;
+  readonly headWidth: number;
+  readonly width: number;
+  readonly middle: number;
+  readonly vocabulary: number;
+  readonly maxTokens: number;
+  readonly seed: number;
+}
+
+const heads = fc.record({
+  keyValueHeads: fc.integer({ min: 1, max: 3 }),
+  sharing: fc.integer({ min: 1, max: 3 }),
+  headWidth: fc.integer({ min: 1, max: 6 }).map((half) => 2 * half),
+});
+
+export const decoderShapes: fc.Arbitrary<DecoderShape> = fc
+  .record({
+    family: fc.constantFrom<DecoderFamily>('gpt2', 'opt', 'llama'),
+    layers: fc.integer({ min: 1, max: 3 }),
+    heads,
+    width: fc.integer({ min: 3, max: 40 }),
+    middle: fc.integer({ min: 1, max: 50 }),
+    vocabulary: fc.integer({ min: 1, max: 50 }),
+    maxTokens: fc.integer({ min: 2, max: 40 }),
+    seed: fc.nat(2 ** 30),
+  })
+  .map(({ heads: { keyValueHeads, sharing, headWidth }, ...shape }) => {
+    const isLlama = shape.family === 'llama';
+    const own = { keyValueHeads, sharing: isLlama ? sharing : 1, headWidth };
+    return { ...shape, ...own, width: isLlama ? shape.width : keyValueHeads * headWidth };
+  });
+
+function isOfAttention(part: LayerPart): boolean {
+  return ['query', 'key', 'value', 'attention'].includes(part);
+}
+
+/** Numbers below 1 in magnitude. Lehmer's generator with Park and Miller's constants. */
+export function randomNumbers(seed: number): () => number {
+  let state = 1 + (seed % 0x7fff_fffe);
+  return () => {
+    state = (state * 48_271) % 0x7fff_ffff;
+    return (2 * state) / 0x7fff_ffff - 1;
+  };
+}
+
+export function randomIds({ vocabulary, seed }: DecoderShape, length: number): readonly number[] {
+  const random = randomNumbers(seed + 7 * length);
+  return Array.from({ length }, () => Math.floor(((random() + 1) / 2) * vocabulary) % vocabulary);
+}
+
+export function floatDecoder(shape: DecoderShape): Graph<'float'> {
+  const { family, layers, keyValueHeads, sharing, headWidth, width, middle, vocabulary } = shape;
+  const random = randomNumbers(shape.seed);
+  const numbers = (length: number, scale: number, offset = 0) =>
+    Float32Array.from({ length }, () => offset + scale * random());
+  const isLlama = family === 'llama';
+  const builder = graphBuilder('decoder');
+  const rope = numbers(shape.maxTokens * headWidth, 3);
+  const angles = rope.map((_, index) => {
+    const angle = rope[index - (index % 2)]!;
+    return index % 2 === 0 ? Math.cos(angle) : Math.sin(angle);
+  });
+  const output = buildDecoder(
+    builder,
+    {
+      ...{ family, vocabulary, width, layers, keyValueHeads, headWidth, middle },
+      heads: keyValueHeads * sharing,
+      activation: isLlama ? 'silu' : family === 'opt' ? 'relu' : 'geluTanh',
+      epsilon: 1e-5,
+      positions: shape.maxTokens,
+      tiesHead: shape.seed % 2 === 0,
+      scoreScale: () => 1 / Math.sqrt(headWidth),
+      ropeTheta: isLlama ? 10_000 : null,
+      endTokens: [],
+    },
+    {
+      linear: (layer, part, outputs, inputs) => ({
+        name: `layer.${layer}.${isOfAttention(part) ? 'self' : 'mlp'}.${part}`,
+        outputs,
+        weight: numbers(outputs * inputs, 2 / Math.sqrt(inputs)),
+        bias: isLlama ? null : numbers(outputs, 0.2),
+      }),
+      norm: (layer, which) => ({
+        name: `layer.${layer ?? 'last'}.${which}.norm`,
+        gamma: numbers(width, 0.3, 1),
+        beta: isLlama ? null : numbers(width, 0.2),
+      }),
+      words: () => ({ name: 'words', values: numbers(vocabulary * width, 1) }),
+      positions: () => ({ name: 'positions', values: numbers(shape.maxTokens * width, 0.3) }),
+      head: () => ({ name: 'head', values: numbers(vocabulary * width, 1) }),
+    },
+    vocabulary,
+    isLlama ? { rows: shape.maxTokens, table: angles } : null,
+  );
+  const graph = builder.finish([output]);
+  verify(graph);
+  return runPasses(graph, [fuseLayerNorm, rowDemand]);
+}
+
+export function legalDecoder(shape: DecoderShape): Graph<'legal'> {
+  const graph = floatDecoder(shape);
+  const examples = [shape.maxTokens, 1, Math.ceil(shape.maxTokens / 2)].map((length) => ({
+    ids: randomIds(shape, length),
+    segmentStart: length,
+  }));
+  const quantized = quantize(graph, calibrate(graph, examples));
+  const legal = { ...fuseTable(quantized), stage: 'legal' as const };
+  verify(legal);
+  return legal;
+}

@@ -1,0 +1,83 @@
+/** The flags of `run` for models that generate, and what it shows of what they said. */
+import type { Executor, Generated, GenerateOptions, Text } from '../emulate/executor.ts';
+import { userError } from '../errors.ts';
+import { wordsOf } from '../generate/words.ts';
+
+export const samplingOptions = {
+  'max-new': {
+    type: 'number',
+    requiresArg: true,
+    describe: 'Of a model that generates: the most tokens (64)',
+  },
+  temperature: {
+    type: 'number',
+    requiresArg: true,
+    describe: '0 takes the likeliest token, 1 each as often as the model says (0)',
+  },
+  'top-k': { type: 'number', requiresArg: true, describe: 'Only the so many likeliest tokens' },
+  'top-p': {
+    type: 'number',
+    requiresArg: true,
+    describe: 'Only the likeliest tokens that together have this share, at most 1',
+  },
+  seed: { type: 'number', requiresArg: true, describe: 'Of the random choices (0)' },
+} as const;
+
+type Flags = { readonly [N in keyof typeof samplingOptions]?: number | undefined };
+
+/** Machines have temperature and share in 1/1000. */
+export function generateOptions(flags: Flags): GenerateOptions {
+  const whole = (name: keyof Flags, most: number, without: number): number => {
+    const value = flags[name] ?? without;
+    if (Number.isInteger(value) && value >= 0 && value <= most) return value;
+    throw badFlag(name, value, `a whole number from 0 to ${most}`);
+  };
+  const thousandths = (name: keyof Flags, most: number, without: number): number => {
+    const value = flags[name] ?? without;
+    if (value >= 0 && value <= most) return Math.round(value * 1000);
+    throw badFlag(name, value, `a number from 0 to ${most}`);
+  };
+  return {
+    mostTokens: whole('max-new', 2 ** 31 - 1, 64),
+    temperature: thousandths('temperature', 1000, 0),
+    topK: whole('top-k', 2 ** 31 - 1, 0),
+    topP: thousandths('top-p', 1, 1),
+    seed: whole('seed', 2 ** 32 - 1, 0),
+  };
+}
+
+function badFlag(name: string, value: number, expected: string) {
+  return userError({
+    code: 'bad-sampling',
+    message: `--${name} ${value} is not ${expected}`,
+    hint: 'lm2mcu run --help says what each flag means.',
+  });
+}
+
+export interface Spoken extends Generated {
+  readonly text: string;
+  /** Vocabulary ids. */
+  readonly ids: readonly number[];
+}
+
+export async function speak(
+  executor: Executor,
+  prompt: Text,
+  options: GenerateOptions,
+): Promise<Spoken> {
+  const { idOrder, tokenizer } = executor.model;
+  const answer = await executor.generate(prompt, options);
+  const ids = answer.generated.map((id) => idOrder[id]!);
+  return { ...answer, ids, text: wordsOf(tokenizer, ids) };
+}
+
+const reasons: Readonly<Record<Generated['stopped'], string>> = {
+  end: 'the model ended the text',
+  length: 'as many tokens as asked for (--max-new)',
+  context: 'the context is full (build with a larger --max-tokens)',
+  cancelled: 'cancelled',
+};
+
+export function describeSpoken({ ids, stopped, text }: Spoken): readonly string[] {
+  return [`generated ${ids.length} tokens; ${reasons[stopped]}`, '', text];
+}

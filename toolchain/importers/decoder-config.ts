@@ -1,0 +1,225 @@
+/** config.json of a decoder, of whichever family, as one form. */
+import { z } from 'zod';
+import { type ActivationKind, mostInputs } from '../ops/linear.ts';
+import { activations, badConfig, typeSchema, unsupported } from './config.ts';
+import { parseJsonFile, quote } from './files.ts';
+
+export interface DecoderConfig {
+  readonly family: DecoderFamily;
+  readonly vocabulary: number;
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headWidth: number;
+  /** Of the feed-forward layers. */
+  readonly middle: number;
+  readonly activation: ActivationKind;
+  readonly epsilon: number;
+  /** Tokens that a text may have. */
+  readonly positions: number;
+  readonly tiesHead: boolean;
+  /** Divided by the number of the layer, from 1 on, where the model says so. */
+  readonly scoreScale: (layer: number) => number;
+  /** Of the rotary embedding; null: positions have a table. */
+  readonly ropeTheta: number | null;
+  /** After any of these tokens a text has ended. */
+  readonly endTokens: readonly number[];
+}
+
+export const decoderFamilies = ['gpt2', 'opt', 'llama'] as const;
+export type DecoderFamily = (typeof decoderFamilies)[number];
+
+/** Null: config.json is of no decoder. */
+export function decoderFamilyOf(bytes: Uint8Array): DecoderFamily | null {
+  const { model_type } = parseJsonFile(typeSchema, bytes, 'config.json');
+  return decoderFamilies.find((family) => family === model_type) ?? null;
+}
+
+/** The class of transformers that each family is read as. */
+export const decoderClasses: Readonly<Record<DecoderFamily, string>> = {
+  gpt2: 'GPT2LMHeadModel',
+  opt: 'OPTForCausalLM',
+  llama: 'LlamaForCausalLM',
+};
+
+const dimension = z.number().int().min(1).max(0xff_ffff);
+const columns = dimension.max(mostInputs);
+const token = z.number().int().min(0).max(0xff_ffff);
+
+const commonFields = {
+  architectures: z.array(z.string()).nullish(),
+  vocab_size: dimension,
+  eos_token_id: z.union([token, z.array(token)]).nullish(),
+};
+
+const gpt2Schema = z.object({
+  ...commonFields,
+  n_embd: columns,
+  n_layer: dimension.max(1024),
+  n_head: dimension,
+  n_positions: dimension,
+  n_inner: columns.nullish(),
+  activation_function: z.string().default('gelu_new'),
+  layer_norm_epsilon: z.number().nonnegative().max(1).default(1e-5),
+  scale_attn_weights: z.boolean().default(true),
+  scale_attn_by_inverse_layer_idx: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().default(true),
+});
+
+const optSchema = z.object({
+  ...commonFields,
+  hidden_size: columns,
+  num_hidden_layers: dimension.max(1024),
+  num_attention_heads: dimension,
+  ffn_dim: columns,
+  max_position_embeddings: dimension,
+  activation_function: z.string().default('relu'),
+  word_embed_proj_dim: dimension.nullish(),
+  do_layer_norm_before: z.boolean().default(true),
+  _remove_final_layer_norm: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().default(true),
+});
+
+const ropeFields = z.looseObject({
+  rope_theta: z.number().positive().nullish(),
+  rope_type: z.string().nullish(),
+  type: z.string().nullish(),
+});
+const llamaSchema = z.object({
+  ...commonFields,
+  hidden_size: columns,
+  num_hidden_layers: dimension.max(1024),
+  num_attention_heads: dimension,
+  num_key_value_heads: dimension.nullish(),
+  head_dim: dimension.nullish(),
+  intermediate_size: columns,
+  max_position_embeddings: dimension,
+  hidden_act: z.string().default('silu'),
+  rms_norm_eps: z.number().nonnegative().max(1).default(1e-6),
+  rope_theta: z.number().positive().nullish(),
+  rope_scaling: ropeFields.nullish(),
+  rope_parameters: ropeFields.nullish(),
+  tie_word_embeddings: z.boolean().default(false),
+});
+
+export function parseDecoderConfig(family: DecoderFamily, bytes: Uint8Array): DecoderConfig {
+  const config = readers[family](bytes);
+  const { width, heads, keyValueHeads, headWidth, ropeTheta } = config;
+  if (ropeTheta === null && heads * headWidth !== width) {
+    throw badConfig(`the width ${width} is no multiple of the number of heads, ${heads}`);
+  }
+  if (heads % keyValueHeads !== 0) {
+    throw badConfig(`${heads} heads cannot share the keys and values of ${keyValueHeads}`);
+  }
+  if (ropeTheta !== null && headWidth % 2 !== 0) {
+    throw badConfig(`a head has ${headWidth} columns; rotary positions turn two at a time`);
+  }
+  return config;
+}
+
+const readers: Readonly<Record<DecoderFamily, (bytes: Uint8Array) => DecoderConfig>> = {
+  gpt2: (bytes) => {
+    const config = parseJsonFile(gpt2Schema, bytes, 'config.json');
+    const { n_embd: width, n_head: heads } = config;
+    const scale = config.scale_attn_weights ? 1 / Math.sqrt(width / heads) : 1;
+    return {
+      ...commonOf('gpt2', config, config.activation_function),
+      ...headsOf(width, heads),
+      layers: config.n_layer,
+      middle: config.n_inner ?? 4 * width,
+      epsilon: config.layer_norm_epsilon,
+      positions: config.n_positions,
+      tiesHead: config.tie_word_embeddings,
+      scoreScale: (layer) => (config.scale_attn_by_inverse_layer_idx ? scale / (layer + 1) : scale),
+      ropeTheta: null,
+    };
+  },
+  opt: (bytes) => {
+    const config = parseJsonFile(optSchema, bytes, 'config.json');
+    const { hidden_size: width, num_attention_heads: heads } = config;
+    if (!config.do_layer_norm_before || config._remove_final_layer_norm) {
+      throw unsupported(
+        'normalization behind the residual sums (do_layer_norm_before: false) is not supported',
+        'Supported is do_layer_norm_before: true with a final normalization.',
+      );
+    }
+    if ((config.word_embed_proj_dim ?? width) !== width) {
+      throw unsupported(
+        `word_embed_proj_dim ${config.word_embed_proj_dim} is not supported`,
+        `Supported is the width of the layers, ${width}.`,
+      );
+    }
+    return {
+      ...commonOf('opt', config, config.activation_function),
+      ...headsOf(width, heads),
+      layers: config.num_hidden_layers,
+      middle: config.ffn_dim,
+      epsilon: 1e-5, // torch.nn.LayerNorm's own
+      positions: config.max_position_embeddings,
+      tiesHead: config.tie_word_embeddings,
+      scoreScale: () => 1 / Math.sqrt(width / heads),
+      ropeTheta: null,
+    };
+  },
+  llama: (bytes) => {
+    const config = parseJsonFile(llamaSchema, bytes, 'config.json');
+    const { hidden_size: width, num_attention_heads: heads } = config;
+    const headWidth = config.head_dim ?? Math.floor(width / heads);
+    const rope = config.rope_parameters ?? config.rope_scaling ?? {};
+    const ropeType = rope.rope_type ?? rope.type ?? 'default';
+    if (ropeType !== 'default') {
+      throw unsupported(
+        `the rope type ${quote(ropeType)} is not supported`,
+        'Supported is default.',
+      );
+    }
+    return {
+      ...commonOf('llama', config, config.hidden_act),
+      ...headsOf(width, heads),
+      keyValueHeads: config.num_key_value_heads ?? heads,
+      headWidth,
+      layers: config.num_hidden_layers,
+      middle: config.intermediate_size,
+      epsilon: config.rms_norm_eps,
+      positions: config.max_position_embeddings,
+      tiesHead: config.tie_word_embeddings,
+      scoreScale: () => 1 / Math.sqrt(headWidth),
+      ropeTheta: rope.rope_theta ?? config.rope_theta ?? 10_000,
+    };
+  },
+};
+
+/** What attention has where all heads have keys and values of their own. */
+function headsOf(width: number, heads: number) {
+  return { width, heads, keyValueHeads: heads, headWidth: Math.floor(width / heads) };
+}
+
+function commonOf(
+  family: DecoderFamily,
+  config: z.infer<z.ZodObject<typeof commonFields>>,
+  activation: string,
+): Pick<DecoderConfig, 'family' | 'vocabulary' | 'activation' | 'endTokens'> {
+  const [named] = config.architectures ?? [];
+  const supported = decoderClasses[family];
+  if (named !== undefined && named !== supported) {
+    throw unsupported(
+      `the architecture ${quote(named)} is not supported`,
+      `Supported is ${supported}.`,
+    );
+  }
+  const kinds: Readonly<Record<string, ActivationKind>> = { ...activations, silu: 'silu' };
+  if (!Object.hasOwn(kinds, activation)) {
+    throw unsupported(
+      `the activation ${quote(activation)} is not supported`,
+      `Supported are ${Object.keys(kinds).join(', ')}.`,
+    );
+  }
+  const end = config.eos_token_id;
+  return {
+    family,
+    vocabulary: config.vocab_size,
+    activation: kinds[activation]!,
+    endTokens: end == null ? [] : [end].flat(),
+  };
+}

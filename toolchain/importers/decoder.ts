@@ -1,0 +1,78 @@
+/** A Hugging Face folder of a decoder (GPT-2, OPT, Llama) to a float graph. */
+import { graphBuilder } from '../ir/build.ts';
+import type { TypedArrayOf } from '../ir/dtypes.ts';
+import { readCheckpoint } from './checkpoint.ts';
+import {
+  type DecoderConfig,
+  type DecoderFamily,
+  decoderClasses,
+  parseDecoderConfig,
+} from './decoder-config.ts';
+import { buildDecoder } from './decoder-layers.ts';
+import { type DecoderWeights, decoderWeights, weightNames } from './decoder-weights.ts';
+import { type ModelFiles, recordReads } from './files.ts';
+import type { ImportedModel } from './model-card.ts';
+import { readTokenizer } from './tokenizer-files.ts';
+import { vocabularyRows } from './vocabulary.ts';
+import { weightLoader } from './weights.ts';
+
+export function importDecoder(
+  modelFiles: ModelFiles,
+  family: DecoderFamily,
+  configFile: Uint8Array,
+  name: string,
+): ImportedModel {
+  const files = recordReads(modelFiles);
+  files.read('config.json');
+  const config = parseDecoderConfig(family, configFile);
+  const tokenizer = readTokenizer(files);
+  const loader = weightLoader(readCheckpoint(files), weightNames[family]);
+  const notes: string[] = [];
+  const where = 'config.json, vocab_size';
+  const vocabulary = vocabularyRows(config.vocabulary, where, tokenizer, notes);
+  const builder = graphBuilder(name);
+  const weights: DecoderWeights = decoderWeights(loader, config);
+  const output = buildDecoder(builder, config, weights, vocabulary, ropeTable(config));
+  loader.finish(decoderClasses[family]);
+  return {
+    graph: builder.finish([output]),
+    tokenizer,
+    card: {
+      name,
+      kind: 'generation',
+      labels: null,
+      scores: 'none',
+      pooling: null,
+      maxPositions: config.positions,
+      parameters: loader.parameters(),
+      sha256: files.sha256(),
+      vocabularySize: vocabulary,
+      endTokens: [...config.endTokens],
+    },
+    notes,
+  };
+}
+
+/** No inference is longer (pipeline.ts): a larger table would only take time. */
+const mostPositions = 2 ** 15;
+
+/** (positions, head width): cosine and sine of the angle of each two columns. */
+function ropeTable({ ropeTheta, positions, headWidth }: DecoderConfig): RopeTable | null {
+  if (ropeTheta === null) return null;
+  const rows = Math.min(positions, mostPositions);
+  const table = new Float32Array(rows * headWidth);
+  for (let column = 0; column < headWidth; column += 2) {
+    const frequency = Math.fround(1 / Math.fround(ropeTheta ** (column / headWidth)));
+    for (let row = 0; row < rows; row++) {
+      const angle = Math.fround(row * frequency);
+      table[row * headWidth + column] = Math.cos(angle);
+      table[row * headWidth + column + 1] = Math.sin(angle);
+    }
+  }
+  return { rows, table };
+}
+
+export interface RopeTable {
+  readonly rows: number;
+  readonly table: TypedArrayOf<'float32'>;
+}

@@ -1,0 +1,177 @@
+/**
+ * Attention of a decoder: a row sees the keys and values up to its own, and several heads may share
+ * them. What it reads of the rows before is the cache that outlives a run.
+ */
+import type { Affine, Matrix } from '../ir/graph.ts';
+import {
+  clamp,
+  divideRequant,
+  type Requant,
+  requantize,
+  roundingHighMul,
+  toRequant,
+} from '../quantize/fixed-point.ts';
+import {
+  type AttentionInteger,
+  addWeightedRows,
+  attentionFloat,
+  largestScores,
+  scoreScales,
+  setDots,
+} from './attention.ts';
+import type { EvalContext, OpDef, QuantizeArgs, Quantized } from './op.ts';
+
+export interface CausalAttentionAttrs {
+  readonly heads: number;
+  /** Heads of keys and values: each serves as many heads, side by side. */
+  readonly keyValueHeads: number;
+  /** Factor on q·k before the softmax. */
+  readonly scale: number;
+}
+
+/**
+ * For one query row and head, over the keys up to its own:
+ *
+ *   s_j = clamp8(roundingHighMul(Σ_c q_c·k_jc, scoreMultiplier))       int8, zero point 0
+ *   e_j = expTable[max(s) − s_j]                                       0 … 127
+ *   y_c = clamp8(requantize(Σ_j e_j·v_jc, mix ÷ Σ_j e_j) + zeroPoint)
+ *
+ * as in attention, but for one rounding of the scores instead of two.
+ */
+export interface CausalAttentionInteger
+  extends Pick<AttentionInteger, 'scoreMultipliers' | 'expTables' | 'zeroPoint'> {
+  /** scale(v) / scale(y). */
+  readonly mix: Requant;
+}
+
+export const causalAttention: OpDef<CausalAttentionAttrs, CausalAttentionInteger> = {
+  doc: 'y = softmax(scale·q·kᵀ)·v for each head, over the rows up to its own',
+  operands: [
+    { name: 'q', reads: 'row', symmetric: true },
+    { name: 'k', reads: 'past', symmetric: true },
+    { name: 'v', reads: 'past', symmetric: true },
+  ],
+  readsIndex: true,
+  infer: ([q, , v], { heads, keyValueHeads }) => [q![0], (v![1] * heads) / keyValueHeads],
+  evalFloat: ([q, k, v], attrs, out, context) => {
+    for (const group of groupsOf(q!, k!, v!, out, attrs)) {
+      attentionFloat(group.q, group.k, group.v, oneHead(attrs), group.out, context);
+    }
+  },
+  observe: ([q, k, v], attrs, context) =>
+    groupsOf(q!, k!, v!, q!, attrs).flatMap((group) =>
+      largestScores(group.q, group.k, oneHead(attrs), context),
+    ),
+  quantize: quantizeCausal,
+  evalInteger: ([q, k, v], attrs, integer, out, context) => {
+    for (const [head, group] of groupsOf(q!, k!, v!, out, attrs).entries()) {
+      attendHead(group, head, integer, context);
+    }
+  },
+  macsPerRow: ([q, , v], { heads, keyValueHeads }, tokens) =>
+    tokens * (q![1] + (v![1] * heads) / keyValueHeads),
+  kernel: 'causal_attention',
+};
+
+interface HeadOperands {
+  readonly q: Matrix;
+  readonly k: Matrix;
+  readonly v: Matrix;
+  readonly out: Matrix;
+}
+
+/** By head: its columns of q and out, and those of the keys and values that it shares. */
+function groupsOf(
+  q: Matrix,
+  k: Matrix,
+  v: Matrix,
+  out: Matrix,
+  { heads, keyValueHeads }: CausalAttentionAttrs,
+): readonly HeadOperands[] {
+  const part = (matrix: Matrix, parts: number, index: number): Matrix => {
+    const columns = matrix.columns / parts;
+    return { ...matrix, columns, offset: matrix.offset + index * columns };
+  };
+  return Array.from({ length: heads }, (_, head) => {
+    const shared = Math.floor((head * keyValueHeads) / heads);
+    return {
+      q: part(q, heads, head),
+      k: part(k, keyValueHeads, shared),
+      v: part(v, keyValueHeads, shared),
+      out: part(out, heads, head),
+    };
+  });
+}
+
+function oneHead({ scale }: CausalAttentionAttrs) {
+  return { heads: 1, scale, causal: true };
+}
+
+function quantizeCausal({
+  attrs,
+  quants,
+  output,
+  observed,
+}: QuantizeArgs<CausalAttentionAttrs>): Quantized<CausalAttentionInteger> {
+  const [q, k, v] = quants as readonly [Affine, Affine, Affine];
+  const factor = q.scale * k.scale * attrs.scale;
+  // A step of at least two units of the sums: the multiplier is below 2^31.
+  const scales = scoreScales(attrs.heads, factor, observed).map((scale) =>
+    Math.max(scale, 2.01 * factor),
+  );
+  return {
+    integer: {
+      scoreMultipliers: Int32Array.from(scales, (scale) => Math.round((factor / scale) * 2 ** 32)),
+      expTables: Uint8Array.from({ length: scales.length * 256 }, (_, index) =>
+        Math.round(127 * Math.exp(-(index & 255) * scales[index >> 8]!)),
+      ),
+      mix: toRequant(v.scale / output.quant.scale),
+      zeroPoint: output.quant.zeroPoint,
+    },
+    constants: {},
+  };
+}
+
+function attendHead(
+  { q, k, v, out }: HeadOperands,
+  head: number,
+  integer: CausalAttentionInteger,
+  { rowStart }: EvalContext,
+): void {
+  const last = rowStart + q.rows;
+  const dots = new Int32Array(last);
+  const scores = new Int8Array(last);
+  const weights = new Uint8Array(last + 3); // up to three keys that do not count
+  const sums = new Int32Array(v.columns);
+  const multiplier = integer.scoreMultipliers[head]!;
+  const table = integer.expTables.subarray(head * 256, (head + 1) * 256);
+  const [queries, keyData, values] = [q.data, k.data, v.data] as readonly Int8Array[];
+  for (let row = 0; row < q.rows; row++) {
+    const keys = rowStart + row + 1;
+    const from = q.offset + row * q.stride;
+    setDots(queries!, from, keyData!, k.offset, k.stride, q.columns, dots, keys);
+    let largest = -128;
+    for (let key = 0; key < keys; key++) {
+      const score = clamp(roundingHighMul(dots[key]!, multiplier), -128, 127);
+      scores[key] = score;
+      if (score > largest) largest = score;
+    }
+    let total = 0;
+    for (let key = 0; key < keys; key++) {
+      const weight = table[largest - scores[key]!]!;
+      weights[key] = weight;
+      total += weight;
+    }
+    sums.fill(0);
+    weights.fill(0, keys, keys + 3);
+    for (let key = 0; key < keys; key += 4) {
+      addWeightedRows(weights, key, values!, v.offset, v.stride, sums, keys);
+    }
+    const mix = divideRequant(integer.mix, total);
+    const to = out.offset + row * out.stride;
+    for (let column = 0; column < v.columns; column++) {
+      const value = requantize(sums[column]!, mix.multiplier, mix.shift) + integer.zeroPoint;
+      out.data[to + column] = clamp(value, -128, 127);
+    }
+  }
+}
