@@ -48,6 +48,50 @@ test('the code is small, and the memory not much more than what lies in it', () 
   expect(pages * 65_536).toBeLessThan(dataBytes + arenaBytes + 3 * 65_536);
 });
 
+describe('a start compiles each byte once, and nothing that it does not run', () => {
+  /** Bytes given to the engine's compiler, in the order in which they come. */
+  const compiledBytes = async (work: () => Promise<unknown>): Promise<readonly number[]> => {
+    const { compile, Module } = WebAssembly;
+    const sizes: number[] = [];
+    const count = (bytes: Uint8Array) => {
+      sizes.push(bytes.byteLength);
+      return bytes;
+    };
+    WebAssembly.compile = (bytes: Uint8Array) => compile(count(bytes));
+    WebAssembly.Module = new Proxy(Module, {
+      construct: (target, [bytes]) => new target(count(bytes)),
+    });
+    try {
+      await work();
+      return sizes;
+    } finally {
+      Object.assign(WebAssembly, { compile, Module });
+    }
+  };
+  test('an import compiles nothing', async () => {
+    const copy = join(folder, 'copy.mjs');
+    writeFileSync(copy, readFileSync(join(folder, 'model.mjs')));
+    expect(await compiledBytes(() => loader(copy))).toEqual([]);
+  });
+
+  test('plain SIMD', async () => {
+    const { load } = await loader();
+    const sizes = await compiledBytes(() => load({ variant: 'simd' }));
+    expect(sizes).toEqual([built.wasm.length]);
+  });
+
+  test('relaxed SIMD, only where it is fast', async () => {
+    const { load } = await loader();
+    let variant = '';
+    const [all, probe, ...rest] = await compiledBytes(async () => {
+      ({ variant } = await load());
+    });
+    expect(all).toBe(built.wasm.length);
+    expect(probe).toBeLessThan(100);
+    expect(rest).toEqual(variant === 'relaxed' ? [built.sizes.relaxedBytes] : []);
+  });
+});
+
 test('any text, and any bytes', async () => {
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'binary' }), fc.uint8Array(), async (text, bytes) => {
