@@ -13,7 +13,7 @@ import type { CompiledTokenizer } from '../tokenizer/compile.ts';
 import { tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
 import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from './c-constants.ts';
 import { type CNames, chooseNames } from './c-names.ts';
-import { runBody } from './c-run.ts';
+import { runBodyInC } from './c-run.ts';
 import { commentText, constantArray, hex, stringLiteral } from './c-text.ts';
 import { type AnyCore, kernelSource, selectedKernels, selectMacro } from './kernel-select.ts';
 import type { SourceFile } from './source-file.ts';
@@ -218,7 +218,7 @@ lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result) {
   if (tokens < 1 || tokens > LM2MCU_MAX_TOKENS) return LM2MCU_ERROR_ARENA;
 
   /* Shape, use, and the calls between which it may not be overwritten, of everything in the arena. */
-${runBody({ program, names, kernelName: (node) => kernelName(request, node) })}
+${runBodyInC({ program, names, kernelName: (node) => kernelName(request, node) })}
 
   *result = (lm2mcu_result){
       .rows = ${output.shape[0] === 'tokens' ? 'tokens' : '1'},

@@ -38,7 +38,7 @@ function readWeights(tf: TensorLibrary, path: string): Weights {
   };
   const tensors = new Map<string, Tensor1D | Tensor2D>();
   const once = <T extends Tensor1D | Tensor2D>(name: string, make: () => T): T => {
-    const known = tensors.get(name) ?? make();
+    const known = tensors.get(name) ?? tf.keep(make());
     tensors.set(name, known);
     return known as T;
   };
