@@ -286,6 +286,7 @@ test('says which limit binds', async () => {
     'too fast': { cycles: 10_000 },
     'too few parameters': { parameters: 1000 },
     'flash and time, each alone': { flashBytes: 50_000, cycles: 10_000 },
+    'flash for wide ones, or depth for narrow ones': { flashBytes: 100_000, depthToWidth: 0.04 },
     'a depth that nothing reaches': { depthToWidth: 0.001 },
   };
   const texts: string[] = [];
