@@ -169,7 +169,7 @@ function jobWords({ program, names, image }: RunRequest, call: Call, index: numb
     return buffer.kind === 'scratch'
       ? bufferPointer(buffer)
       : slotPointer(program, call, slot, names, 'elements');
-    );
+  });
   const words = (items: readonly string[]) =>
     items.map((item, at) => (at < items.length - 1 ? `${item},` : item));
   return [
