@@ -13,8 +13,8 @@ process.exitCode =
  * @param {readonly string[]} options
  */
 function bench(name, options) {
-  if (!['mcu', 'flash', 'wasm'].includes(name)) {
-    process.stderr.write(`error: there is no benchmark ${name}; use mcu, flash or wasm\n`);
+  if (!['mcu', 'decoder', 'flash', 'wasm'].includes(name)) {
+    process.stderr.write(`error: there is no benchmark ${name}; use mcu, decoder, flash or wasm\n`);
     return 1;
   }
   try {
