@@ -213,7 +213,8 @@ typedef struct {
   int32_t row_start; /* the token of the first query */
   lm_rows q; /* (rows, heads * head_width) */
   lm_rows k; /* (row_start + rows, key_value_heads * head_width) */
-  lm_rows v; /* (row_start + rows, key_value_heads * value_width) */
+  lm_rows v; /* (key_value_heads * value_width, row_start + rows): turned; behind the last token of a
+              * column up to 15 bytes are read */
   void *scratch; /* aligned to 4 bytes */
 } lm_causal_tile;
 
@@ -477,6 +478,16 @@ static inline void lm_copy_rows(lm_rows x, int32_t rows, int32_t columns, int8_t
                                 int32_t y_stride) {
   for (int32_t row = 0; row < rows; row++) {
     __builtin_memmove(y + row * y_stride, x.data + row * x.stride, (size_t)columns);
+  }
+}
+
+/* Rows that are kept column by column. y: (columns, tokens), from the token of the first row on */
+static inline void lm_turn_rows(lm_rows x, int32_t rows, int32_t columns, int8_t *y,
+                                int32_t y_stride) {
+  for (int32_t row = 0; row < rows; row++) {
+    for (int32_t column = 0; column < columns; column++) {
+      y[column * y_stride + row] = x.data[row * x.stride + column];
+    }
   }
 }
 

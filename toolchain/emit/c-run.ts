@@ -47,10 +47,11 @@ function declarations({ program, names }: RunRequest): string[] {
   return Object.values(program.buffers)
     .filter(({ name, kind }) => kind !== 'scratch' && name !== state)
     .map((buffer) => {
-      const { rows, columns, firstCall, lastCall, kind } = buffer;
+      const { rows, columns, firstCall, lastCall, kind, turned } = buffer;
       const type = `${kind === 'input' ? 'const ' : ''}${dtypes[buffer.dtype].c}`;
       const life = firstCall === lastCall ? `call ${lastCall}` : `calls ${firstCall}-${lastCall}`;
-      const comment = `/* (${rows}, ${columns}) ${kind}, ${life} */`;
+      const shape = turned ? `(${columns}, ${rows})` : `(${rows}, ${columns})`;
+      const comment = `/* ${shape} ${kind}, ${life} */`;
       return `${type} *const ${names.buffers.get(buffer.name)!} = ${bufferPointer(buffer)}; ${comment}`;
     });
 }
@@ -129,7 +130,10 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
   const { node, inputs, output, scratch, carry } = call;
   const pointer = (slot: Slot): string => slotPointer(program, call, slot, names);
   const { first, count } = rowsOfSlot(output, call);
-  const stride = (slot: Slot): number => program.buffers[slot.buffer]!.columns;
+  const stride = (slot: Slot): number => {
+    const { turned, rows, columns } = program.buffers[slot.buffer]!;
+    return turned ? rows : columns;
+  };
   const view = (slot: Slot | null | undefined): string => `{${pointer(slot!)}, ${stride(slot!)}}`;
   const matrix = (slot: Slot | null | undefined): string => {
     const isWide = program.buffers[slot!.buffer]!.dtype === 'int16';
@@ -154,7 +158,9 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
   const y = [`${pointer(output)},`, String(stride(output))];
   if (node === null) {
     const from = inputs[0]!;
-    return ['lm_copy_rows(' + matrix(from), `${count},`, `${from.columns},`, ...end(y)];
+    const { turned } = program.buffers[output.buffer]!;
+    const copy = turned ? 'lm_turn_rows' : 'lm_copy_rows';
+    return [`${copy}(${matrix(from)}`, `${count},`, `${from.columns},`, ...end(y)];
   }
   const scratchPointer = scratch === null ? 'NULL' : bufferPointer(program.buffers[scratch]!);
   const params = `&${names.constants.get(node.output)!}_params,`;
@@ -249,7 +255,7 @@ function end(words: readonly string[]): string[] {
 }
 
 function slotPointer(program: Program, call: Call, slot: Slot, names: CNames): string {
-  const { kind, rows, columns } = program.buffers[slot.buffer]!;
+  const { kind, turned, rows, columns } = program.buffers[slot.buffer]!;
   const isOfTile = kind === 'tile' || rows === 1;
   const first = !isOfTile
     ? rowsOfSlot(slot, call).first
@@ -257,7 +263,7 @@ function slotPointer(program: Program, call: Call, slot: Slot, names: CNames): s
       ? `(tokens - 1 - ${keepsState(program) ? 'start' : '0'}) % ${rows}`
       : '0';
   const terms = [names.buffers.get(slot.buffer)!];
-  if (first !== '0') terms.push(columns === 1 ? first : `${first} * ${columns}`);
+  if (first !== '0') terms.push(columns === 1 || turned ? first : `${first} * ${columns}`);
   if (slot.firstColumn > 0) terms.push(String(slot.firstColumn));
   return terms.join(' + ');
 }

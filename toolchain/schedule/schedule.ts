@@ -188,7 +188,32 @@ class Layout {
       ...{ inputs, output, scratch, carry, inner, onlyFirst },
     };
     this.touch(call);
-    return [...copies, call];
+    return [...copies, call, ...this.turn(node, place)];
+  }
+
+  /** Rows that are kept column by column go there from their tile. */
+  private turn(node: Node, place: Place): Call[] {
+    if (!this.isTurned(node.output)) return [];
+    const from = this.outputSlot(node, place);
+    const rows = this.options.maxTokens;
+    const tensor = tensorOf(this.graph, node.output);
+    this.open(
+      node.output,
+      'state',
+      tensor,
+      Math.ceil(rows / turnedRows) * turnedRows,
+      this.nextCall,
+    );
+    const call = copy(from, { ...from, buffer: node.output });
+    this.touch(call);
+    return [call];
+  }
+
+  private isTurned(name: string): boolean {
+    return (readersOf(this.graph).get(name) ?? []).some((index) => {
+      const { op, inputs } = this.graph.nodes[index]!;
+      return inputs.some((input, operand) => input === name && operandOf(op, operand).turned);
+    });
   }
 
   /** In a loop over tokens, all that makes one row but what takes every tile. */
@@ -347,7 +372,8 @@ class Layout {
   }
 
   private outputSlot(node: Node, place: Place): Slot {
-    const { buffer: name, firstColumn } = this.placeOf(node.output, place);
+    const { buffer: own, firstColumn } = this.placeOf(node.output, place);
+    const name = this.isTurned(node.output) ? `${own}~rows` : own;
     if (!this.buffers.has(name)) this.openFor(node, name, place);
     const buffer = this.buffers.get(name)!;
     for (const one of this.withJoins(node.output, place.segment))
@@ -367,6 +393,10 @@ class Layout {
       return;
     }
     const readers = this.realReaders(tensor.name);
+    if (this.isTurned(tensor.name)) {
+      this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
+      return;
+    }
     if (readers.some(({ reads }) => reads === 'past')) {
       this.open(buffer, 'state', tensor, this.options.maxTokens, this.nextCall);
       return;
@@ -485,6 +515,7 @@ class Layout {
     const sizeBytes = rows * columns * dtypes[tensor.dtype].bytes;
     this.buffers.set(name, {
       kind,
+      turned: kind === 'state' && this.isTurned(name),
       dtype: tensor.dtype,
       rows,
       columns,
@@ -509,6 +540,9 @@ class Layout {
     return this.nextCall - 1;
   }
 }
+
+/** Columns are a multiple of so many rows apart: whole vectors of any core. */
+const turnedRows = 16;
 
 function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {
   const slots = [...inputs, output].map((slot) => slot?.buffer ?? null);
