@@ -222,18 +222,23 @@ typedef struct {
 void lm_causal_attention_s8_s8(const lm_causal_attention *p, const lm_causal_tile *tile,
                                int8_t *y, int32_t y_stride);
 
+void lm_causal_attention_s8_s8_dsp(const lm_causal_attention *p, const lm_causal_tile *tile,
+                                   int8_t *y, int32_t y_stride);
+
 /* Each two columns of x turned by an angle, then scaled: (u * multiplier / 2^32) / 2^shift. */
 typedef struct {
   int32_t heads;
   int32_t head_width;   /* even */
   int32_t multiplier;   /* 0 or 2^30 ... 2^31 - 1 */
-  int32_t shift;        /* 0 ... 31 */
+  int32_t shift;        /* 0 ... 30 */
   const int16_t *table; /* (tokens, head_width): cosine and sine in Q14, a pair a turn */
 } lm_rotary;
 
 /* x, y: (rows, heads * head_width); row_start: the token of the first row */
 void lm_rotary_s16_s8(const lm_rotary *p, lm_wide_rows x, int32_t rows, int32_t row_start,
                       int8_t *y, int32_t y_stride);
+void lm_rotary_s16_s8_dsp(const lm_rotary *p, lm_wide_rows x, int32_t rows, int32_t row_start,
+                          int8_t *y, int32_t y_stride);
 
 /* y = clamp(table[gate] * (up - zero_point_up) * multiplier / 2^32 + zero_point) */
 typedef struct {
@@ -247,6 +252,8 @@ typedef struct {
 /* gate, up, y: (rows, width); y may be gate or up. */
 void lm_gated_product_s8_s8(const lm_gated_product *p, lm_rows gate, lm_rows up, int32_t rows,
                             int8_t *y, int32_t y_stride);
+void lm_gated_product_s8_s8_dsp(const lm_gated_product *p, lm_rows gate, lm_rows up, int32_t rows,
+                                int8_t *y, int32_t y_stride);
 
 /* y = clamp((a * multiplier_a / 2^16 + b * multiplier_b / 2^16 + 2^(shift - 1)) / 2^shift) */
 typedef struct {
@@ -259,6 +266,8 @@ typedef struct {
 /* a, b, y: (rows, width); y may be a or b. */
 void lm_residual_add_s16_s16(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
                              int32_t rows, int16_t *y, int32_t y_stride);
+void lm_residual_add_s16_s16_dsp(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
+                                 int32_t rows, int16_t *y, int32_t y_stride);
 
 /* y = (x * width / sqrt(width * sum x^2 + epsilon) * gamma + offset) >> out_shift; width at most
  * 2^14 */
@@ -276,6 +285,8 @@ typedef struct {
 /* x, y: (rows, width) */
 void lm_rms_norm_s16_s8(const lm_rms_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
                         int32_t y_stride);
+void lm_rms_norm_s16_s8_dsp(const lm_rms_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                            int32_t y_stride);
 
 /* What follows the sum of every layer normalization. */
 typedef struct {

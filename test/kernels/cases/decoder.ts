@@ -109,7 +109,7 @@ export function rotaryCase(
   const rowStart = pick([0, 1, 5]);
   const integer = {
     multiplier: pick([0, 2 ** 30, 2 ** 31 - 1, randomInt(2 ** 30, 2 ** 31 - 1)]),
-    shift: pick([0, 1, 14, 20, 21, 22, 23, 31]),
+    shift: pick([0, 1, 14, 20, 21, 22, 23, 30]),
   };
   const data = randomFill();
   // Points of the circle, which no sum leaves int32 for.
