@@ -10,7 +10,7 @@ import { type Kernel, type KernelTable, kernelOfNode, packWeights } from '../sch
 import type { ConstantPart, ConstantSizes } from '../schedule/placement.ts';
 import type { Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
-import { tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
+import { tokenizerCode, tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
 import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from './c-constants.ts';
 import { type CNames, chooseNames } from './c-names.ts';
 import { runBody } from './c-run.ts';
@@ -44,7 +44,7 @@ export function emitModel(request: EmitRequest): Emitted {
   const sources = [
     { path: 'lm2mcu_model.h', content: modelHeader(request) },
     { path: 'lm2mcu_model.c', content: modelSource(request, names) },
-    { path: 'model_constants.h', content: constantsHeader(constants) },
+    { path: 'model_constants.h', content: constantsHeader(constants, request) },
     { path: 'model_constants.c', content: constantsSource(constants) },
     { path: 'tokenizer_constants.c', content: tokenizerSource(request) },
     ...kernelSources(request),
@@ -118,11 +118,12 @@ function modelSource(request: EmitRequest, names: CNames): string {
     'token-classification': 'LM2MCU_TOKEN_CLASSIFICATION',
     embedding: 'LM2MCU_EMBEDDING',
   }[card.kind];
+  const { header, tokenize } = tokenizerCode[tokenizer.kind];
   const labelList = labels.map((label) => `  ${stringLiteral(label)},\n`).join('');
   return `${banner(`${card.name}, planned for ${targetName}: at most ${maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena.`)}#include "lm2mcu_model.h"
 
 #include "kernels/kernels.h"
-${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "kernels/tokenizer.h"
+${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "${header}"
 #include "model_constants.h"
 
 /* What lm2mcu_tokenize leaves in the arena for lm2mcu_run, which takes it. */
@@ -191,7 +192,7 @@ lm2mcu_status lm2mcu_tokenize(void *arena, const char *text, size_t text_bytes,
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
   const lm_text first = {.data = (const uint8_t *)text, .bytes = text_bytes};
   const lm_text second = {.data = (const uint8_t *)pair_or_null, .bytes = pair_bytes};
-  const lm_tokens found = lm_tokenize(&model_tokenizer, first, second,
+  const lm_tokens found = ${tokenize}(&model_tokenizer, first, second,
                                       AT(uint16_t, IDS_OFFSET), LM2MCU_MAX_TOKENS);
   put_state(arena, found.segment_start, found.tokens);
   *tokens = (lm2mcu_tokens){.tokens = found.tokens, .truncated = found.truncated};
@@ -292,7 +293,8 @@ function shareWeights(constants: readonly NodeConstants[]): readonly NodeConstan
   }));
 }
 
-function constantsHeader(constants: readonly NodeConstants[]): string {
+function constantsHeader(constants: readonly NodeConstants[], { tokenizer }: EmitRequest): string {
+  const { header, struct } = tokenizerCode[tokenizer.kind];
   const structs = constants.map(({ type, name }) => `extern const ${type} ${name};\n`);
   const arrays = constants
     .flatMap((one) => one.arrays)
@@ -302,10 +304,10 @@ function constantsHeader(constants: readonly NodeConstants[]): string {
 #define MODEL_CONSTANTS_H
 
 #include "kernels/kernels.h"
-#include "kernels/tokenizer.h"
+#include "${header}"
 
 ${[...structs, ...arrays].join('')}
-extern const lm_tokenizer model_tokenizer;
+extern const ${struct} model_tokenizer;
 
 #endif
 `;
@@ -336,7 +338,7 @@ function tokenizerSource({ tokenizer }: EmitRequest): string {
 
 ${longStrings}
 ${arrays.join('\n')}
-const lm_tokenizer model_tokenizer ${sectionMacros.tokenizer} = {
+const ${tokenizerCode[tokenizer.kind].struct} model_tokenizer ${sectionMacros.tokenizer} = {
 ${fields.join('')}};
 `;
 }
@@ -345,7 +347,7 @@ ${fields.join('')}};
 function kernelSources(request: EmitRequest): readonly SourceFile[] {
   const { program, kernels, features } = request;
   const nodes = program.graph.nodes.filter(({ op }) => !opOf(op).isView);
-  const common = [...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c'];
+  const common = [...kernels.headers, ...tokenizerCode[request.tokenizer.kind].files];
   if (isAnyCore(features)) {
     return selectedKernels(kernels, program.graph, nodes, common, features);
   }
