@@ -87,6 +87,8 @@ void lm_linear_s8_s8_cmsis(const lm_linear *p, lm_rows x, int32_t rows, int8_t *
 /* int16 inputs: at most 256 of them */
 void lm_linear_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                       void *scratch);
+void lm_linear_s16_s16(const lm_linear *p, lm_wide_rows x, int32_t rows, int16_t *y,
+                       int32_t y_stride, void *scratch);
 void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
                           int32_t y_stride, void *scratch);
 void lm_linear_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
