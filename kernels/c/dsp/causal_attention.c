@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * causal_attention.c with SMLAD: two heads at a time that share keys and values, and two rows of
- * bytes: scores of two keys, then outputs of two columns. A head that shares with none is both. */
+ * bytes: scores of two keys, then outputs of two columns. What is left over is a single head. */
 #include "../kernels.h"
+#include "causal_single.h"
 #include "dsp.h"
 
 /* What heads a and b multiply: for each four bytes those that meet 0 and 2, then 1 and 3. */
@@ -12,12 +13,6 @@ typedef struct {
 typedef struct {
   int32_t a0, a1, b0, b1;
 } sums;
-
-static inline int32_t high_mul(int32_t a, int32_t b) {
-  int32_t result;
-  __asm("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
-  return result;
-}
 
 /* Four bytes of each of two rows times both heads, 16 instructions for 16 products. LOAD: the words
  * in k0 and k1; NEXT: a pair of words of the heads. FIRST begins the sums. */
@@ -122,14 +117,10 @@ typedef struct {
   int32_t multiplier_a, multiplier_b;
 } score_request;
 
-static inline int32_t score_of(int32_t sum, int32_t multiplier) {
-  return lm_saturate8(high_mul(sum, multiplier));
-}
-
 /* Bytes a0, b0, a1, b1. */
 static inline uint32_t scores_of(sums s, int32_t multiplier_a, int32_t multiplier_b) {
-  const int32_t a0 = score_of(s.a0, multiplier_a), a1 = score_of(s.a1, multiplier_a);
-  const int32_t b0 = score_of(s.b0, multiplier_b), b1 = score_of(s.b1, multiplier_b);
+  const int32_t a0 = lm_score(s.a0, multiplier_a), a1 = lm_score(s.a1, multiplier_a);
+  const int32_t b0 = lm_score(s.b0, multiplier_b), b1 = lm_score(s.b1, multiplier_b);
   uint32_t joined = (uint32_t)a0, other = (uint32_t)a1;
   __asm("bfi %0, %2, #8, #8\n\tbfi %1, %3, #8, #8\n\tpkhbt %0, %0, %1, lsl #16"
         : "+&r"(joined), "+&r"(other)
@@ -165,33 +156,21 @@ static void score_rest(const score_request *p, const int8_t *a, const int8_t *b,
       sum_a += a[i] * k[i];
       sum_b += b[i] * k[i];
     }
-    scores[2 * key] = (int8_t)lm_saturate8(high_mul(sum_a, p->multiplier_a));
-    scores[2 * key + 1] = (int8_t)lm_saturate8(high_mul(sum_b, p->multiplier_b));
+    scores[2 * key] = (int8_t)lm_score(sum_a, p->multiplier_a);
+    scores[2 * key + 1] = (int8_t)lm_score(sum_b, p->multiplier_b);
   }
-}
-
-static inline uint32_t max_s8x4(uint32_t a, uint32_t b) {
-  uint32_t larger;
-  __asm("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(larger) : "r"(a), "r"(b));
-  return larger;
-}
-
-static inline uint32_t subtract_u8x4(uint32_t a, uint32_t b) {
-  uint32_t differences;
-  __asm("usub8 %0, %1, %2" : "=r"(differences) : "r"(a), "r"(b));
-  return differences;
 }
 
 /* The largest score of each head, twice: as bytes a, b, a, b. */
 static uint32_t largest_scores(const int8_t *scores, int32_t count) {
   uint32_t largest = 0x80808080u;
   int32_t i = 0;
-  for (; i + 4 <= 2 * count; i += 4) largest = max_s8x4(largest, lm_load4(scores + i));
+  for (; i + 4 <= 2 * count; i += 4) largest = lm_max_s8x4(largest, lm_load4(scores + i));
   if (i < 2 * count) {
     const uint32_t pair = (uint8_t)scores[i] | (uint32_t)(uint8_t)scores[i + 1] << 8;
-    largest = max_s8x4(largest, pair | pair << 16);
+    largest = lm_max_s8x4(largest, pair | pair << 16);
   }
-  return max_s8x4(largest, largest << 16 | largest >> 16);
+  return lm_max_s8x4(largest, largest << 16 | largest >> 16);
 }
 
 typedef struct {
@@ -206,8 +185,8 @@ static totals weigh(const uint8_t *table_a, const uint8_t *table_b, const int8_t
   totals total = {0, 0};
   int32_t key = 0;
   for (; key + 4 <= count; key += 4, weights++) {
-    const uint32_t first = subtract_u8x4(largest, lm_load4(scores + 2 * key));
-    const uint32_t second = subtract_u8x4(largest, lm_load4(scores + 2 * key + 4));
+    const uint32_t first = lm_subtract_u8x4(largest, lm_load4(scores + 2 * key));
+    const uint32_t second = lm_subtract_u8x4(largest, lm_load4(scores + 2 * key + 4));
     const uint32_t a_even = table_a[first & 255u] | (uint32_t)table_a[second & 255u] << 16;
     const uint32_t b_even =
         table_b[first >> 8 & 255u] | (uint32_t)table_b[second >> 8 & 255u] << 16;
@@ -262,7 +241,7 @@ static void mix_values(const lm_causal_attention *p, const mix_request *m, int8_
   }
 }
 
-/* Heads `a` and `b` of row `row`, which may be one. */
+/* Heads `a` and `b` of row `row`. */
 static void attend(const lm_causal_attention *p, const lm_causal_tile *tile, int32_t row,
                    int32_t a, int32_t b, int8_t *y) {
   const int32_t shared = a / (p->heads / p->key_value_heads);
@@ -295,10 +274,11 @@ void lm_causal_attention_s8_s8_dsp(const lm_causal_attention *p, const lm_causal
   const int32_t sharing = p->heads / p->key_value_heads;
   for (int32_t row = 0; row < tile->rows; row++) {
     for (int32_t first = 0; first < p->heads; first += sharing) {
-      for (int32_t i = 0; i < sharing; i += 2) {
-        const int32_t other = lm_min(i + 1, sharing - 1);
-        attend(p, tile, row, first + i, first + other, y + row * y_stride);
-      }
+      int8_t *const to = y + row * y_stride;
+      int32_t i = 0;
+      for (; i + 2 <= sharing; i += 2) attend(p, tile, row, first + i, first + i + 1, to);
+      if (i == sharing) continue;
+      lm_attend_single(p, tile, row, first + i, to + (first + i) * p->value_width);
     }
   }
 }
