@@ -11,8 +11,8 @@
  *
  *   #sample 40 800 50 950 7   at most 40 tokens, temperature 0.8, top-k 50, top-p 0.95, seed 7
  *
- * holds for all texts behind it. The tokens are in the answer's line as soon as they are there;
- * Ctrl-C ends it after the next one. With at most 0 tokens the logits are the answer.
+ * holds for all texts behind it. The answer's line has the text as it comes; Ctrl-C ends it after the
+ * next token. With at most 0 tokens the logits are the answer.
  *
  * At start it says {"ready":"<model>"}, so that a host knows when to begin. A line ends with LF, CR
  * or CR LF. It is read straight into the model's arena, behind text_offset, so that no other memory
@@ -190,20 +190,21 @@ static void write_hex_digit(uint32_t digit) {
   uart_write((uint8_t)"0123456789abcdef"[digit & 15u]);
 }
 
-/* Labels are UTF-8 already: only quotes, backslashes and control characters need escaping. */
+/* Text is UTF-8 already: only quotes, backslashes and control characters need escaping. */
+static void write_character(uint8_t byte) {
+  if (byte < 0x20u) {
+    write_text("\\u00");
+    write_hex_digit(byte >> 4);
+    write_hex_digit(byte);
+    return;
+  }
+  if (byte == '"' || byte == '\\') uart_write('\\');
+  uart_write(byte);
+}
+
 static void write_string(const char *text) {
   write_text("\"");
-  for (; *text != '\0'; text++) {
-    const uint8_t byte = (uint8_t)*text;
-    if (byte < 0x20u) {
-      write_text("\\u00");
-      write_hex_digit(byte >> 4);
-      write_hex_digit(byte);
-      continue;
-    }
-    if (byte == '"' || byte == '\\') uart_write('\\');
-    uart_write(byte);
-  }
+  for (; *text != '\0'; text++) write_character((uint8_t)*text);
   write_text("\"");
 }
 
@@ -462,35 +463,53 @@ static bool is_cancelled(void) {
   return uart_has_byte() && uart_take() == CONTROL_C;
 }
 
-/* Writes the tokens as they come. Ticks that they took, writing them left out. */
-static uint64_t generate(lm2mcu_result *result) {
-  uint64_t ticks = 0;
-  uint32_t random_state = settings.seed;
-  const char *stopped = "length";
-  write_text("\"generated\":[");
-  for (int32_t count = 0; count < settings.most_tokens; count++) {
-    const uint64_t start = counter_ticks();
-    const int32_t id = lm2mcu_choose(result, &settings.sampling, &random_state);
-    const bool ends = lm2mcu_ends_text(id);
-    lm2mcu_status status = ends ? LM2MCU_OK : lm2mcu_append(arena, id);
-    const bool is_last = ends || status != LM2MCU_OK || count + 1 == settings.most_tokens;
-    if (!is_last) status = lm2mcu_run(arena, result);
-    ticks += counter_ticks() - start;
-    if (count > 0) write_text(",");
-    write_signed(id);
-    if (ends) stopped = "end";
-    else if (status != LM2MCU_OK) stopped = "context";
-    else if (is_cancelled()) stopped = "cancelled";
-    else continue;
-    break;
+static void write_spelled(int32_t id) {
+  uint8_t bytes[LM2MCU_TOKEN_BYTES];
+  const int32_t count = lm2mcu_spell(id, bytes);
+  for (int32_t i = 0; i < count; i++) write_character(bytes[i]);
+}
+
+/* Of all tokens from `first` on, and of one that found no room behind them. */
+static void write_ids(int32_t first, int32_t count, int32_t last, bool has_last) {
+  const uint16_t *ids = lm2mcu_token_ids(arena) + first;
+  write_text(",\"generated\":[");
+  for (int32_t i = 0; i < count; i++) {
+    if (i > 0) write_text(",");
+    write_signed(has_last && i == count - 1 ? last : ids[i]);
   }
   write_text("],\"stopped\":");
+}
+
+/* Writes the text as it comes. Ticks that it took, writing left out. */
+static uint64_t generate(lm2mcu_result *result, int32_t prompt) {
+  uint64_t ticks = 0;
+  uint32_t random_state = settings.seed;
+  const char *stopped = NULL;
+  int32_t count = 0, id = 0;
+  bool is_kept = true;
+  write_text("\"text\":\"");
+  while (stopped == NULL) {
+    const uint64_t start = counter_ticks();
+    id = lm2mcu_choose(result, &settings.sampling, &random_state);
+    count++;
+    const bool ends = lm2mcu_ends_text(id);
+    is_kept = !ends && lm2mcu_append(arena, id) == LM2MCU_OK;
+    if (ends) stopped = "end";
+    else if (!is_kept) stopped = "context";
+    else if (count == settings.most_tokens) stopped = "length";
+    else if (lm2mcu_run(arena, result) != LM2MCU_OK) stopped = "failed";
+    ticks += counter_ticks() - start;
+    write_spelled(id);
+    if (stopped == NULL && is_cancelled()) stopped = "cancelled";
+  }
+  write_text("\"");
+  write_ids(prompt, count, id, !is_kept);
   write_string(stopped);
   return ticks;
 }
 
-static uint64_t write_generation(lm2mcu_result *result) {
-  if (settings.most_tokens > 0) return generate(result);
+static uint64_t write_generation(lm2mcu_result *result, int32_t prompt) {
+  if (settings.most_tokens > 0) return generate(result, prompt);
   write_result(lm2mcu_model_card(), result);
   return 0;
 }
@@ -499,7 +518,8 @@ static uint64_t write_generation(lm2mcu_result *result) {
 
 static void answer_sample(const line *request) { (void)request; }
 
-static uint64_t write_generation(lm2mcu_result *result) {
+static uint64_t write_generation(lm2mcu_result *result, int32_t prompt) {
+  (void)prompt;
   write_result(lm2mcu_model_card(), result);
   return 0;
 }
@@ -526,7 +546,7 @@ static void answer_tokens(const line *request) {
   write_text("{\"tokens\":");
   write_signed(tokens.tokens);
   write_text(tokens.truncated ? ",\"truncated\":true," : ",\"truncated\":false,");
-  const uint64_t generated = write_generation(&result);
+  const uint64_t generated = write_generation(&result, tokens.tokens);
   write_text(",");
   write_work(start, tokenized, end, generated);
   write_text("}");

@@ -104,6 +104,16 @@ int32_t lm2mcu_choose(const lm2mcu_result *result, const lm2mcu_sampling *sampli
 
 lm2mcu_status lm2mcu_append(void *arena, int32_t id);
 
+/* Room for the bytes of a token. */
+#define LM2MCU_TOKEN_BYTES 256
+
+/* What a token stands for, in bytes of UTF-8 that may end inside a character; how many. None for special
+ * tokens, and for tokenizers that cannot tell. */
+int32_t lm2mcu_spell(int32_t id, uint8_t *bytes);
+
+/* All tokens so far. */
+const uint16_t *lm2mcu_token_ids(const void *arena);
+
 /* Whether the model says so by this token. */
 bool lm2mcu_ends_text(int32_t id);
 

@@ -3,7 +3,10 @@
  * UTF-8 to token ids, the twin of kernels/c/tokenizer.c: texts, one text, one word, one piece, one
  * character. The trie of the vocabulary is walked in tokenizer_trie.ts.
  */
-import { foundToken, isSame, longestToken } from './tokenizer_trie';
+import { decodedEnd, decodeUtf8, encodeUtf8, isSame, setSegments } from './text';
+import { foundToken, longestToken } from './tokenizer_trie';
+
+export { lm_spell } from './tokenizer_trie';
 
 /** A vocabulary, compiled (kernels/c/tokenizer.h says what each field is). */
 @unmanaged
@@ -51,7 +54,6 @@ const ASCII_DROPPED: i32 = 0;
 const ASCII_SPACE: i32 = 0x20;
 const ASCII_ISOLATED: i32 = 0x80;
 const SEQUENCE_COLUMNS: i32 = 4;
-const REPLACEMENT: i32 = 0xfffd;
 
 /** Where the tokens of one text go; those beyond the capacity are only counted. */
 let listIds: usize = 0;
@@ -64,26 +66,13 @@ let wordRunStart: i32 = 0;
 let wordChars: i32 = 0;
 let wordIsTooLong: bool = false;
 
-/** Results beside the number of tokens. */
-let segmentStart: i32 = 0;
-let isTruncated: bool = false;
-
-export function segmentStartOfTokens(): i32 {
-  return segmentStart;
-}
-
-export function tokensAreTruncated(): i32 {
-  return <i32>isTruncated;
-}
-
 /** Writes [CLS] text [SEP], and pair [SEP] if there is one; returns how many ids, 0: no room. */
 export function lm_tokenize(
   t: Tokenizer, text: usize, textBytes: i32, hasPair: i32, pair: usize, pairBytes: i32,
   ids: usize, maxTokens: i32,
 ): i32 {
   const room = maxTokens - (hasPair !== 0 ? 3 : 2);
-  segmentStart = 0;
-  isTruncated = true;
+  setSegments(0, true);
   if (room < 0) return 0;
   store<u16>(ids, <u16>t.cls);
   let first = tokenizeText(t, text, textBytes, ids + 2, room, hasPair !== 0);
@@ -92,7 +81,7 @@ export function lm_tokenize(
   if (hasPair !== 0) {
     second = tokenizeText(t, pair, pairBytes, ids + 4 + 2 * <usize>written, room - written, true);
   }
-  isTruncated = first > room - second;
+  const isTruncated = first > room - second;
   if (isTruncated && hasPair !== 0) {
     // The longer gives way until both are equally long; they share the rest, the odd one to it.
     const shorter = min(min(first, second), room >> 1);
@@ -105,7 +94,7 @@ export function lm_tokenize(
   }
   first = min(first, room);
   store<u16>(ids + 2 + 2 * <usize>first, <u16>t.sep);
-  segmentStart = first + 2;
+  setSegments(first + 2, isTruncated);
   if (hasPair === 0) return first + 2;
   store<u16>(ids + 4 + 2 * <usize>(first + second), <u16>t.sep);
   return first + second + 3;
@@ -159,31 +148,6 @@ function findSpecial(t: Tokenizer, text: usize, end: usize): usize {
     special += <usize>length + 3;
   }
   return 0;
-}
-
-let decodedEnd: usize = 0;
-
-/** WHATWG's UTF-8 decoder: https://encoding.spec.whatwg.org/#utf-8-decoder */
-function decodeUtf8(at: usize, end: usize): i32 {
-  const lead = <i32>load<u8>(at++);
-  decodedEnd = at;
-  if (lead < 0x80) return lead;
-  if (lead < 0xc2 || lead > 0xf4) return REPLACEMENT;
-  const following = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
-  // The second byte is restricted: no overlong forms, no surrogates, nothing past U+10FFFF.
-  let lower = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
-  let upper = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
-  let codePoint = lead & (0x3f >> following);
-  for (let i = 0; i < following; i++) {
-    if (at === end) return REPLACEMENT;
-    const byte = <i32>load<u8>(at);
-    if (byte < lower || byte > upper) return REPLACEMENT;
-    codePoint = (codePoint << 6) | (byte & 0x3f);
-    lower = 0x80;
-    upper = 0xbf;
-    decodedEnd = ++at;
-  }
-  return codePoint;
 }
 
 /** WordPiece: the longest token first, again and again; one unknown piece spoils the whole word. */
@@ -266,22 +230,6 @@ function mapCharacter(t: Tokenizer, codePoint: i32): i32 {
     mappedCodePoint = codePoint + argument;
   }
   return action;
-}
-
-/** UTF-8, at most 4 bytes at `to`; returns how many. */
-function encodeUtf8(codePoint: i32, to: usize): i32 {
-  if (codePoint < 0x80) {
-    store<u8>(to, <u8>codePoint);
-    return 1;
-  }
-  const following = codePoint < 0x800 ? 1 : codePoint < 0x10000 ? 2 : 3;
-  for (let i = following; i > 0; i--) {
-    store<u8>(to + <usize>i, <u8>(0x80 | (codePoint & 0x3f)));
-    codePoint >>= 6;
-  }
-  const lead: i32 = 0xf0 << (3 - following);
-  store<u8>(to, <u8>(lead | codePoint));
-  return following + 1;
 }
 
 /** Whether there is room for one more; if not, the word will be unknown. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The trie of a vocabulary (toolchain/tokenizer/trie.ts): the longest token of a word, and a token's text. */
+import { isSame } from './text';
 import { Tokenizer } from './tokenizer';
 
 /** toolchain/tokenizer/trie.ts: shapeBits, streamCodes. */
@@ -103,13 +104,6 @@ function passChildren(t: Tokenizer, stream: usize): usize {
     if ((shape & SHAPE_SIBLING) === 0) openLists--;
   }
   return stream;
-}
-
-export function isSame(a: usize, b: usize, bytes: i32): bool {
-  for (let i = 0; i < bytes; i++) {
-    if (load<u8>(a + <usize>i) !== load<u8>(b + <usize>i)) return false;
-  }
-  return true;
 }
 
 /** Lists of siblings that are open at once. */

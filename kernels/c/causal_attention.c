@@ -28,12 +28,12 @@ static int32_t weigh_keys(const lm_causal_attention *p, int32_t head, const int8
   return total;
 }
 
-/* y[c] = sum over keys weights * v[c], times mix. v: (keys, value_width) */
+/* y[c] = sum over keys weights * v[c], times mix. v: (value_width, keys) */
 static void mix_values(const lm_causal_attention *p, lm_requant mix, const uint8_t *weights,
                        lm_rows v, int32_t keys, int8_t *y) {
   for (int32_t column = 0; column < p->value_width; column++) {
     int32_t sum = 0;
-    for (int32_t key = 0; key < keys; key++) sum += weights[key] * v.data[key * v.stride + column];
+    for (int32_t key = 0; key < keys; key++) sum += weights[key] * v.data[column * v.stride + key];
     const int32_t scaled = lm_requantize(sum, mix.multiplier, mix.shift);
     y[column] = (int8_t)lm_clamp_from_zero_point(scaled, p->zero_point, INT8_MIN, INT8_MAX);
   }
@@ -47,7 +47,8 @@ void lm_causal_attention_s8_s8(const lm_causal_attention *p, const lm_causal_til
     for (int32_t head = 0; head < p->heads; head++) {
       const int8_t *q = tile->q.data + row * tile->q.stride + head * p->head_width;
       const lm_rows k = {tile->k.data + head / sharing * p->head_width, tile->k.stride};
-      const lm_rows v = {tile->v.data + head / sharing * p->value_width, tile->v.stride};
+      const int32_t first_column = head / sharing * p->value_width;
+      const lm_rows v = {tile->v.data + first_column * tile->v.stride, tile->v.stride};
       const int32_t total = weigh_keys(p, head, q, k, keys, tile->scratch);
       mix_values(p, lm_divide_requant(p->mix, total), tile->scratch, v, keys,
                  y + row * y_stride + head * p->value_width);

@@ -87,6 +87,8 @@ void lm_linear_s8_s8_cmsis(const lm_linear *p, lm_rows x, int32_t rows, int8_t *
 /* int16 inputs: at most 256 of them */
 void lm_linear_s16_s8(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                       void *scratch);
+void lm_linear_s16_s16(const lm_linear *p, lm_wide_rows x, int32_t rows, int16_t *y,
+                       int32_t y_stride, void *scratch);
 void lm_linear_s16_s8_dsp(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
                           int32_t y_stride, void *scratch);
 void lm_linear_s16_s8_mve(const lm_linear *p, lm_wide_rows x, int32_t rows, int8_t *y,
@@ -213,7 +215,8 @@ typedef struct {
   int32_t row_start; /* the token of the first query */
   lm_rows q; /* (rows, heads * head_width) */
   lm_rows k; /* (row_start + rows, key_value_heads * head_width) */
-  lm_rows v; /* (row_start + rows, key_value_heads * value_width) */
+  lm_rows v; /* (key_value_heads * value_width, row_start + rows): turned; behind the last token of a
+              * column up to 15 bytes are read */
   void *scratch; /* aligned to 4 bytes */
 } lm_causal_tile;
 
@@ -221,18 +224,23 @@ typedef struct {
 void lm_causal_attention_s8_s8(const lm_causal_attention *p, const lm_causal_tile *tile,
                                int8_t *y, int32_t y_stride);
 
+void lm_causal_attention_s8_s8_dsp(const lm_causal_attention *p, const lm_causal_tile *tile,
+                                   int8_t *y, int32_t y_stride);
+
 /* Each two columns of x turned by an angle, then scaled: (u * multiplier / 2^32) / 2^shift. */
 typedef struct {
   int32_t heads;
   int32_t head_width;   /* even */
   int32_t multiplier;   /* 0 or 2^30 ... 2^31 - 1 */
-  int32_t shift;        /* 0 ... 31 */
+  int32_t shift;        /* 0 ... 30 */
   const int16_t *table; /* (tokens, head_width): cosine and sine in Q14, a pair a turn */
 } lm_rotary;
 
 /* x, y: (rows, heads * head_width); row_start: the token of the first row */
 void lm_rotary_s16_s8(const lm_rotary *p, lm_wide_rows x, int32_t rows, int32_t row_start,
                       int8_t *y, int32_t y_stride);
+void lm_rotary_s16_s8_dsp(const lm_rotary *p, lm_wide_rows x, int32_t rows, int32_t row_start,
+                          int8_t *y, int32_t y_stride);
 
 /* y = clamp(table[gate] * (up - zero_point_up) * multiplier / 2^32 + zero_point) */
 typedef struct {
@@ -246,6 +254,8 @@ typedef struct {
 /* gate, up, y: (rows, width); y may be gate or up. */
 void lm_gated_product_s8_s8(const lm_gated_product *p, lm_rows gate, lm_rows up, int32_t rows,
                             int8_t *y, int32_t y_stride);
+void lm_gated_product_s8_s8_dsp(const lm_gated_product *p, lm_rows gate, lm_rows up, int32_t rows,
+                                int8_t *y, int32_t y_stride);
 
 /* y = clamp((a * multiplier_a / 2^16 + b * multiplier_b / 2^16 + 2^(shift - 1)) / 2^shift) */
 typedef struct {
@@ -258,6 +268,8 @@ typedef struct {
 /* a, b, y: (rows, width); y may be a or b. */
 void lm_residual_add_s16_s16(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
                              int32_t rows, int16_t *y, int32_t y_stride);
+void lm_residual_add_s16_s16_dsp(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
+                                 int32_t rows, int16_t *y, int32_t y_stride);
 
 /* y = (x * width / sqrt(width * sum x^2 + epsilon) * gamma + offset) >> out_shift; width at most
  * 2^14 */
@@ -275,6 +287,8 @@ typedef struct {
 /* x, y: (rows, width) */
 void lm_rms_norm_s16_s8(const lm_rms_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
                         int32_t y_stride);
+void lm_rms_norm_s16_s8_dsp(const lm_rms_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                            int32_t y_stride);
 
 /* What follows the sum of every layer normalization. */
 typedef struct {
@@ -477,6 +491,16 @@ static inline void lm_copy_rows(lm_rows x, int32_t rows, int32_t columns, int8_t
                                 int32_t y_stride) {
   for (int32_t row = 0; row < rows; row++) {
     __builtin_memmove(y + row * y_stride, x.data + row * x.stride, (size_t)columns);
+  }
+}
+
+/* Rows that are kept column by column. y: (columns, tokens), from the token of the first row on */
+static inline void lm_turn_rows(lm_rows x, int32_t rows, int32_t columns, int8_t *y,
+                                int32_t y_stride) {
+  for (int32_t row = 0; row < rows; row++) {
+    for (int32_t column = 0; column < columns; column++) {
+      y[column * y_stride + row] = x.data[row * x.stride + column];
+    }
   }
 }
 

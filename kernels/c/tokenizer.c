@@ -24,9 +24,6 @@ enum { ASCII_DROPPED = 0, ASCII_SPACE = 0x20, ASCII_ISOLATED = 0x80 };
 
 enum { SEQUENCE_COLUMNS = 4 };
 
-#define REPLACEMENT 0xFFFDu
-#define MAX_CHAR_BYTES 4
-
 /* Where the tokens of one text go; those beyond the capacity are only counted. */
 typedef struct {
   uint16_t *ids; /* (capacity) */
@@ -36,7 +33,7 @@ typedef struct {
 
 /* The word being read, normalized. */
 typedef struct {
-  uint8_t bytes[LM_MAX_WORD_CHARS * MAX_CHAR_BYTES]; /* UTF-8 */
+  uint8_t bytes[LM_MAX_WORD_CHARS * LM_MAX_CHAR_BYTES]; /* UTF-8 */
   uint16_t length;    /* bytes */
   uint16_t run_start; /* offset of the marks that a mark added now is put in order with */
   uint8_t chars;
@@ -83,7 +80,6 @@ lm_tokens lm_tokenize(const lm_tokenizer *t, lm_text text, lm_text pair, uint16_
 }
 
 static const uint8_t *find_special(const lm_tokenizer *t, lm_text text, size_t at);
-static uint32_t decode_utf8(lm_text text, size_t *at);
 static void read_character(const lm_tokenizer *t, word_buffer *word, token_list *list,
                            uint32_t code_point);
 static void end_word(const lm_tokenizer *t, word_buffer *word, token_list *list);
@@ -106,7 +102,7 @@ static int32_t tokenize_text(const lm_tokenizer *t, lm_text text, uint16_t *ids,
   for (size_t at = 0; at < text.bytes && (count_all || list.count <= capacity);) {
     const uint8_t *special = find_special(t, text, at);
     if (special == NULL) {
-      read_character(t, &word, &list, decode_utf8(text, &at));
+      read_character(t, &word, &list, lm_decode_utf8(text, &at));
       continue;
     }
     end_word(t, &word, &list);
@@ -134,28 +130,6 @@ static const uint8_t *find_special(const lm_tokenizer *t, lm_text text, size_t a
     }
   }
   return NULL;
-}
-
-/* WHATWG's UTF-8 decoder: https://encoding.spec.whatwg.org/#utf-8-decoder */
-static uint32_t decode_utf8(lm_text text, size_t *at) {
-  const uint8_t lead = text.data[(*at)++];
-  if (lead < 0x80) return lead;
-  if (lead < 0xC2 || lead > 0xF4) return REPLACEMENT;
-  const int following = lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
-  /* The second byte is restricted: no overlong forms, no surrogates, nothing past U+10FFFF. */
-  uint8_t lower = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  uint8_t upper = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  uint32_t code_point = lead & (0x3Fu >> following);
-  for (int i = 0; i < following; i++) {
-    if (*at == text.bytes) return REPLACEMENT;
-    const uint8_t byte = text.data[*at];
-    if (byte < lower || byte > upper) return REPLACEMENT;
-    code_point = code_point << 6 | (byte & 0x3Fu);
-    lower = 0x80;
-    upper = 0xBF;
-    (*at)++;
-  }
-  return code_point;
 }
 
 static uint32_t longest_token(const lm_tokenizer *t, bool continues, const uint8_t *bytes,
@@ -336,21 +310,6 @@ static mapped_character map_character(const lm_character_map *map, uint32_t code
   return (mapped_character){code_point, action};
 }
 
-/* UTF-8; at most 4 bytes at `to`. Returns how many. */
-static uint16_t encode_utf8(uint32_t code_point, uint8_t *to) {
-  if (code_point < 0x80) {
-    to[0] = (uint8_t)code_point;
-    return 1;
-  }
-  const uint16_t following = code_point < 0x800 ? 1 : code_point < 0x10000 ? 2 : 3;
-  for (uint16_t i = following; i > 0; i--) {
-    to[i] = (uint8_t)(0x80 | (code_point & 0x3F));
-    code_point >>= 6;
-  }
-  to[0] = (uint8_t)(0xF0u << (3 - following) | code_point);
-  return following + 1;
-}
-
 /* Whether there is room for one more; if not, the word will be unknown. */
 static bool takes_one_more(word_buffer *word) {
   if (word->chars == word->max_chars) word->too_long = true;
@@ -360,7 +319,7 @@ static bool takes_one_more(word_buffer *word) {
 /* Any character but a mark that is kept and put in order. */
 static void append_starter(word_buffer *word, uint32_t code_point) {
   if (!takes_one_more(word)) return;
-  word->length = (uint16_t)(word->length + encode_utf8(code_point, word->bytes + word->length));
+  word->length = (uint16_t)(word->length + lm_encode_utf8(code_point, word->bytes + word->length));
   word->run_start = word->length;
   word->chars++;
 }
@@ -375,12 +334,12 @@ static void append_mark(const lm_character_map *map, word_buffer *word, uint32_t
     while ((word->bytes[before] & 0xC0) == 0x80) before--;
     size_t next = before;
     const lm_text run = {word->bytes, at};
-    const mapped_character mark = map_character(map, decode_utf8(run, &next));
+    const mapped_character mark = map_character(map, lm_decode_utf8(run, &next));
     if (mark.action / ACTION_ARGUMENT <= rank) break;
     at = (uint16_t)before;
   }
-  uint8_t encoded[MAX_CHAR_BYTES];
-  const uint16_t bytes = encode_utf8(code_point, encoded);
+  uint8_t encoded[LM_MAX_CHAR_BYTES];
+  const uint16_t bytes = lm_encode_utf8(code_point, encoded);
   memmove(word->bytes + at + bytes, word->bytes + at, (size_t)(word->length - at));
   memcpy(word->bytes + at, encoded, bytes);
   word->length = (uint16_t)(word->length + bytes);

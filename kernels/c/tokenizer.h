@@ -2,16 +2,13 @@
  * BERT's tokenizer on the device: clean-up, accents, lower case, punctuation, CJK, WordPiece.
  *
  * Ids are compact indexes: positions in the order the compiler stores the embedding rows in
- * (`idOrder` of toolchain/tokenizer/compile.ts). Text is UTF-8 and may hold NUL and malformed bytes;
- * each maximal malformed part counts as U+FFFD, as in the WHATWG decoder, and vanishes like it.
+ * (`idOrder` of toolchain/tokenizer/compile.ts). Malformed parts of a text vanish like U+FFFD.
  * Special tokens written in the text ("[SEP]") become the special token, as Hugging Face does.
  */
 #ifndef LM_TOKENIZER_H
 #define LM_TOKENIZER_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "text.h"
 
 /* Most characters of a word, after normalization; longer ones are unknown. */
 #define LM_MAX_WORD_CHARS 100
@@ -44,18 +41,6 @@ typedef struct {
   uint16_t cls;
   uint16_t sep;
 } lm_tokenizer;
-
-typedef struct {
-  int32_t tokens;         /* ids written, [CLS] and [SEP] included */
-  int32_t segment_start;  /* first token of segment 1; `tokens` where there is no pair */
-  bool truncated;         /* tokens were left out to keep to max_tokens */
-} lm_tokens;
-
-/* UTF-8; `data` NULL: no text. */
-typedef struct {
-  const uint8_t *data;
-  size_t bytes;
-} lm_text;
 
 /*
  * Writes [CLS] text [SEP], and pair [SEP] where `pair.data` is not NULL, to ids[0..max_tokens).

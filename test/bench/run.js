@@ -13,8 +13,10 @@ process.exitCode =
  * @param {readonly string[]} options
  */
 function bench(name, options) {
-  if (!['mcu', 'flash', 'wasm', 'npu'].includes(name)) {
-    process.stderr.write(`error: there is no benchmark ${name}; use mcu, flash, wasm or npu\n`);
+  if (!['mcu', 'decoder', 'flash', 'wasm', 'npu'].includes(name)) {
+    process.stderr.write(
+      `error: there is no benchmark ${name}; use mcu, decoder, flash, wasm or npu\n`,
+    );
     return 1;
   }
   try {

@@ -120,7 +120,16 @@ test.each(['nrf52840-dk', 'mps3-an547'])(
 
     const kernels = loadKernels();
     const graph = legalDecoder({
-      ...{ family: 'gpt2', layers, keyValueHeads: 2, sharing: 1, headWidth: 32, width, vocabulary },
+      ...{
+        family: 'gpt2',
+        layers,
+        keyValueHeads: 2,
+        sharing: 1,
+        headWidth: 32,
+        width,
+        embeddingWidth: width,
+        vocabulary,
+      },
       ...{ middle: feedForward, maxTokens: context, seed: 2 },
     });
     const program = schedule(graph, {

@@ -49,5 +49,6 @@ test('a decoder keeps no rows but those of its cache', () => {
   });
   const kept = Object.values(buffers).filter(({ kind, rows }) => kind !== 'scratch' && rows > 4);
   expect(kept.map(({ kind }) => kind)).toEqual(['input', ...Array(6).fill('state')]);
+  expect(kept.filter(({ turned }) => turned)).toHaveLength(3);
   expect(segments.map(({ rows }) => rows)).toEqual(['tokens', 1]);
 });

@@ -21,6 +21,8 @@ export interface DecoderShape {
   readonly sharing: number;
   readonly headWidth: number;
   readonly width: number;
+  /** Of words and positions, where a product leads to the layers. */
+  readonly embeddingWidth: number;
   readonly middle: number;
   readonly vocabulary: number;
   readonly maxTokens: number;
@@ -35,7 +37,8 @@ const heads = fc.record({
 
 export const decoderShapes: fc.Arbitrary<DecoderShape> = fc
   .record({
-    family: fc.constantFrom<DecoderFamily>('gpt2', 'opt', 'llama'),
+    family: fc.constantFrom<DecoderFamily>('gpt2', 'opt', 'llama', 'merino'),
+    embeddingWidth: fc.integer({ min: 1, max: 24 }),
     layers: fc.integer({ min: 1, max: 3 }),
     heads,
     width: fc.integer({ min: 3, max: 40 }),
@@ -47,7 +50,9 @@ export const decoderShapes: fc.Arbitrary<DecoderShape> = fc
   .map(({ heads: { keyValueHeads, sharing, headWidth }, ...shape }) => {
     const isLlama = shape.family === 'llama';
     const own = { keyValueHeads, sharing: isLlama ? sharing : 1, headWidth };
-    return { ...shape, ...own, width: isLlama ? shape.width : keyValueHeads * headWidth };
+    const width = isLlama ? shape.width : keyValueHeads * headWidth;
+    const embeddingWidth = shape.family === 'merino' ? shape.embeddingWidth : width;
+    return { ...shape, ...own, width, embeddingWidth };
   });
 
 function isOfAttention(part: LayerPart): boolean {
@@ -74,6 +79,17 @@ export function floatDecoder(shape: DecoderShape): Graph<'float'> {
   const numbers = (length: number, scale: number, offset = 0) =>
     Float32Array.from({ length }, () => offset + scale * random());
   const isLlama = family === 'llama';
+  const { embeddingWidth: embedding } = shape;
+  const product = (name: string, outputs: number, inputs: number) => ({
+    ...{ name, stored: name, outputs },
+    weight: numbers(outputs * inputs, 2 / Math.sqrt(inputs)),
+    bias: isLlama ? null : numbers(outputs, 0.2),
+  });
+  const norm = (name: string, columns: number) => ({
+    ...{ name, stored: name },
+    gamma: numbers(columns, 0.3, 1),
+    beta: isLlama ? null : numbers(columns, 0.2),
+  });
   const builder = graphBuilder('decoder');
   const rope = numbers(shape.maxTokens * headWidth, 3);
   const angles = rope.map((_, index) => {
@@ -83,31 +99,33 @@ export function floatDecoder(shape: DecoderShape): Graph<'float'> {
   const output = buildDecoder(
     builder,
     {
-      ...{ family, vocabulary, width, layers, keyValueHeads, headWidth, middle },
-      heads: keyValueHeads * sharing,
+      ...{ family, vocabulary, embeddingWidth: shape.embeddingWidth },
+      layers: Array.from({ length: layers }, (_, layer) => ({
+        name: `layer.${layer}`,
+        stored: `layer.${layer}`,
+        ...{ width, keyValueHeads, headWidth, middle, heads: keyValueHeads * sharing },
+        scale: 1 / Math.sqrt(headWidth),
+        projection: layer === 0 && shape.embeddingWidth !== width ? 'projection' : null,
+      })),
       activation: isLlama ? 'silu' : family === 'opt' ? 'relu' : 'geluTanh',
       epsilon: 1e-5,
       positions: shape.maxTokens,
       tiesHead: shape.seed % 2 === 0,
-      scoreScale: () => 1 / Math.sqrt(headWidth),
       ropeTheta: isLlama ? 10_000 : null,
       endTokens: [],
     },
     {
-      linear: (layer, part, outputs, inputs) => ({
-        name: `layer.${layer}.${isOfAttention(part) ? 'self' : 'mlp'}.${part}`,
-        outputs,
-        weight: numbers(outputs * inputs, 2 / Math.sqrt(inputs)),
-        bias: isLlama ? null : numbers(outputs, 0.2),
+      linear: (layer, part, outputs, inputs) =>
+        product(`${layer.name}.${isOfAttention(part) ? 'self' : 'mlp'}.${part}`, outputs, inputs),
+      product,
+      norm: (layer, which) => norm(`${layer.name}.${which}.norm`, width),
+      finalNorm: (columns) => norm('last.norm', columns),
+      words: () => ({ name: 'words', values: numbers(vocabulary * embedding, 1) }),
+      positions: () => ({
+        name: 'positions',
+        values: numbers(shape.maxTokens * embedding, 0.3),
       }),
-      norm: (layer, which) => ({
-        name: `layer.${layer ?? 'last'}.${which}.norm`,
-        gamma: numbers(width, 0.3, 1),
-        beta: isLlama ? null : numbers(width, 0.2),
-      }),
-      words: () => ({ name: 'words', values: numbers(vocabulary * width, 1) }),
-      positions: () => ({ name: 'positions', values: numbers(shape.maxTokens * width, 0.3) }),
-      head: () => ({ name: 'head', values: numbers(vocabulary * width, 1) }),
+      head: () => ({ name: 'head', values: numbers(vocabulary * embedding, 1) }),
     },
     vocabulary,
     isLlama ? { rows: shape.maxTokens, table: angles } : null,

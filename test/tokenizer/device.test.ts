@@ -1,6 +1,6 @@
 /** The C of the device against `encode`: every character, malformed bytes, broken tables. */
 import { afterAll, describe, expect, test } from 'vitest';
-import { type CompiledTokenizer, compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
+import { type CompiledWordPiece, compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { encode } from '../../toolchain/tokenizer/encode.ts';
 import { parseTokenizer } from '../../toolchain/tokenizer/parse.ts';
 import { type DeviceInput, expectSame, makeDevice, optimized } from './device.ts';
@@ -119,7 +119,7 @@ describe('broken tables are noticed', () => {
   const { trie, characters } = compiled;
   const { runStarts, runActions } = characters;
   const run = runStarts.findIndex((start) => start >= 0x300); // the combining marks
-  const mutants: Readonly<Record<string, CompiledTokenizer>> = {
+  const mutants: Readonly<Record<string, CompiledWordPiece>> = {
     ascii: withCharacters({ ascii: changed(characters.ascii, 0x41, 0x62) }),
     runStarts: withCharacters({ runStarts: changed(runStarts, run, runStarts[run]! + 1) }),
     runActions: withCharacters({ runActions: changed(runActions, run, runActions[run + 1]!) }),
@@ -136,7 +136,7 @@ describe('broken tables are noticed', () => {
     specials: { ...compiled, specials: changed(compiled.specials, 2, 0x78) },
   };
 
-  function withCharacters(part: Partial<typeof characters>): CompiledTokenizer {
+  function withCharacters(part: Partial<typeof characters>): CompiledWordPiece {
     return { ...compiled, characters: { ...characters, ...part } };
   }
 

@@ -6,7 +6,11 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { packagePath } from '../../toolchain/package-root.ts';
 import type { CompiledTokenizer } from '../../toolchain/tokenizer/compile.ts';
-import { tokenizerConstants, tokenizerFields } from '../../toolchain/tokenizer/constants.ts';
+import {
+  tokenizerCode,
+  tokenizerConstants,
+  tokenizerFields,
+} from '../../toolchain/tokenizer/constants.ts';
 import type { EncodedText } from '../../toolchain/tokenizer/encode.ts';
 
 export interface DeviceInput {
@@ -18,6 +22,8 @@ export interface DeviceInput {
 export interface Device {
   /** Ids as in the vocabulary, like `encode`'s. */
   run(inputs: readonly DeviceInput[]): EncodedText[];
+  /** The bytes of each compact id, where the kind can spell. */
+  spell(): readonly Uint8Array[];
   /** Removes the program. */
   close(): void;
 }
@@ -34,7 +40,11 @@ export function makeDevice(compiled: CompiledTokenizer, flags = sanitized): Devi
   const program = join(folder, 'tokenizer');
   writeFileSync(join(folder, 'constants.h'), constantsHeader(compiled));
   const kernels = packagePath('kernels', 'c');
-  const sources = [packagePath('test', 'tokenizer', 'device.c'), join(kernels, 'tokenizer.c')];
+  const kernelFiles = tokenizerCode[compiled.kind].files.filter((file) => file.endsWith('.c'));
+  const sources = [
+    packagePath('test', 'tokenizer', 'device.c'),
+    ...kernelFiles.map((file) => packagePath('kernels', file)),
+  ];
   const warnings = ['-std=c99', '-Wall', '-Wextra', '-Wconversion', '-Werror'];
   execFileSync('gcc', [
     ...warnings,
@@ -51,6 +61,15 @@ export function makeDevice(compiled: CompiledTokenizer, flags = sanitized): Devi
       const output = execFileSync(program, { input, maxBuffer: maxOutputBytes });
       return parseOutput(output, inputs.length, compiled.idOrder);
     },
+    spell() {
+      const output = execFileSync(program, ['spell'], { maxBuffer: maxOutputBytes });
+      let at = 0;
+      return Array.from(compiled.idOrder, () => {
+        const length = output.readInt32LE(at);
+        at += 4 + length;
+        return output.subarray(at - length, at);
+      });
+    },
     close: () => rmSync(folder, { recursive: true }),
   };
 }
@@ -62,7 +81,12 @@ function constantsHeader(compiled: CompiledTokenizer): string {
       `/* ${comment} */\nstatic const ${ctype} ${name}[] = {${data.join(',')}};\n`,
   );
   const fields = tokenizerFields(compiled).map(({ field, value }) => `  ${field} = ${value},\n`);
-  return `${arrays.join('')}static const lm_tokenizer tokenizer = {\n${fields.join('')}};\n`;
+  const { struct, tokenize, header } = tokenizerCode[compiled.kind];
+  return `#include "${header.replace('kernels/', '')}"
+#define tokenize ${tokenize}
+#define TOKENS ${compiled.idOrder.length}
+${compiled.kind === 'bpe' ? '#define spell lm_bpe_spell\n' : ''}
+${arrays.join('')}static const ${struct} tokenizer = {\n${fields.join('')}};\n`;
 }
 
 function frame({ text, pair, maxTokens }: DeviceInput): readonly Uint8Array[] {

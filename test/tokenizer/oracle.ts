@@ -1,12 +1,12 @@
 /** Hugging Face's Rust tokenizers (npm `tokenizers` 0.23.2), set up as BERT from our plain data. */
-import { Tokenizer as HuggingFace } from 'tokenizers';
+import { type Encoding, Tokenizer as HuggingFace } from 'tokenizers';
 import type { EncodedText } from '../../toolchain/tokenizer/encode.ts';
-import type { Tokenizer } from '../../toolchain/tokenizer/parse.ts';
+import type { WordPieceTokenizer } from '../../toolchain/tokenizer/parse.ts';
 
 export type Texts = readonly [text: string, pair?: string];
 
 /** The tokenizer.json that `transformers` would write for this tokenizer. */
-export function tokenizerJson(tokenizer: Tokenizer): object {
+export function tokenizerJson(tokenizer: WordPieceTokenizer): object {
   const { vocabulary, clsId, sepId } = tokenizer;
   const special = (id: number) => ({ id: vocabulary[id], ids: [id], tokens: [vocabulary[id]] });
   const piece = (id: number, type: number) => ({
@@ -62,7 +62,7 @@ export type Oracle = (texts: readonly Texts[], maxTokens: number) => Promise<Enc
  * up to `maxTokens` and so forgets which was longer, which moves an odd token from one to the other;
  * versions before and the Python package 0.23.3 do not, and we follow them.
  */
-export function makeOracle(tokenizer: Tokenizer): Oracle {
+export function makeOracle(tokenizer: WordPieceTokenizer): Oracle {
   const oracle = HuggingFace.fromString(JSON.stringify(tokenizerJson(tokenizer)));
   // Truncates and adds special tokens; setting up truncation copies the vocabulary, so it has none.
   const { vocabulary, addedTokens } = tokenizer;
@@ -85,14 +85,46 @@ export function makeOracle(tokenizer: Tokenizer): Oracle {
     finisher.setTruncation(maxTokens);
     return texts.map(([, pair], i) => {
       const second = pair === undefined ? undefined : seconds[i]!;
-      const encoding = finisher.postProcess(firsts[i]!, second, true);
-      const segments = encoding.getTypeIds();
-      const segmentStart = segments.indexOf(1);
-      return {
-        ids: Int32Array.from(encoding.getIds()),
-        segmentStart: segmentStart === -1 ? segments.length : segmentStart,
-        truncated: encoding.getOverflowing().length > 0,
-      };
+      return summaryOf(finisher.postProcess(firsts[i]!, second, true));
     });
+  };
+}
+
+/** The library on a `tokenizer.json` as it is. It may encode pairs and truncate, see `makeOracle`. */
+export function loadOracle(json: object) {
+  const oracle = HuggingFace.fromString(JSON.stringify(json));
+  const run: Oracle = async (texts, maxTokens) => {
+    const whole = { addSpecialTokens: false };
+    const firsts = await oracle.encodeBatch(
+      texts.map(([text]) => text),
+      whole,
+    );
+    const seconds = await oracle.encodeBatch(
+      texts.map(([, pair]) => pair ?? ''),
+      whole,
+    );
+    oracle.setTruncation(maxTokens);
+    const results = texts.map(([, pair], i) => {
+      const second = pair === undefined ? undefined : seconds[i]!;
+      return summaryOf(oracle.postProcess(firsts[i]!, second, true));
+    });
+    oracle.disableTruncation();
+    return results;
+  };
+  const decode = (lists: readonly (readonly number[])[]): Promise<readonly string[]> =>
+    oracle.decodeBatch(
+      lists.map((ids) => [...ids]),
+      true,
+    );
+  return Object.assign(run, { decode });
+}
+
+function summaryOf(encoding: Encoding): EncodedText {
+  const segments = encoding.getTypeIds();
+  const segmentStart = segments.indexOf(1);
+  return {
+    ids: Int32Array.from(encoding.getIds()),
+    segmentStart: segmentStart === -1 ? segments.length : segmentStart,
+    truncated: encoding.getOverflowing().length > 0,
   };
 }

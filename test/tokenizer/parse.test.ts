@@ -13,6 +13,7 @@ const good = parseTokenizer({ vocabTxt });
 
 test('vocab.txt alone: the defaults of BERT', () => {
   expect(good).toEqual({
+    kind: 'wordpiece',
     vocabulary: lines,
     lowercase: true,
     stripAccents: true,

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { characterAction, markRank } from '../../toolchain/tokenizer/characters.ts';
-import { parseTokenizer, type Tokenizer } from '../../toolchain/tokenizer/parse.ts';
+import { parseTokenizer, type WordPieceTokenizer } from '../../toolchain/tokenizer/parse.ts';
 
 /** `random(n)`: an integer in 0..n-1. Lehmer's generator with Park and Miller's constants. */
 export function makeRandom(seed: number): (below: number) => number {
@@ -30,7 +30,7 @@ export function corpusTexts(): readonly string[] | undefined {
 }
 
 /** The example's 30,522 tokens, or undefined (said aloud) where its model is not there. */
-export function exampleTokenizer(): Tokenizer | undefined {
+export function exampleTokenizer(): WordPieceTokenizer | undefined {
   if (existsSync(vocabularyFile)) return parseTokenizer({ vocabTxt: readFileSync(vocabularyFile) });
   console.warn(`SKIPPED: ${vocabularyFile} is not there`);
   return undefined;
@@ -56,7 +56,7 @@ const lastCodePoint = 0x10ffff;
  * A vocabulary in which most characters tell: all that any character becomes, all kept marks, all
  * below U+3000, and random pieces of words; about 40,000 tokens.
  */
-export function richTokenizer(settings: Settings): Tokenizer {
+export function richTokenizer(settings: Settings): WordPieceTokenizer {
   const chars = new Set<number>();
   const rules = parseTokenizer({ vocabTxt: encodeLines(specials), tokenizerConfig: settings });
   for (let codePoint = 0x21; codePoint <= lastCodePoint; codePoint++) {

@@ -1,7 +1,7 @@
 /** The flags of `run` for models that generate, and what it shows of what they said. */
 import type { Executor, Generated, GenerateOptions, Text } from '../emulate/executor.ts';
 import { userError } from '../errors.ts';
-import { wordsOf } from '../generate/words.ts';
+import { textOf } from '../generate/text.ts';
 
 export const samplingOptions = {
   'max-new': {
@@ -68,7 +68,7 @@ export async function speak(
   const { idOrder, tokenizer } = executor.model;
   const answer = await executor.generate(prompt, options);
   const ids = answer.generated.map((id) => idOrder[id]!);
-  return { ...answer, ids, text: wordsOf(tokenizer, ids) };
+  return { ...answer, ids, text: textOf(tokenizer, ids) };
 }
 
 const reasons: Readonly<Record<Generated['stopped'], string>> = {

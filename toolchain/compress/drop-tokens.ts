@@ -6,6 +6,7 @@ import type { Tokenizer } from '../tokenizer/parse.ts';
 /** `dropped`: vocabulary ids. Ids of other tokens stay what they are. */
 export function dropTokens(tokenizer: Tokenizer, dropped: ArrayLike<number>): Tokenizer {
   if (dropped.length === 0) return tokenizer;
+  if (tokenizer.kind === 'bpe') throw cannotDrop('merges of BPE are made of all their tokens');
   const vocabulary = [...tokenizer.vocabulary];
   const ids = Array.from(dropped);
   const special = new Set([

@@ -95,6 +95,18 @@ lm2mcu_status lm2mcu_append(void *arena, int32_t id) {
   return LM2MCU_OK;
 }
 
+int32_t lm2mcu_spell(int32_t id, uint8_t *bytes) {
+${
+  request.tokenizer.kind === 'bpe'
+    ? '  return lm_bpe_spell(&model_tokenizer, (uint32_t)id, bytes);'
+    : '  (void)id;\n  (void)bytes;\n  return 0;'
+}
+}
+
+const uint16_t *lm2mcu_token_ids(const void *arena) {
+  return (const uint16_t *)(const void *)((const uint8_t *)arena + IDS_OFFSET);
+}
+
 bool lm2mcu_ends_text(int32_t id) {
   switch (id) {
 ${endTokensOf(request)

@@ -10,7 +10,7 @@ import { type Kernel, type KernelTable, kernelOfNode, packWeights } from '../sch
 import type { ConstantPart, ConstantSizes } from '../schedule/placement.ts';
 import { keepsState, type Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
-import { tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
+import { tokenizerCode, tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
 import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from './c-constants.ts';
 import { generatingParts, plainParts } from './c-generation.ts';
 import { type CNames, chooseNames } from './c-names.ts';
@@ -49,7 +49,7 @@ export function emitModel(request: EmitRequest): Emitted {
   const sources = [
     { path: 'lm2mcu_model.h', content: modelHeader(request, image) },
     { path: 'lm2mcu_model.c', content: modelSource(request, names, image) },
-    { path: 'model_constants.h', content: constantsHeader(constants, image, names) },
+    { path: 'model_constants.h', content: constantsHeader(constants, image, names, request) },
     { path: 'model_constants.c', content: constantsSource(constants, jobs) },
     { path: 'tokenizer_constants.c', content: tokenizerSource(request) },
     ...kernelSources(request),
@@ -125,11 +125,12 @@ function modelSource(request: EmitRequest, names: CNames, image: NpuImage | null
     generation: 'LM2MCU_GENERATION',
   }[card.kind];
   const parts = keepsState(program) ? generatingParts(request) : plainParts;
+  const { header, tokenize } = tokenizerCode[tokenizer.kind];
   const labelList = labels.map((label) => `  ${stringLiteral(label)},\n`).join('');
   return `${banner(`${card.name}, planned for ${targetName}: at most ${maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena.`)}#include "lm2mcu_model.h"
 
 #include "kernels/kernels.h"
-${parts.include}${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "kernels/tokenizer.h"
+${parts.include}${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "${header}"
 #include "model_constants.h"
 ${image === null ? '' : '#include "npu/npu.h"\n'}
 /* What lm2mcu_tokenize leaves in the arena for lm2mcu_run, which takes it. */
@@ -190,7 +191,7 @@ ${parts.state}lm2mcu_status lm2mcu_tokenize(void *arena, const char *text, size_
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
   const lm_text first = {.data = (const uint8_t *)text, .bytes = text_bytes};
   const lm_text second = {.data = (const uint8_t *)pair_or_null, .bytes = pair_bytes};
-  const lm_tokens found = lm_tokenize(&model_tokenizer, first, second,
+  const lm_tokens found = ${tokenize}(&model_tokenizer, first, second,
                                       AT(uint16_t, IDS_OFFSET), LM2MCU_MAX_TOKENS);
   put_state(arena, found.segment_start, found.tokens);
   *tokens = (lm2mcu_tokens){.tokens = found.tokens, .truncated = found.truncated};
@@ -301,7 +302,9 @@ function constantsHeader(
   constants: readonly NodeConstants[],
   image: NpuImage | null,
   names: CNames,
+  { tokenizer }: EmitRequest,
 ): string {
+  const { header, struct } = tokenizerCode[tokenizer.kind];
   const structs = constants.map(({ type, name }) => `extern const ${type} ${name};\n`);
   const arrays = constants
     .flatMap((one) => one.arrays)
@@ -312,10 +315,10 @@ function constantsHeader(
 #define MODEL_CONSTANTS_H
 
 #include "kernels/kernels.h"
-#include "kernels/tokenizer.h"
+#include "${header}"
 ${npu === null ? '' : '#include "npu/npu.h"\n'}
 ${[...structs, ...arrays].join('')}${npu ?? ''}
-extern const lm_tokenizer model_tokenizer;
+extern const ${struct} model_tokenizer;
 
 #endif
 `;
@@ -349,7 +352,7 @@ function tokenizerSource({ tokenizer }: EmitRequest): string {
 
 ${longStrings}
 ${arrays.join('\n')}
-const lm_tokenizer model_tokenizer ${sectionMacros.tokenizer} = {
+const ${tokenizerCode[tokenizer.kind].struct} model_tokenizer ${sectionMacros.tokenizer} = {
 ${fields.join('')}};
 `;
 }
@@ -359,7 +362,8 @@ function kernelSources(request: EmitRequest): readonly SourceFile[] {
   const { program, kernels, features } = request;
   const nodes = coreNodes(program).filter(({ op }) => !opOf(op).isView);
   const sampler = keepsState(program) ? ['c/sampler.c', 'c/sampler.h'] : [];
-  const common = [...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c', ...sampler];
+  const tokenizer = tokenizerCode[request.tokenizer.kind].files;
+  const common = [...kernels.headers, ...tokenizer, ...sampler];
   if (isAnyCore(features)) {
     return selectedKernels(kernels, program.graph, nodes, common, features);
   }

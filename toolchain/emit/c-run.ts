@@ -22,9 +22,10 @@ export function runBodyInC(request: RunRequest): string {
   return runBody(program, {
     comment: (text) => `/* ${text} */`,
     declaration(buffer, life) {
-      const { name, rows, columns, kind } = buffer;
+      const { name, rows, columns, kind, turned } = buffer;
       const type = `${kind === 'input' ? 'const ' : ''}${dtypes[buffer.dtype].c}`;
-      const comment = `/* (${rows}, ${columns}) ${kind}, ${life} */`;
+      const shape = turned ? `(${columns}, ${rows})` : `(${rows}, ${columns})`;
+      const comment = `/* ${shape} ${kind}, ${life} */`;
       return `${type} *const ${names.buffers.get(name)!} = ${bufferPointer(buffer)}; ${comment}`;
     },
     loopHead: (variable, begin, step) =>
@@ -47,7 +48,10 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
   const { node, inputs, output, scratch, carry } = call;
   const pointer = (slot: Slot): string => slotPointer(program, call, slot, names, 'elements');
   const { first, count } = rowsOfSlot(output, call);
-  const stride = (slot: Slot): number => program.buffers[slot.buffer]!.columns;
+  const stride = (slot: Slot): number => {
+    const { turned, rows, columns } = program.buffers[slot.buffer]!;
+    return turned ? rows : columns;
+  };
   const view = (slot: Slot | null | undefined): string => `{${pointer(slot!)}, ${stride(slot!)}}`;
   const matrix = (slot: Slot | null | undefined): string => {
     const isWide = program.buffers[slot!.buffer]!.dtype === 'int16';
@@ -72,7 +76,9 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
   const y = [`${pointer(output)},`, String(stride(output))];
   if (node === null) {
     const from = inputs[0]!;
-    return ['lm_copy_rows(' + matrix(from), `${count},`, `${from.columns},`, ...end(y)];
+    const { turned } = program.buffers[output.buffer]!;
+    const copy = turned ? 'lm_turn_rows' : 'lm_copy_rows';
+    return [`${copy}(${matrix(from)}`, `${count},`, `${from.columns},`, ...end(y)];
   }
   const scratchPointer = scratch === null ? 'NULL' : bufferPointer(program.buffers[scratch]!);
   const params = `&${names.constants.get(node.output)!}_params,`;

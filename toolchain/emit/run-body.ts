@@ -144,7 +144,7 @@ export function slotPointer(
   names: CNames,
   offsets: 'elements' | 'bytes',
 ): string {
-  const { kind, rows, columns, dtype } = program.buffers[slot.buffer]!;
+  const { kind, turned, rows, columns, dtype } = program.buffers[slot.buffer]!;
   const isOfTile = kind === 'tile' || rows === 1;
   const first = !isOfTile
     ? rowsOfSlot(slot, call).first
@@ -152,7 +152,7 @@ export function slotPointer(
       ? `(tokens - 1 - ${keepsState(program) ? 'start' : '0'}) % ${rows}`
       : '0';
   const unit = offsets === 'bytes' ? dtypes[dtype].bytes : 1;
-  const stride = columns * unit;
+  const stride = turned ? unit : columns * unit;
   const terms = [names.buffers.get(slot.buffer)!];
   if (first !== '0') terms.push(stride === 1 ? first : `${first} * ${stride}`);
   if (slot.firstColumn > 0) terms.push(String(slot.firstColumn * unit));

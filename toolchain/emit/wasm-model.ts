@@ -2,7 +2,7 @@
  * A Program as one WebAssembly module: the forward pass in AssemblyScript, once for plain and once for
  * relaxed SIMD, over one image of constants and one arena; and what model.mjs must know of it.
  *
- *   0 … 1 KiB free | constants | a word | arena | what loads may read past it | text …
+ *   0 … 1 KiB free | constants | the tokenizer's | arena | what loads may read past it | text …
  *
  * Nothing is compiled here: `build/wasm-module.ts` does that.
  */
@@ -14,7 +14,7 @@ import { type Kernel, type KernelTable, kernelOfNode } from '../schedule/kernels
 import type { ConstantSizes } from '../schedule/placement.ts';
 import type { Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
-import { tokenizerConstants } from '../tokenizer/constants.ts';
+import { tokenizerCode, tokenizerWords } from '../tokenizer/constants.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';
 import { assemblyScriptWords, runStatements } from './as-run.ts';
 import { chooseNames } from './c-names.ts';
@@ -82,8 +82,8 @@ export interface ModuleDescription {
 }
 
 export const pageBytes = 65_536;
-/** kernels/assemblyscript/tokenizer.ts: WORD_BYTES. */
-const wordBytes = 512;
+/** kernels/assemblyscript/tokenizer.ts: WORD_BYTES; bpe.ts: the window and a character. */
+const wordBytes = { wordpiece: 512, bpe: 1040 } as const;
 /** Room for text that never makes the memory grow. */
 const usualTextBytes = 16_384;
 
@@ -103,7 +103,7 @@ export function emitModule(request: ModuleRequest): ModuleSources {
   );
   const wordAddress = placeTokenizer(image, request.compiledTokenizer);
   const bytes = image.bytes();
-  const arenaAddress = wordAddress.value + wordBytes;
+  const arenaAddress = wordAddress.value + wordBytes[request.compiledTokenizer.kind];
   const textAddress = roundUp(arenaAddress + program.arenaBytes + slackBytes(program));
   const layout = { arenaAddress, textAddress, tokenizerAddress: wordAddress.tokenizer };
   const source = (variant: WasmVariant): string => moduleSource(request, variant, params, layout);
@@ -136,21 +136,12 @@ interface Layout {
   readonly tokenizerAddress: number;
 }
 
-/** Where the word is that the tokenizer reads: right behind the constants. */
+/** Where the tokenizer's own memory is: right behind the constants. */
 function placeTokenizer(
   image: ConstantImage,
   compiled: CompiledTokenizer,
 ): { readonly value: number; readonly tokenizer: number } {
-  const addresses = tokenizerConstants(compiled).map(({ data }) => image.place(data, 'tokenizer'));
-  const { trie, specialLead, maxWordChars, unknown, cls, sep, characters } = compiled;
-  const [maps, [tries, codes, labels, specials]] = [addresses.slice(0, 7), addresses.slice(7)];
-  const words = [
-    ...maps,
-    characters.sequences.length / 4,
-    ...[tries!, codes!, labels!, specials!],
-    ...[trie.offsets[1]!, trie.firstNumbers[1]!, specialLead.min, specialLead.max],
-    ...[maxWordChars, unknown, cls, sep],
-  ];
+  const words = tokenizerWords(compiled, ({ data }) => image.place(data, 'tokenizer'));
   const tokenizer = imageOrigin + image.bytes().length;
   const value = tokenizer + roundUp(4 * (words.length + 1));
   image.place(Int32Array.from([...words, value]), 'tokenizer');
@@ -224,13 +215,13 @@ ${runStatements({
 `;
 }
 
-function tokenizerExports({ program }: ModuleRequest, layout: Layout): string {
+function tokenizerExports({ program, compiledTokenizer }: ModuleRequest, layout: Layout): string {
+  const { assemblyScript } = tokenizerCode[compiledTokenizer.kind];
   const { tokenizerAddress, textAddress } = layout;
   const tokenizer = `changetype<Tokenizer>(${hex(tokenizerAddress)})`;
-  return `import { Tokenizer, lm_tokenize } from './tokenizer';
-import { lm_spell } from './tokenizer_trie';
+  return `import { Tokenizer, lm_spell, lm_tokenize } from '${assemblyScript}';
 
-export { segmentStartOfTokens, tokensAreTruncated } from './tokenizer';
+export { segmentStartOfTokens, tokensAreTruncated } from './text';
 
 export function tokenize(
   text: usize, textBytes: i32, hasPair: i32, pair: usize, pairBytes: i32,
@@ -258,8 +249,12 @@ function describe(
 ): ModuleDescription {
   const { graph, maxTokens } = program;
   const output = tensorOf(graph, graph.outputs[0]!);
-  const { idOrder, trie } = compiledTokenizer;
-  const specials = [...idOrder.entries()].slice(trie.idOrder.length);
+  const { idOrder } = compiledTokenizer;
+  const spelled =
+    compiledTokenizer.kind === 'bpe'
+      ? compiledTokenizer.mergedEnd
+      : compiledTokenizer.trie.idOrder.length;
+  const specials = [...idOrder.entries()].slice(spelled);
   return {
     card: { name: card.name, kind: card.kind, labels: card.labels, maxTokens, sha256 },
     scores: card.scores,
@@ -271,10 +266,20 @@ function describe(
     specials: Object.fromEntries(
       specials.map(([index, id]) => [index, tokenizer.vocabulary[id] ?? '']),
     ),
-    continuation: { first: trie.firstNumbers[1]!, prefix: tokenizer.continuationPrefix },
+    continuation: continuationOf(tokenizer, compiledTokenizer),
     idsAddress: idsAddress(program, layout),
     outputAddress: layout.arenaAddress + program.buffers[output.name]!.offset,
     textAddress: layout.textAddress,
     selfTest,
   };
+}
+
+/** The first token that continues a word, and what marks it; in BPE none is marked. */
+function continuationOf(
+  tokenizer: Tokenizer,
+  compiled: CompiledTokenizer,
+): ModuleDescription['continuation'] {
+  return tokenizer.kind === 'bpe' || compiled.kind === 'bpe'
+    ? { first: compiled.idOrder.length, prefix: '' }
+    : { first: compiled.trie.firstNumbers[1]!, prefix: tokenizer.continuationPrefix };
 }

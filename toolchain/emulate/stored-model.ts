@@ -15,7 +15,8 @@ export interface RunnableModel extends StoredModel {
 
 const natural = z.int().nonnegative();
 
-const tokenizerSchema = z.strictObject({
+const wordPieceSchema = z.strictObject({
+  kind: z.literal('wordpiece'),
   vocabulary: z.array(z.string()),
   lowercase: z.boolean(),
   stripAccents: z.boolean(),
@@ -29,6 +30,33 @@ const tokenizerSchema = z.strictObject({
   continuationPrefix: z.string(),
   maxWordChars: natural,
 });
+
+const ids = z.array(natural);
+
+const bpeSchema = z.strictObject({
+  kind: z.literal('bpe'),
+  vocabulary: z.array(z.string()),
+  byteIds: z.instanceof(Int32Array),
+  merges: z.instanceof(Int32Array),
+  split: z.strictObject({
+    words: z.enum(['gpt2', 'cl100k', 'none']),
+    mostDigits: natural,
+    isolatesDigits: z.boolean(),
+  }),
+  addPrefixSpace: z.boolean(),
+  frame: z.strictObject({ before: ids, between: ids, after: ids, segmentBreak: z.int() }),
+  addedTokens: z.array(
+    z.strictObject({
+      text: z.string(),
+      id: natural,
+      stripsLeft: z.boolean(),
+      stripsRight: z.boolean(),
+      isSpecial: z.boolean(),
+    }),
+  ),
+});
+
+const tokenizerSchema = z.discriminatedUnion('kind', [wordPieceSchema, bpeSchema]);
 
 /** The board was checked when it was loaded; here only what picks its parts is. */
 const targetSchema = z.custom<AnyTarget>(

@@ -1,5 +1,6 @@
 /** config.json of a decoder, of whichever family, as one form. */
 import { z } from 'zod';
+import { widestInput } from '../ops/attend-inputs.ts';
 import { type ActivationKind, mostInputs } from '../ops/linear.ts';
 import { activations, badConfig, typeSchema, unsupported } from './config.ts';
 import { parseJsonFile, quote } from './files.ts';
@@ -7,27 +8,39 @@ import { parseJsonFile, quote } from './files.ts';
 export interface DecoderConfig {
   readonly family: DecoderFamily;
   readonly vocabulary: number;
-  readonly width: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly keyValueHeads: number;
-  readonly headWidth: number;
-  /** Of the feed-forward layers. */
-  readonly middle: number;
+  /** Of the tables of words and of positions. */
+  readonly embeddingWidth: number;
+  /** At least one. */
+  readonly layers: readonly LayerConfig[];
   readonly activation: ActivationKind;
   readonly epsilon: number;
   /** Tokens that a text may have. */
   readonly positions: number;
   readonly tiesHead: boolean;
-  /** Divided by the number of the layer, from 1 on, where the model says so. */
-  readonly scoreScale: (layer: number) => number;
   /** Of the rotary embedding; null: positions have a table. */
   readonly ropeTheta: number | null;
   /** After any of these tokens a text has ended. */
   readonly endTokens: readonly number[];
 }
 
-export const decoderFamilies = ['gpt2', 'opt', 'llama'] as const;
+export interface LayerConfig {
+  /** What its nodes' names begin with. */
+  readonly name: string;
+  /** What the names of its weights begin with, which it may share with another layer. */
+  readonly stored: string;
+  readonly width: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headWidth: number;
+  /** Of the feed-forward layer. */
+  readonly middle: number;
+  /** Factor on the scores of attention. */
+  readonly scale: number;
+  /** Name of the product that brings the residual stream to the layer's width; null: it has it. */
+  readonly projection: string | null;
+}
+
+export const decoderFamilies = ['gpt2', 'opt', 'llama', 'merino'] as const;
 export type DecoderFamily = (typeof decoderFamilies)[number];
 
 /** Null: config.json is of no decoder. */
@@ -41,6 +54,7 @@ export const decoderClasses: Readonly<Record<DecoderFamily, string>> = {
   gpt2: 'GPT2LMHeadModel',
   opt: 'OPTForCausalLM',
   llama: 'LlamaForCausalLM',
+  merino: 'MerinoForCausalLM',
 };
 
 const dimension = z.number().int().min(1).max(0xff_ffff);
@@ -103,17 +117,41 @@ const llamaSchema = z.object({
   tie_word_embeddings: z.boolean().default(false),
 });
 
+/** Blocks of layers, each with sizes of its own (importers/README.md). */
+const merinoSchema = z.object({
+  ...commonFields,
+  max_position_embeddings: dimension,
+  hidden_act: z.string(),
+  layer_norm_eps: z.number().nonnegative().max(1),
+  tie_word_embeddings: z.boolean().default(true),
+  embedding_size: columns.nullish(),
+  blocks: z
+    .array(
+      z.strictObject({
+        hidden_size: columns,
+        num_attention_heads: dimension,
+        intermediate_size: columns,
+        num_hidden_layers: dimension.max(1024),
+        share_parameters: z.boolean().default(false),
+      }),
+    )
+    .min(1)
+    .max(1024),
+});
+
 export function parseDecoderConfig(family: DecoderFamily, bytes: Uint8Array): DecoderConfig {
   const config = readers[family](bytes);
-  const { width, heads, keyValueHeads, headWidth, ropeTheta } = config;
-  if (ropeTheta === null && heads * headWidth !== width) {
-    throw badConfig(`the width ${width} is no multiple of the number of heads, ${heads}`);
-  }
-  if (heads % keyValueHeads !== 0) {
-    throw badConfig(`${heads} heads cannot share the keys and values of ${keyValueHeads}`);
-  }
-  if (ropeTheta !== null && headWidth % 2 !== 0) {
-    throw badConfig(`a head has ${headWidth} columns; rotary positions turn two at a time`);
+  const isTurned = config.ropeTheta !== null;
+  for (const { width, heads, keyValueHeads, headWidth } of config.layers) {
+    if (!isTurned && heads * headWidth !== width) {
+      throw badConfig(`the width ${width} is no multiple of the number of heads, ${heads}`);
+    }
+    if (heads % keyValueHeads !== 0) {
+      throw badConfig(`${heads} heads cannot share the keys and values of ${keyValueHeads}`);
+    }
+    if (isTurned && headWidth % 2 !== 0) {
+      throw badConfig(`a head has ${headWidth} columns; rotary positions turn two at a time`);
+    }
   }
   return config;
 }
@@ -125,13 +163,17 @@ const readers: Readonly<Record<DecoderFamily, (bytes: Uint8Array) => DecoderConf
     const scale = config.scale_attn_weights ? 1 / Math.sqrt(width / heads) : 1;
     return {
       ...commonOf('gpt2', config, config.activation_function),
-      ...headsOf(width, heads),
-      layers: config.n_layer,
-      middle: config.n_inner ?? 4 * width,
+      embeddingWidth: width,
+      layers: equalLayers('h', config.n_layer, (layer) => ({
+        ...headsOf(width, heads),
+        middle: config.n_inner ?? 4 * width,
+        scale: config.scale_attn_by_inverse_layer_idx ? scale / (layer + 1) : scale,
+      })),
       epsilon: config.layer_norm_epsilon,
       positions: config.n_positions,
       tiesHead: config.tie_word_embeddings,
-      scoreScale: (layer) => (config.scale_attn_by_inverse_layer_idx ? scale / (layer + 1) : scale),
+      scoreScale: (layer: number) =>
+        config.scale_attn_by_inverse_layer_idx ? scale / (layer + 1) : scale,
       ropeTheta: null,
     };
   },
@@ -152,13 +194,15 @@ const readers: Readonly<Record<DecoderFamily, (bytes: Uint8Array) => DecoderConf
     }
     return {
       ...commonOf('opt', config, config.activation_function),
-      ...headsOf(width, heads),
-      layers: config.num_hidden_layers,
-      middle: config.ffn_dim,
+      embeddingWidth: width,
+      layers: equalLayers('layers', config.num_hidden_layers, () => ({
+        ...headsOf(width, heads),
+        middle: config.ffn_dim,
+        scale: 1 / Math.sqrt(width / heads),
+      })),
       epsilon: 1e-5, // torch.nn.LayerNorm's own
       positions: config.max_position_embeddings,
       tiesHead: config.tie_word_embeddings,
-      scoreScale: () => 1 / Math.sqrt(width / heads),
       ropeTheta: null,
     };
   },
@@ -176,19 +220,70 @@ const readers: Readonly<Record<DecoderFamily, (bytes: Uint8Array) => DecoderConf
     }
     return {
       ...commonOf('llama', config, config.hidden_act),
-      ...headsOf(width, heads),
-      keyValueHeads: config.num_key_value_heads ?? heads,
-      headWidth,
-      layers: config.num_hidden_layers,
-      middle: config.intermediate_size,
+      embeddingWidth: width,
+      layers: equalLayers('layers', config.num_hidden_layers, () => ({
+        ...{ width, heads, keyValueHeads: config.num_key_value_heads ?? heads, headWidth },
+        middle: config.intermediate_size,
+        scale: 1 / Math.sqrt(headWidth),
+      })),
       epsilon: config.rms_norm_eps,
       positions: config.max_position_embeddings,
       tiesHead: config.tie_word_embeddings,
-      scoreScale: () => 1 / Math.sqrt(headWidth),
       ropeTheta: rope.rope_theta ?? config.rope_theta ?? 10_000,
     };
   },
+  merino: (bytes) => {
+    const config = parseJsonFile(merinoSchema, bytes, 'config.json');
+    const { blocks } = config;
+    const embeddingWidth = config.embedding_size ?? blocks[0]!.hidden_size;
+    return {
+      ...commonOf('merino', config, config.hidden_act),
+      embeddingWidth,
+      layers: blocks.flatMap((block, index) => {
+        const before = index === 0 ? embeddingWidth : blocks[index - 1]!.hidden_size;
+        return layersOf(block, index, before);
+      }),
+      epsilon: config.layer_norm_eps,
+      positions: config.max_position_embeddings,
+      tiesHead: config.tie_word_embeddings,
+      ropeTheta: null,
+    };
+  },
 };
+
+type MerinoBlock = z.infer<typeof merinoSchema>['blocks'][number];
+
+/** `before`: the width that the residual stream comes with. */
+function layersOf(block: MerinoBlock, index: number, before: number): readonly LayerConfig[] {
+  const { hidden_size: width, num_attention_heads: heads } = block;
+  if (before !== width && before > widestInput) {
+    throw unsupported(
+      `block ${index} projects ${before} columns of the residual stream`,
+      `Supported are ${widestInput}.`,
+    );
+  }
+  const projection = index === 0 ? 'embed_projection' : `blocks.${index}.projection`;
+  return Array.from({ length: block.num_hidden_layers }, (_, layer) => ({
+    ...headsOf(width, heads),
+    name: `blocks.${index}.layers.${layer}`,
+    stored: `blocks.${index}.layers.${block.share_parameters ? 0 : layer}`,
+    middle: block.intermediate_size,
+    scale: 1 / Math.sqrt(width / heads),
+    projection: layer === 0 && before !== width ? projection : null,
+  }));
+}
+
+/** Layers of one width, whose weights are stored by their number. */
+function equalLayers(
+  prefix: string,
+  count: number,
+  sizes: (layer: number) => Omit<LayerConfig, 'name' | 'stored' | 'projection'>,
+): readonly LayerConfig[] {
+  return Array.from({ length: count }, (_, layer) => {
+    const name = `${prefix}.${layer}`;
+    return { ...sizes(layer), name, stored: name, projection: null };
+  });
+}
 
 /** What attention has where all heads have keys and values of their own. */
 function headsOf(width: number, heads: number) {

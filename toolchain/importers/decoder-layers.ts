@@ -5,7 +5,7 @@
 import type { GraphBuilder } from '../ir/build.ts';
 import type { TypedArrayOf } from '../ir/dtypes.ts';
 import type { RopeTable } from './decoder.ts';
-import type { DecoderConfig } from './decoder-config.ts';
+import type { DecoderConfig, LayerConfig } from './decoder-config.ts';
 import type { DecoderWeights, LayerPart, LinearWeights, NormWeights } from './decoder-weights.ts';
 
 /** The name of the logits of the token after the last one. */
@@ -16,82 +16,101 @@ export function buildDecoder(
   vocabulary: number,
   rope: RopeTable | null,
 ): string {
-  const { width, layers, epsilon } = config;
-  const zeros = new Map<number, string>();
-  const zero = (count: number): string => {
-    const known = zeros.get(count);
-    if (known !== undefined) return known;
-    const made = builder.constant(`no-bias.${count}`, [1, count], new Float32Array(count));
-    zeros.set(count, made);
-    return made;
-  };
-  const linear = (x: string, inputs: number, own: LinearWeights): string => {
-    const { name, outputs, weight, bias } = own;
-    const w = builder.constant(`${name}.weight`, [outputs, inputs], weight);
-    const b = bias === null ? zero(outputs) : builder.constant(`${name}.bias`, [1, outputs], bias);
-    return builder.node('linear', name, [x, w, b], {});
-  };
-  const norm = (x: string, { name, gamma, beta }: NormWeights): string => {
-    const g = builder.constant(`${name}.weight`, [1, width], gamma);
-    if (beta === null) return builder.node('rmsNorm', name, [x, g], { epsilon });
-    const b = builder.constant(`${name}.bias`, [1, width], beta);
-    return builder.node('layerNorm', name, [x, g, b], { epsilon });
-  };
+  const { embeddingWidth: width, layers } = config;
+  const makers = makersOf(builder, config);
+  const { linear, norm, constant, zero } = makers;
   const angles =
-    rope === null ? null : builder.constant('rope', [rope.rows, config.headWidth], rope.table);
-
+    rope === null ? null : constant('rope', [rope.rows, layers[0]!.headWidth], rope.table);
   const tokenIds = builder.input('tokenIds', 'int32', ['tokens', 1]);
   builder.input('segmentStart', 'int32', [1, 1]);
   const words = weights.words();
-  const table = builder.constant(
-    `${words.name}.weight`,
-    [vocabulary, width],
-    words.values.subarray(0, vocabulary * width),
-  );
+  const used = words.values.subarray(0, vocabulary * width);
+  const table = constant(`${words.name}.weight`, [vocabulary, width], used);
   let x = builder.node('lookupRows', words.name, [tokenIds, table], { index: 'token' });
   if (config.ropeTheta === null) {
     const { name, values } = weights.positions();
-    const rows = builder.constant(`${name}.weight`, [config.positions, width], values);
+    const rows = constant(`${name}.weight`, [config.positions, width], values);
     const position = builder.node('lookupRows', name, [tokenIds, rows], { index: 'position' });
     x = builder.node('residualAdd', 'embeddings', [x, position], {});
   }
-  for (let layer = 0; layer < layers; layer++) {
-    x = attend(builder, config, weights, layer, x, { linear, norm, angles });
-    x = feedForward(builder, config, weights, layer, x, { linear, norm });
+  let before = width;
+  for (const layer of layers) {
+    const { projection } = layer;
+    if (projection !== null) {
+      x = linear(x, before, weights.product(projection, layer.width, before));
+    }
+    x = attend(builder, layer, weights, x, { ...makers, angles });
+    x = feedForward(builder, config, layer, weights, x, makers);
+    before = layer.width;
   }
-  const last = builder.node('selectRow', 'last', [norm(x, weights.norm(null, 'final'))], {
-    which: 'last',
-  });
+  const normalized = norm(x, before, weights.finalNorm(before));
+  const last = builder.node('selectRow', 'last', [normalized], { which: 'last' });
+  const narrow =
+    before === width
+      ? last
+      : linear(last, before, weights.product('head_projection', width, before));
   const head = config.tiesHead
     ? table
-    : builder.constant(
+    : constant(
         'lm_head.weight',
         [vocabulary, width],
         weights.head().values.subarray(0, vocabulary * width),
       );
-  return builder.node('linear', 'lm_head', [last, head, zero(vocabulary)], {});
+  return builder.node('linear', 'lm_head', [narrow, head, zero(vocabulary)], {});
 }
 
 interface Makers {
   linear(x: string, inputs: number, weights: LinearWeights): string;
-  norm(x: string, weights: NormWeights): string;
+  norm(x: string, width: number, weights: NormWeights): string;
+  constant(name: string, shape: readonly [number, number], values: Values): string;
+  /** A bias where there is none. */
+  zero(count: number): string;
+}
+
+type Values = TypedArrayOf<'float32'>;
+
+/** Constants are made once, whoever reads them. */
+function makersOf(builder: GraphBuilder, { epsilon }: DecoderConfig): Makers {
+  const known = new Set<string>();
+  const constant = (name: string, shape: readonly [number, number], values: Values): string => {
+    if (!known.has(name)) builder.constant(name, shape, values);
+    known.add(name);
+    return name;
+  };
+  const zero = (count: number): string =>
+    constant(`no-bias.${count}`, [1, count], new Float32Array(count));
+  return {
+    constant,
+    zero,
+    linear: (x, inputs, { name, stored, outputs, weight, bias }) => {
+      const w = constant(`${stored}.weight`, [outputs, inputs], weight);
+      const b = bias === null ? zero(outputs) : constant(`${stored}.bias`, [1, outputs], bias);
+      return builder.node('linear', name, [x, w, b], {});
+    },
+    norm: (x, width, { name, stored, gamma, beta }) => {
+      const g = constant(`${stored}.weight`, [1, width], gamma);
+      if (beta === null) return builder.node('rmsNorm', name, [x, g], { epsilon });
+      const b = constant(`${stored}.bias`, [1, width], beta);
+      return builder.node('layerNorm', name, [x, g, b], { epsilon });
+    },
+  };
 }
 
 function attend(
   builder: GraphBuilder,
-  config: DecoderConfig,
+  layer: LayerConfig,
   weights: DecoderWeights,
-  layer: number,
   x: string,
   { linear, norm, angles }: Makers & { readonly angles: string | null },
 ): string {
-  const { width, heads, keyValueHeads, headWidth } = config;
-  const normalized = norm(x, weights.norm(layer, 'attention'));
+  const { width, heads, keyValueHeads, headWidth, scale } = layer;
+  const normalized = norm(x, width, weights.norm(layer, 'attention'));
   const project = (part: LayerPart, count: number): { name: string; rows: string } => {
     const own = weights.linear(layer, part, count * headWidth, width);
-    const isTurned = angles !== null && part !== 'value';
-    const rows = linear(normalized, width, isTurned ? sideBySide(own, headWidth) : own);
-    if (!isTurned) return { name: own.name, rows };
+    if (angles === null || part === 'value') {
+      return { name: own.name, rows: linear(normalized, width, own) };
+    }
+    const rows = linear(normalized, width, sideBySide(own, headWidth));
     return {
       name: own.name,
       rows: builder.node('rotary', `${own.name}.rotary`, [rows, angles], {}),
@@ -101,12 +120,8 @@ function attend(
   const k = project('key', keyValueHeads);
   const v = project('value', keyValueHeads);
   const self = q.name.slice(0, q.name.lastIndexOf('.'));
-  const scale = config.scoreScale(layer);
-  const mixed = builder.node('causalAttention', self, [q.rows, k.rows, v.rows], {
-    heads,
-    keyValueHeads,
-    scale,
-  });
+  const attrs = { heads, keyValueHeads, scale };
+  const mixed = builder.node('causalAttention', self, [q.rows, k.rows, v.rows], attrs);
   const inputs = heads * headWidth;
   const projected = linear(mixed, inputs, weights.linear(layer, 'attention', width, inputs));
   return builder.node('residualAdd', `${self}.add`, [x, projected], {});
@@ -114,25 +129,21 @@ function attend(
 
 function feedForward(
   builder: GraphBuilder,
-  { width, middle, family, activation: kind }: DecoderConfig,
+  { family, activation: kind }: DecoderConfig,
+  layer: LayerConfig,
   weights: DecoderWeights,
-  layer: number,
   x: string,
   { linear, norm }: Makers,
 ): string {
-  const normalized = norm(x, weights.norm(layer, 'feedForward'));
-  const wideWeights = weights.linear(layer, 'wide', middle, width);
+  const { width, middle } = layer;
+  const normalized = norm(x, width, weights.norm(layer, 'feedForward'));
   const narrowWeights = weights.linear(layer, 'narrow', width, middle);
   const parent = narrowWeights.name.slice(0, narrowWeights.name.lastIndexOf('.'));
-  const wide = linear(normalized, width, wideWeights);
+  const wide = linear(normalized, width, weights.linear(layer, 'wide', middle, width));
+  const gate = () => linear(normalized, width, weights.linear(layer, 'gate', middle, width));
   const active =
     family === 'llama'
-      ? builder.node(
-          'gatedProduct',
-          `${parent}.act_fn`,
-          [linear(normalized, width, weights.linear(layer, 'gate', middle, width)), wide],
-          { kind },
-        )
+      ? builder.node('gatedProduct', `${parent}.act_fn`, [gate(), wide], { kind })
       : builder.node('activation', `${parent}.act`, [wide], { kind });
   const narrow = linear(active, middle, narrowWeights);
   return builder.node('residualAdd', `${parent}.add`, [x, narrow], {});

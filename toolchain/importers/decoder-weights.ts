@@ -1,6 +1,6 @@
 /** Where the families of decoders keep their weights, and in which layout. */
 import type { TypedArrayOf } from '../ir/dtypes.ts';
-import type { DecoderConfig, DecoderFamily } from './decoder-config.ts';
+import type { DecoderConfig, DecoderFamily, LayerConfig } from './decoder-config.ts';
 import type { Family } from './families.ts';
 import type { WeightLoader } from './weights.ts';
 
@@ -13,6 +13,8 @@ export type LayerPart = (typeof layerParts)[number];
 export interface LinearWeights {
   /** The node's name. */
   readonly name: string;
+  /** What the names of the constants begin with. */
+  readonly stored: string;
   readonly outputs: number;
   /** (outputs, inputs) */
   readonly weight: Values;
@@ -22,15 +24,18 @@ export interface LinearWeights {
 
 export interface NormWeights {
   readonly name: string;
+  readonly stored: string;
   readonly gamma: Values;
   /** Null where the norm is by the root of the mean square. */
   readonly beta: Values | null;
 }
 
 export interface DecoderWeights {
-  linear(layer: number, part: LayerPart, outputs: number, inputs: number): LinearWeights;
-  /** Before attention, before the feed-forward layer, or, without a layer, before the head. */
-  norm(layer: number | null, which: 'attention' | 'feedForward' | 'final'): NormWeights;
+  linear(layer: LayerConfig, part: LayerPart, outputs: number, inputs: number): LinearWeights;
+  /** A product of its own, outside of layers. */
+  product(name: string, outputs: number, inputs: number): LinearWeights;
+  norm(layer: LayerConfig, which: 'attention' | 'feedForward'): NormWeights;
+  finalNorm(width: number): NormWeights;
   words(): { readonly name: string; readonly values: Values };
   /** From position 0 on. */
   positions(): { readonly name: string; readonly values: Values };
@@ -38,7 +43,6 @@ export interface DecoderWeights {
 }
 
 interface Names extends Pick<Family, 'prefix' | 'unused'> {
-  readonly layer: string;
   /** Null: there is no such part. */
   readonly parts: Readonly<Record<LayerPart, string | null>>;
   readonly attentionNorm: string;
@@ -52,12 +56,20 @@ interface Names extends Pick<Family, 'prefix' | 'unused'> {
   readonly isTransposed: boolean;
 }
 
-/** `#` stands for the number of the layer. */
+const optParts = {
+  query: 'self_attn.q_proj',
+  key: 'self_attn.k_proj',
+  value: 'self_attn.v_proj',
+  attention: 'self_attn.out_proj',
+  gate: null,
+  wide: 'fc1',
+  narrow: 'fc2',
+} as const;
+
 export const weightNames: Readonly<Record<DecoderFamily, Names>> = {
   gpt2: {
     prefix: 'transformer',
     unused: /^h\.\d+\.attn\.(masked_)?bias$|^lm_head\.weight$/,
-    layer: 'h.#',
     parts: {
       query: 'attn.c_attn',
       key: 'attn.c_attn',
@@ -78,16 +90,7 @@ export const weightNames: Readonly<Record<DecoderFamily, Names>> = {
   opt: {
     prefix: 'model.decoder',
     unused: /^lm_head\.weight$/,
-    layer: 'layers.#',
-    parts: {
-      query: 'self_attn.q_proj',
-      key: 'self_attn.k_proj',
-      value: 'self_attn.v_proj',
-      attention: 'self_attn.out_proj',
-      gate: null,
-      wide: 'fc1',
-      narrow: 'fc2',
-    },
+    parts: optParts,
     attentionNorm: 'self_attn_layer_norm',
     feedForwardNorm: 'final_layer_norm',
     finalNorm: 'final_layer_norm',
@@ -99,7 +102,6 @@ export const weightNames: Readonly<Record<DecoderFamily, Names>> = {
   llama: {
     prefix: 'model',
     unused: /^layers\.\d+\.self_attn\.rotary_emb\.inv_freq$|^lm_head\.weight$/,
-    layer: 'layers.#',
     parts: {
       query: 'self_attn.q_proj',
       key: 'self_attn.k_proj',
@@ -117,6 +119,18 @@ export const weightNames: Readonly<Record<DecoderFamily, Names>> = {
     skippedPositions: 0,
     isTransposed: false,
   },
+  merino: {
+    prefix: 'model',
+    unused: /^lm_head\.weight$/,
+    parts: optParts,
+    attentionNorm: 'self_attn_layer_norm',
+    feedForwardNorm: 'final_layer_norm',
+    finalNorm: 'final_layer_norm',
+    words: 'embed_tokens',
+    positions: 'embed_positions',
+    skippedPositions: 0,
+    isTransposed: false,
+  },
 };
 
 /** Each is loaded once; what is missing or of another shape is noted by the loader. */
@@ -130,39 +144,42 @@ export function decoderWeights(loader: WeightLoader, config: DecoderConfig): Dec
     loaded.set(name, values);
     return values;
   };
-  const { width, vocabulary } = config;
-  const inLayer = (layer: number, name: string) =>
-    `${names.layer.replace('#', String(layer))}.${name}`;
+  const { embeddingWidth: width, vocabulary } = config;
+  const norm = (name: string, stored: string, columns: number): NormWeights => {
+    const gamma = load(`${stored}.weight`, [columns]);
+    const beta = config.family === 'llama' ? null : load(`${stored}.bias`, [columns]);
+    return { name, stored, gamma, beta };
+  };
+  const product = (name: string, stored: string, shape: readonly [number, number]) => {
+    const [outputs] = shape;
+    const weight = load(`${stored}.weight`, shape);
+    const bias = loader.has(`${stored}.bias`) ? load(`${stored}.bias`, [outputs]) : null;
+    return { name, stored, outputs, weight, bias };
+  };
   return {
+    product: (name, outputs, inputs) => product(name, name, [outputs, inputs]),
     linear: (layer, part, outputs, inputs) => {
-      const stored = inLayer(layer, names.parts[part]!);
+      const own = names.parts[part]!;
+      const stored = `${layer.stored}.${own}`;
+      if (!names.isTransposed) return product(`${layer.name}.${own}`, stored, [outputs, inputs]);
       const joined = ['query', 'key', 'value'].indexOf(part);
-      const isJoined = names.isTransposed && joined >= 0;
+      const isJoined = joined >= 0;
       const name = isJoined ? `${stored}.${part}` : stored;
       const all = isJoined ? 3 * outputs : outputs;
-      const shape = names.isTransposed ? [inputs, all] : [all, inputs];
-      const values = load(`${stored}.weight`, shape);
-      const biases = loader.has(`${stored}.bias`) ? load(`${stored}.bias`, [all]) : null;
-      if (!names.isTransposed) return { name, outputs, weight: values, bias: biases };
+      const values = load(`${stored}.weight`, [inputs, all]);
+      const biases = load(`${stored}.bias`, [all]);
       const first = isJoined ? joined * outputs : 0;
       return {
-        name,
-        outputs,
+        ...{ name, stored: name, outputs },
         weight: turned(values, inputs, all, first, outputs),
-        bias: biases?.subarray(first, first + outputs) ?? null,
+        bias: biases.subarray(first, first + outputs),
       };
     },
     norm: (layer, which) => {
-      const own = {
-        attention: names.attentionNorm,
-        feedForward: names.feedForwardNorm,
-        final: names.finalNorm,
-      }[which];
-      const name = layer === null ? own : inLayer(layer, own);
-      const gamma = load(`${name}.weight`, [width]);
-      const beta = config.family === 'llama' ? null : load(`${name}.bias`, [width]);
-      return { name, gamma, beta };
+      const own = { attention: names.attentionNorm, feedForward: names.feedForwardNorm }[which];
+      return norm(`${layer.name}.${own}`, `${layer.stored}.${own}`, layer.width);
     },
+    finalNorm: (columns) => norm(names.finalNorm, names.finalNorm, columns),
     words: () => ({
       name: names.words,
       values: load(`${names.words}.weight`, [vocabulary, width]),

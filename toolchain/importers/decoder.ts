@@ -57,8 +57,9 @@ export function importDecoder(
 const mostPositions = 2 ** 15;
 
 /** (positions, head width): cosine and sine of the angle of each two columns. */
-function ropeTable({ ropeTheta, positions, headWidth }: DecoderConfig): RopeTable | null {
+function ropeTable({ ropeTheta, positions, layers }: DecoderConfig): RopeTable | null {
   if (ropeTheta === null) return null;
+  const { headWidth } = layers[0]!;
   const rows = Math.min(positions, mostPositions);
   const table = new Float32Array(rows * headWidth);
   for (let column = 0; column < headWidth; column += 2) {

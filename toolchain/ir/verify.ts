@@ -505,7 +505,7 @@ const opForms = {
   },
   rotary: {
     attrs: none,
-    integer: () => z.strictObject({ multiplier: int32, shift: int.min(0).max(31) }),
+    integer: () => z.strictObject({ multiplier: int32, shift: int.min(0).max(30) }),
     fits: ([x, table]) => table![1] % 2 === 0 && x![1] % table![1] === 0,
   },
   gatedProduct: {

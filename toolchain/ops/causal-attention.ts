@@ -49,7 +49,7 @@ export const causalAttention: OpDef<CausalAttentionAttrs, CausalAttentionInteger
   operands: [
     { name: 'q', reads: 'row', symmetric: true },
     { name: 'k', reads: 'past', symmetric: true },
-    { name: 'v', reads: 'past', symmetric: true },
+    { name: 'v', reads: 'past', symmetric: true, turned: true },
   ],
   readsIndex: true,
   infer: ([q, , v], { heads, keyValueHeads }) => [q![0], (v![1] * heads) / keyValueHeads],

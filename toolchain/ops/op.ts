@@ -16,6 +16,8 @@ export interface Operand {
   readonly symmetric?: boolean;
   /** The operand's integer type, where it is not int8. */
   readonly dtype?: 'int16';
+  /** Kernels read rows of the past column by column: that is how they are kept. */
+  readonly turned?: boolean;
 }
 
 /** Where an evaluation stands: a row tile of an inference over `tokens` tokens. */

@@ -22,7 +22,7 @@ import type { OpDef } from './op.ts';
  */
 export interface RotaryInteger {
   readonly multiplier: number;
-  /** 0 … 31. */
+  /** 0 … 30. */
   readonly shift: number;
 }
 
@@ -66,7 +66,7 @@ export const rotary: OpDef<NoAttrs, RotaryInteger> = {
 
 /** `roundingHighMul` halves what `requantize` doubles. */
 function halved({ multiplier, shift }: Requant): RotaryInteger {
-  return { multiplier, shift: clamp(-1 - shift, 0, 31) };
+  return { multiplier, shift: clamp(-1 - shift, 0, 30) };
 }
 
 /** Heads are as wide as the table; row r of the table belongs to row r of x. */

@@ -9,6 +9,7 @@ const textBytesPerToken = 8;
 
 export interface OpenBuffer {
   readonly kind: BufferKind;
+  readonly turned: boolean;
   readonly dtype: Tensor['dtype'];
   readonly rows: number;
   readonly columns: number;
@@ -69,9 +70,9 @@ export function placeBuffers(
   const buffers: Record<string, Buffer> = {};
   for (const [name, buffer] of open) {
     const { root, offsetBytes } = rootOf(open, name);
-    const { kind, dtype, rows, columns, sizeBytes } = buffer;
+    const { kind, turned, dtype, rows, columns, sizeBytes } = buffer;
     buffers[name] = {
-      ...{ name, kind, dtype, rows, columns, sizeBytes },
+      ...{ name, kind, turned, dtype, rows, columns, sizeBytes },
       offset: offsetOf.get(root)! + offsetBytes,
       ...{ firstCall: buffer.firstCall, lastCall: buffer.lastCall },
       sharesWith: root === name ? null : root,

@@ -102,6 +102,8 @@ export type BufferKind = 'input' | 'output' | 'whole' | 'state' | 'tile' | 'scra
 export interface Buffer {
   readonly name: string;
   readonly kind: BufferKind;
+  /** Its columns lie one after the other, each with all its rows; only copies write it. */
+  readonly turned: boolean;
   readonly dtype: DType;
   /** The most rows it holds. */
   readonly rows: number;

@@ -248,7 +248,32 @@ class Layout {
       job: null,
     };
     this.touch(call);
-    return [...copies, call];
+    return [...copies, call, ...this.turn(node, place)];
+  }
+
+  /** Rows that are kept column by column go there from their tile. */
+  private turn(node: Node, place: Place): Call[] {
+    if (!this.isTurned(node.output)) return [];
+    const from = this.outputSlot(node, place);
+    const rows = this.options.maxTokens;
+    const tensor = tensorOf(this.graph, node.output);
+    this.open(
+      node.output,
+      'state',
+      tensor,
+      Math.ceil(rows / turnedRows) * turnedRows,
+      this.nextCall,
+    );
+    const call = copy(from, { ...from, buffer: node.output });
+    this.touch(call);
+    return [call];
+  }
+
+  private isTurned(name: string): boolean {
+    return (readersOf(this.graph).get(name) ?? []).some((index) => {
+      const { op, inputs } = this.graph.nodes[index]!;
+      return inputs.some((input, operand) => input === name && operandOf(op, operand).turned);
+    });
   }
 
   /** In a loop over tokens, all that makes one row but what takes every tile. */
@@ -407,7 +432,8 @@ class Layout {
   }
 
   private outputSlot(node: Node, place: Place): Slot {
-    const { buffer: name, firstColumn } = this.placeOf(node.output, place);
+    const { buffer: own, firstColumn } = this.placeOf(node.output, place);
+    const name = this.isTurned(node.output) ? `${own}~rows` : own;
     if (!this.buffers.has(name)) this.openFor(node, name, place);
     const buffer = this.buffers.get(name)!;
     for (const one of this.withJoins(node.output, place.segment))
@@ -427,6 +453,10 @@ class Layout {
       return;
     }
     const readers = this.realReaders(tensor.name);
+    if (this.isTurned(tensor.name)) {
+      this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
+      return;
+    }
     if (readers.some(({ reads }) => reads === 'past')) {
       this.open(buffer, 'state', tensor, this.options.maxTokens, this.nextCall);
       return;
@@ -545,6 +575,7 @@ class Layout {
     const sizeBytes = this.roomBytes(kind, rows, columns * dtypes[tensor.dtype].bytes);
     this.buffers.set(name, {
       kind,
+      turned: kind === 'state' && this.isTurned(name),
       dtype: tensor.dtype,
       rows,
       columns,
@@ -579,6 +610,9 @@ class Layout {
     return this.nextCall - 1;
   }
 }
+
+/** Columns are a multiple of so many rows apart: whole vectors of any core. */
+const turnedRows = 16;
 
 function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {
   const slots = [...inputs, output].map((slot) => slot?.buffer ?? null);

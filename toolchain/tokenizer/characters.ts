@@ -5,6 +5,7 @@
  * put spaces around CJK, decompose canonically and strip nonspacing marks, lower-case, then split at
  * white space and around punctuation. All but the canonical order of marks is a map of characters.
  */
+import { parseMap, rangeTest } from './packed.ts';
 import {
   boundaryMarkRanges,
   droppedRanges,
@@ -138,40 +139,4 @@ function stripAccents(codePoint: number): readonly number[] {
 
 function isChinese(codePoint: number): boolean {
   return chineseRanges.some(([first, last]) => codePoint >= first && codePoint <= last);
-}
-
-function rangeTest(text: string): (codePoint: number) => boolean {
-  const edges: number[] = [];
-  let end = 0;
-  for (const pair of text.trim().split(/\s/)) {
-    const [gap, length] = pair.split('+').map((digits) => Number.parseInt(digits, 36));
-    edges.push(end + gap!, end + gap! + length!);
-    end += gap! + length!;
-  }
-  // An odd number of edges at or below the code point: inside a range.
-  return (codePoint) => {
-    let low = 0;
-    let high = edges.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (edges[middle]! <= codePoint) low = middle + 1;
-      else high = middle;
-    }
-    return low % 2 === 1;
-  };
-}
-
-function parseMap(text: string): ReadonlyMap<number, readonly number[]> {
-  const map = new Map<number, readonly number[]>();
-  let codePoint = 0;
-  for (const entry of text.trim().split(/\s/)) {
-    const [gap, values] = entry.split(':');
-    codePoint += Number.parseInt(gap!, 36);
-    const digits = values === '' ? [] : values!.split(',');
-    map.set(
-      codePoint,
-      digits.map((value) => Number.parseInt(value, 36)),
-    );
-  }
-  return map;
 }

@@ -6,12 +6,16 @@
  * lower-cased) are left out, and with them their rows of the embedding table.
  */
 import { userError } from '../errors.ts';
+import { type CompiledBpe, compileBpe } from './bpe/compile.ts';
 import { type CharacterMap, compileCharacterMap } from './char-map.ts';
 import { characterAction } from './characters.ts';
-import type { Tokenizer } from './parse.ts';
+import type { Tokenizer, WordPieceTokenizer } from './parse.ts';
 import { compileTrie, type Trie, type TrieToken } from './trie.ts';
 
-export interface CompiledTokenizer {
+export type CompiledTokenizer = CompiledWordPiece | CompiledBpe;
+
+export interface CompiledWordPiece {
+  readonly kind: 'wordpiece';
   readonly trie: Trie;
   readonly characters: CharacterMap;
   /** Texts to find before all else: length, bytes, compact index (2 bytes, low first); then 0. */
@@ -36,7 +40,13 @@ export interface CompiledTokenizer {
 /** Compact indexes are 16 bits wide. */
 const maxCompactTokens = 0x1_0000;
 
+export function compileTokenizer(tokenizer: WordPieceTokenizer): CompiledWordPiece;
+export function compileTokenizer(tokenizer: Tokenizer): CompiledTokenizer;
 export function compileTokenizer(tokenizer: Tokenizer): CompiledTokenizer {
+  return tokenizer.kind === 'bpe' ? compileBpe(tokenizer) : compileWordPiece(tokenizer);
+}
+
+function compileWordPiece(tokenizer: WordPieceTokenizer): CompiledWordPiece {
   const { words, continuations, alphabet } = reachableTokens(tokenizer);
   const trie = compileTrie([words, continuations]);
   const characters = compileCharacterMap(tokenizer, alphabet);
@@ -50,6 +60,7 @@ export function compileTokenizer(tokenizer: Tokenizer): CompiledTokenizer {
   const vocabularyBytes = byteLengths([trie.stream, trie.codes, trie.labels]);
   const characterBytes = byteLengths(Object.values(characters));
   return {
+    kind: 'wordpiece',
     trie,
     characters,
     ...specials,
@@ -83,7 +94,7 @@ function tooLarge(tokens: number) {
  * The tokens that normalized words can contain. Every character of a word is what some character
  * becomes; one that only isolated characters become is a word of its own.
  */
-function reachableTokens(tokenizer: Tokenizer) {
+function reachableTokens(tokenizer: WordPieceTokenizer) {
   const { inWords, alone } = characterImages(tokenizer);
   const encoder = new TextEncoder();
   const alphabet = new Set<number>();
@@ -109,7 +120,7 @@ function reachableTokens(tokenizer: Tokenizer) {
   }
 }
 
-function characterImages(tokenizer: Tokenizer) {
+function characterImages(tokenizer: WordPieceTokenizer) {
   const lastCodePoint = 0x10ffff;
   const inWords = new Set<number>();
   const alone = new Set<number>();
@@ -121,7 +132,10 @@ function characterImages(tokenizer: Tokenizer) {
   return { inWords, alone };
 }
 
-function compileSpecials({ addedTokens }: Tokenizer, compactOf: ReadonlyMap<number, number>) {
+function compileSpecials(
+  { addedTokens }: WordPieceTokenizer,
+  compactOf: ReadonlyMap<number, number>,
+) {
   const encoder = new TextEncoder();
   const texts = addedTokens
     .map(({ text, id }) => ({ bytes: encoder.encode(text), index: compactOf.get(id)! }))

@@ -1,25 +1,61 @@
-/** A compiled tokenizer as named C constants and the `lm_tokenizer` that refers to them. */
+/** A compiled tokenizer as named C constants and the struct that refers to them. */
+import { bpeConstants, bpeFields, bpeWords } from './bpe/constants.ts';
 import { sequenceColumns } from './char-map.ts';
-import type { CompiledTokenizer } from './compile.ts';
+import type { CompiledTokenizer, CompiledWordPiece } from './compile.ts';
+import {
+  bytes,
+  constantName,
+  halfwords,
+  type TokenizerConstant,
+  type TokenizerField,
+} from './constant-types.ts';
 
-export interface TokenizerConstant {
-  /** C name of the array. */
-  readonly name: string;
-  readonly ctype: 'uint8_t' | 'uint16_t' | 'int32_t' | 'uint32_t';
-  /** Never empty: C has no empty arrays. */
-  readonly data: Uint8Array | Uint16Array | Int32Array | Uint32Array;
-  readonly comment: string;
+/** What generated C calls a tokenizer of each kind, and its files under `kernels/`. */
+export const tokenizerCode = {
+  wordpiece: {
+    ...{ struct: 'lm_tokenizer', tokenize: 'lm_tokenize', header: 'kernels/tokenizer.h' },
+    files: ['c/text.h', 'c/tokenizer.h', 'c/tokenizer.c'],
+    assemblyScript: './tokenizer',
+  },
+  bpe: {
+    ...{ struct: 'lm_bpe', tokenize: 'lm_bpe_tokenize', header: 'kernels/bpe.h' },
+    files: ['c/text.h', 'c/bpe.h', 'c/bpe.c'],
+    assemblyScript: './bpe',
+  },
+} as const satisfies Record<CompiledTokenizer['kind'], unknown>;
+
+export function tokenizerConstants(compiled: CompiledTokenizer): readonly TokenizerConstant[] {
+  return compiled.kind === 'bpe' ? bpeConstants(compiled) : wordPieceConstants(compiled);
 }
 
-/** A field of `lm_tokenizer`, in a designated initializer; `.characters.table` names nest. */
-export interface TokenizerField {
-  readonly field: string;
-  /** The name of a constant or a number. */
-  readonly value: string | number;
+/** The struct of the kernel's header, whose pointers name the constants. */
+export function tokenizerFields(compiled: CompiledTokenizer): readonly TokenizerField[] {
+  return compiled.kind === 'bpe' ? bpeFields(compiled) : wordPieceFields(compiled);
+}
+
+/**
+ * The `Tokenizer` of the kernel in AssemblyScript, but for its memory; `addressOf`: where a constant
+ * lies.
+ */
+export function tokenizerWords(
+  compiled: CompiledTokenizer,
+  addressOf: (constant: TokenizerConstant) => number,
+): readonly number[] {
+  if (compiled.kind === 'bpe') return bpeWords(compiled, addressOf);
+  const addresses = wordPieceConstants(compiled).map(addressOf);
+  const { trie, specialLead, maxWordChars, unknown, cls, sep, characters } = compiled;
+  const [maps, [tries, codes, labels, specials]] = [addresses.slice(0, 7), addresses.slice(7)];
+  return [
+    ...maps,
+    characters.sequences.length / sequenceColumns,
+    ...[tries!, codes!, labels!, specials!],
+    ...[trie.offsets[1]!, trie.firstNumbers[1]!, specialLead.min, specialLead.max],
+    ...[maxWordChars, unknown, cls, sep],
+  ];
 }
 
 /** The arrays, in the order of `lm_tokenizer`'s fields. */
-export function tokenizerConstants(compiled: CompiledTokenizer): readonly TokenizerConstant[] {
+function wordPieceConstants(compiled: CompiledWordPiece): readonly TokenizerConstant[] {
   const { trie, characters, specials } = compiled;
   const tokens = compiled.idOrder.length;
   return [
@@ -48,7 +84,7 @@ export function tokenizerConstants(compiled: CompiledTokenizer): readonly Tokeni
 }
 
 /** The `lm_tokenizer` of kernels/c/tokenizer.h, whose pointers name the constants. */
-export function tokenizerFields(compiled: CompiledTokenizer): readonly TokenizerField[] {
+function wordPieceFields(compiled: CompiledWordPiece): readonly TokenizerField[] {
   const { trie, characters } = compiled;
   const { sequences } = characters;
   const pointer = (prefix: string) => (name: string) => ({
@@ -70,18 +106,4 @@ export function tokenizerFields(compiled: CompiledTokenizer): readonly Tokenizer
     { field: '.cls', value: compiled.cls },
     { field: '.sep', value: compiled.sep },
   ];
-}
-
-function constantName(name: string): string {
-  return `lm_tokenizer_${name}`;
-}
-
-function bytes(name: string, data: Uint8Array, comment: string): TokenizerConstant {
-  const notEmpty = data.length > 0 ? data : new Uint8Array(1);
-  return { name: constantName(name), ctype: 'uint8_t', data: notEmpty, comment };
-}
-
-function halfwords(name: string, data: Uint16Array, comment: string): TokenizerConstant {
-  const notEmpty = data.length > 0 ? data : new Uint16Array(1);
-  return { name: constantName(name), ctype: 'uint16_t', data: notEmpty, comment };
 }

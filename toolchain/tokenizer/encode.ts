@@ -2,12 +2,14 @@
  * Text to token ids on the host, as Hugging Face's Rust tokenizers compute them.
  *
  * Written from the vocabulary's strings, without the compiled tables of the device, so that the two
- * can be compared. Special tokens written in the text ("[SEP]") become the special token, as there:
+ * can be compared. BPE is in `bpe/`. Special tokens written in the text ("[SEP]") become the special token, as there:
  * they are matched in the raw text, case and all, before anything else.
  */
 import { userError } from '../errors.ts';
+import { tokenizeBpe } from './bpe/encode.ts';
+import type { Frame } from './bpe/tokenizer.ts';
 import { type CharacterAction, characterAction, splitWords } from './characters.ts';
-import type { Tokenizer } from './parse.ts';
+import type { Tokenizer, WordPieceTokenizer } from './parse.ts';
 
 export interface EncodedText {
   /** Vocabulary ids, with [CLS] and [SEP]. */
@@ -24,7 +26,9 @@ export function encode(
   pair: string | undefined,
   maxTokens: number,
 ): EncodedText {
-  const specials = pair === undefined ? 2 : 3;
+  const { before, between, after, segmentBreak } = frameOf(tokenizer);
+  const middle = pair === undefined ? 0 : between.length;
+  const specials = before.length + middle + after.length;
   if (maxTokens < specials) {
     throw userError({
       code: 'max-tokens-too-small',
@@ -32,19 +36,34 @@ export function encode(
       hint: `Ask for at least ${specials} tokens.`,
     });
   }
-  const { clsId, sepId } = tokenizer;
   const first = tokenize(tokenizer, text);
   const second = pair === undefined ? [] : tokenize(tokenizer, pair);
   const room = maxTokens - specials;
   const [firstLength, secondLength] = truncatedLengths(first.length, second.length, room);
-  const ids = [clsId, ...first.slice(0, firstLength), sepId];
-  const segmentStart = ids.length;
-  if (pair !== undefined) ids.push(...second.slice(0, secondLength), sepId);
+  const ids = [...before, ...first.slice(0, firstLength)];
+  const segmentStart = ids.length + segmentBreak;
+  if (pair !== undefined) ids.push(...between, ...second.slice(0, secondLength));
+  ids.push(...after);
   return {
     ids: Int32Array.from(ids),
-    segmentStart,
+    segmentStart: pair === undefined || segmentBreak < 0 ? ids.length : segmentStart,
     truncated: first.length + second.length > room,
   };
+}
+
+function frameOf(tokenizer: Tokenizer): Frame {
+  if (tokenizer.kind === 'bpe') return tokenizer.frame;
+  const { clsId, sepId } = tokenizer;
+  return { before: [clsId], between: [sepId], after: [sepId], segmentBreak: 1 };
+}
+
+function tokenize(tokenizer: Tokenizer, text: string): readonly number[] {
+  switch (tokenizer.kind) {
+    case 'wordpiece':
+      return tokenizeWordPiece(tokenizer, text);
+    case 'bpe':
+      return tokenizeBpe(tokenizer, text);
+  }
 }
 
 /**
@@ -72,9 +91,9 @@ interface Lookup {
   readonly actionOf: (codePoint: number) => CharacterAction;
 }
 
-const lookups = new WeakMap<Tokenizer, Lookup>();
+const lookups = new WeakMap<WordPieceTokenizer, Lookup>();
 
-function lookupOf(tokenizer: Tokenizer): Lookup {
+function lookupOf(tokenizer: WordPieceTokenizer): Lookup {
   const known = lookups.get(tokenizer);
   if (known !== undefined) return known;
   const actions = new Map<number, CharacterAction>();
@@ -98,7 +117,7 @@ function alternatives(words: readonly string[]): RegExp {
   return new RegExp(`(${escaped.join('|')})`, 'u');
 }
 
-function tokenize(tokenizer: Tokenizer, text: string): readonly number[] {
+function tokenizeWordPiece(tokenizer: WordPieceTokenizer, text: string): readonly number[] {
   const lookup = lookupOf(tokenizer);
   const ids: number[] = [];
   // Every other part is an added token.

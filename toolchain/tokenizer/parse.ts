@@ -1,10 +1,12 @@
 /**
- * Tokenizer files of a BERT model to plain data: `vocab.txt` with `tokenizer_config.json`, or
+ * Tokenizer files of a model to plain data: `vocab.txt` with `tokenizer_config.json`, or
  * `tokenizer.json` where there is no `vocab.txt`.
  */
 import { userError } from '../errors.ts';
+import type { BpeTokenizer } from './bpe/tokenizer.ts';
 import {
   type Config,
+  checkWordPiece,
   defaultPrefix,
   maxWordChars,
   parseConfig,
@@ -14,7 +16,11 @@ import {
 } from './special-tokens.ts';
 import { fromTokenizerJson } from './tokenizer-json.ts';
 
-export interface Tokenizer {
+export type Tokenizer = WordPieceTokenizer | BpeTokenizer;
+
+/** BERT's. */
+export interface WordPieceTokenizer {
+  readonly kind: 'wordpiece';
   /** Token of each id; '' where an id has none (a blank line). No other string occurs twice. */
   readonly vocabulary: readonly string[];
   readonly lowercase: boolean;
@@ -47,6 +53,10 @@ export interface TokenizerFiles {
   readonly tokenizerJson?: unknown;
 }
 
+export function parseTokenizer(
+  files: TokenizerFiles & { readonly vocabTxt: Uint8Array },
+): WordPieceTokenizer;
+export function parseTokenizer(files: TokenizerFiles): Tokenizer;
 export function parseTokenizer(files: TokenizerFiles): Tokenizer {
   const config = parseConfig(files.tokenizerConfig ?? {});
   if (files.vocabTxt !== undefined) return fromVocabTxt(files.vocabTxt, config);
@@ -58,7 +68,8 @@ export function parseTokenizer(files: TokenizerFiles): Tokenizer {
   });
 }
 
-function fromVocabTxt(bytes: Uint8Array, config: Config): Tokenizer {
+function fromVocabTxt(bytes: Uint8Array, config: Config): WordPieceTokenizer {
+  checkWordPiece(config);
   const vocabulary = parseVocabTxt(bytes);
   const idOf = uniqueIds(vocabulary, 'vocab.txt', (id) => `line ${id + 1}`);
   const names = specialNames(config);
@@ -66,6 +77,7 @@ function fromVocabTxt(bytes: Uint8Array, config: Config): Tokenizer {
   const texts = new Set([...Object.values(names), ...(config.additional_special_tokens ?? [])]);
   const lowercase = config.do_lower_case ?? true;
   return {
+    kind: 'wordpiece',
     vocabulary,
     lowercase,
     stripAccents: config.strip_accents ?? lowercase,

@@ -32,7 +32,11 @@ const wordPieceClasses =
   /^(Bert|DistilBert|Electra|MobileBert|ConvBert|Funnel|Lxmert|LayoutLM|Retribert|SqueezeBert|RoFormer|Splinter|PreTrained)Tokenizer(Fast)?$|^TokenizersBackend$/;
 
 export function parseConfig(json: unknown): Config {
-  const config = parseJson(configSchema, json, 'tokenizer_config.json');
+  return parseJson(configSchema, json, 'tokenizer_config.json');
+}
+
+/** That the file speaks of BERT's WordPiece. */
+export function checkWordPiece(config: Config): void {
   const name = config.tokenizer_class;
   if (typeof name === 'string' && !wordPieceClasses.test(name)) {
     throw unsupported('tokenizer_config.json', `${name} is not a WordPiece tokenizer of BERT`);
@@ -43,7 +47,6 @@ export function parseConfig(json: unknown): Config {
   if (config.never_split != null && config.never_split.length > 0) {
     throw unsupported('tokenizer_config.json', 'never_split lists words');
   }
-  return config;
 }
 
 /** Characters of a token that a message repeats. */
@@ -128,6 +131,6 @@ export function unsupported(file: string, what: string) {
     code: 'unsupported-tokenizer',
     message: `this tokenizer is not supported: ${what}`,
     where: file,
-    hint: 'Only BERT tokenizers (basic tokenizer and WordPiece) run on the device.',
+    hint: 'Tokenizers that run on the device: BERT’s (basic tokenizer and WordPiece) and byte-level BPE.',
   });
 }

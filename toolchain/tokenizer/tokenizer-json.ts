@@ -1,9 +1,11 @@
-/** `tokenizer.json` of Hugging Face's tokenizers, where it describes BERT's tokenizer. */
+/** `tokenizer.json` of Hugging Face's tokenizers, where it describes BERT's tokenizer or BPE. */
 import { z } from 'zod';
+import { parseBpe } from './bpe/parse.ts';
 import type { Tokenizer } from './parse.ts';
 import {
   badFile,
   type Config,
+  checkWordPiece,
   defaultPrefix,
   maxWordChars,
   parseJson,
@@ -59,7 +61,9 @@ export function fromTokenizerJson(json: unknown, config: Config): Tokenizer {
   const file = 'tokenizer.json';
   // First, for other kinds of model have another shape altogether. Old files name no type.
   const type = parseJson(modelTypeSchema, json, file).model.type ?? 'WordPiece';
-  if (type !== 'WordPiece') throw unsupported(file, `the model is ${type}, not WordPiece`);
+  if (type === 'BPE') return parseBpe(json);
+  if (type !== 'WordPiece') throw unsupported(file, `the model is ${type}`);
+  checkWordPiece(config);
   const parsed = parseJson(tokenizerJsonSchema, json, file);
   const { model, normalizer } = parsed;
   checkStages(parsed, file);
@@ -73,6 +77,7 @@ export function fromTokenizerJson(json: unknown, config: Config): Tokenizer {
     sepId: sep,
   };
   return {
+    kind: 'wordpiece',
     vocabulary,
     lowercase: normalizer.lowercase,
     stripAccents: normalizer.strip_accents ?? normalizer.lowercase,

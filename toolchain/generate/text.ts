@@ -1,8 +1,10 @@
 /** Tokens to text. */
+import { decodeBpe } from '../tokenizer/bpe/encode.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';
 
-/** WordPiece: pieces that continue a word follow without a space; special tokens are left out. */
-export function wordsOf(tokenizer: Tokenizer, ids: readonly number[]): string {
+/** Vocabulary ids; special tokens are left out, and what is no UTF-8 is U+FFFD. */
+export function textOf(tokenizer: Tokenizer, ids: readonly number[]): string {
+  if (tokenizer.kind === 'bpe') return new TextDecoder().decode(decodeBpe(tokenizer, ids));
   const { vocabulary, continuationPrefix: prefix, clsId, sepId, padId } = tokenizer;
   return ids
     .filter((id) => ![clsId, sepId, padId].includes(id))

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Byte-level BPE, the twin of kernels/c/bpe.c: texts, one text, one piece, the window, one merge;
+ * spelling.
+ */
+import { decodedEnd, decodeUtf8, encodeUtf8, isSame, setSegments } from './text';
+
+/** A vocabulary, compiled (kernels/c/bpe.h says what each field is). */
+@unmanaged
+export class Tokenizer {
+  planes: usize;
+  runStarts: usize;
+  runClasses: usize;
+  byteTokens: usize;
+  merges: usize;
+  order: usize;
+  results: usize;
+  rowsOf: usize;
+  specials: usize;
+  frame: usize;
+  mergeRows: i32;
+  firstMerged: i32;
+  mergedEnd: i32;
+  specialLeadMin: i32;
+  specialLeadMax: i32;
+  before: i32;
+  between: i32;
+  after: i32;
+  segmentBreak: i32;
+  words: i32;
+  mostDigits: i32;
+  isolatesDigits: i32;
+  addsPrefixSpace: i32;
+  /** Room for the window: WINDOW tokens, as many rows, and a character. */
+  window: usize;
+}
+
+/** Base tokens that are merged at once. */
+const WINDOW: i32 = 256;
+const ROWS_OFFSET: usize = 512;
+const CHAR_OFFSET: usize = 1024;
+
+/** kernels/c/bpe.h: lm_bpe_words. */
+const WORDS_WHOLE: i32 = 0;
+const WORDS_CL100K: i32 = 2;
+
+/** toolchain/tokenizer/bpe/split.ts: characterClasses. */
+const CLASS_OTHER: i32 = 0;
+const CLASS_LETTER: i32 = 1;
+const CLASS_NUMBER: i32 = 2;
+const CLASS_SPACE: i32 = 3;
+const CLASS_END: i32 = 4;
+
+/** toolchain/tokenizer/bpe/compile.ts: specialFlags. */
+const STRIPS_LEFT: i32 = 1;
+const STRIPS_RIGHT: i32 = 2;
+const IS_SPECIAL: i32 = 4;
+const SPECIAL_HEADER: usize = 4;
+
+const NO_TOKEN: i32 = 0xffff;
+const NO_ROW: i32 = 0xffff;
+
+/** Where the tokens of one text go; those beyond the capacity are only counted. */
+let listIds: usize = 0;
+let listCapacity: i32 = 0;
+let listCount: i32 = 0;
+
+/** Base tokens, and afterwards tokens, in the window. */
+let windowCount: i32 = 0;
+
+/** Where the part of the text ends that is being read, where it is read on, and whether a space is before that. */
+let partEnd: usize = 0;
+let at: usize = 0;
+let hasSpace: bool = false;
+
+/** Writes text, or text and pair, with the tokens around them; returns how many ids, 0: no room. */
+export function lm_tokenize(
+  t: Tokenizer, text: usize, textBytes: i32, hasPair: i32, pair: usize, pairBytes: i32,
+  ids: usize, maxTokens: i32,
+): i32 {
+  const between = hasPair !== 0 ? t.between : 0;
+  const room = maxTokens - t.before - between - t.after;
+  setSegments(0, true);
+  if (room < 0) return 0;
+  const textIds = ids + 2 * <usize>t.before;
+  let first = tokenizeText(t, text, textBytes, textIds, room, hasPair !== 0);
+  const written = min(first, room);
+  let second = 0;
+  if (hasPair !== 0) {
+    const pairIds = textIds + 2 * <usize>(written + between);
+    second = tokenizeText(t, pair, pairBytes, pairIds, room - written, true);
+  }
+  const isTruncated = first > room - second;
+  if (isTruncated && hasPair !== 0) {
+    // The longer gives way until both are equally long; they share the rest, the odd one to it.
+    const shorter = min(min(first, second), room >> 1);
+    first = first > second ? room - shorter : shorter;
+    second = room - first;
+    // Where the first gave way, the pair moves down and has more room: it is read again.
+    if (first !== written) {
+      tokenizeText(t, pair, pairBytes, textIds + 2 * <usize>(first + between), second, false);
+    }
+  }
+  first = min(first, room);
+  const texts = first + between + second;
+  memory.copy(ids, t.frame, 2 * <usize>t.before);
+  memory.copy(textIds + 2 * <usize>first, t.frame + 2 * <usize>t.before, 2 * <usize>between);
+  memory.copy(
+    textIds + 2 * <usize>texts, t.frame + 2 * <usize>(t.before + t.between), 2 * <usize>t.after,
+  );
+  const tokens = t.before + texts + t.after;
+  const isSplit = hasPair !== 0 && t.segmentBreak >= 0;
+  setSegments(isSplit ? t.before + first + t.segmentBreak : tokens, isTruncated);
+  return tokens;
+}
+
+/** Returns how many tokens there are; without `countAll` it may stop past the capacity. */
+function tokenizeText(
+  t: Tokenizer, text: usize, bytes: i32, ids: usize, capacity: i32, countAll: bool,
+): i32 {
+  listIds = ids;
+  listCapacity = capacity;
+  listCount = 0;
+  windowCount = 0;
+  const end = text + <usize>bytes;
+  for (let hasSpecial = true; hasSpecial; ) {
+    hasSpecial = findSpecial(t, text, end);
+    partEnd = foundStart;
+    at = text;
+    hasSpace = t.addsPrefixSpace !== 0 && at < partEnd && load<u8>(at) !== 0x20;
+    while (hasSpace || at < partEnd) {
+      if (!countAll && listCount > capacity) return listCount;
+      const start = at;
+      const startsWithSpace = hasSpace;
+      let chars = passPiece(t);
+      at = start;
+      hasSpace = startsWithSpace;
+      for (; chars > 0; chars--) pushChar(t, nextChar());
+      merge(t);
+      for (let i = 0; i < windowCount; i++) emit(tokenAt(t, i));
+      windowCount = 0;
+    }
+    if (hasSpecial) emit(foundToken);
+    text = foundEnd;
+  }
+  return listCount;
+}
+
+function emit(token: i32): void {
+  if (listCount < listCapacity) store<u16>(listIds + 2 * <usize>listCount, <u16>token);
+  listCount++;
+}
+
+/** The special token that `findSpecial` found; where there is none, the end of the text. */
+let foundStart: usize = 0;
+let foundEnd: usize = 0;
+let foundToken: i32 = 0;
+
+/** The first special token from there on, the longest where several begin. */
+function findSpecial(t: Tokenizer, from: usize, end: usize): bool {
+  for (let start = from; start < end; start++) {
+    const lead = <i32>load<u8>(start);
+    if (lead < t.specialLeadMin || lead > t.specialLeadMax) continue;
+    let special = t.specials; // the longest first
+    for (let bytes = <i32>load<u8>(special); bytes !== 0; bytes = <i32>load<u8>(special)) {
+      if (<usize>bytes <= end - start && isSame(start, special + SPECIAL_HEADER, bytes)) {
+        const flags = <i32>load<u8>(special, 1);
+        foundToken = <i32>load<u8>(special, 2) | (<i32>load<u8>(special, 3) << 8);
+        foundStart = (flags & STRIPS_LEFT) !== 0 ? spacesBefore(t, from, start) : start;
+        foundEnd = start + <usize>bytes;
+        while ((flags & STRIPS_RIGHT) !== 0 && foundEnd < end) {
+          if (classOf(t, decodeUtf8(foundEnd, end)) !== CLASS_SPACE) break;
+          foundEnd = decodedEnd;
+        }
+        return true;
+      }
+      special += <usize>bytes + SPECIAL_HEADER;
+    }
+  }
+  foundStart = end;
+  foundEnd = end;
+  return false;
+}
+
+/** Where the white space before `end` begins. */
+function spacesBefore(t: Tokenizer, from: usize, end: usize): usize {
+  let start = from;
+  for (let next = from; next < end; ) {
+    const isSpace = classOf(t, decodeUtf8(next, end)) === CLASS_SPACE;
+    next = decodedEnd;
+    if (!isSpace) start = next;
+  }
+  return start;
+}
+
+/** The class of the last run of the plane that starts at or before it; each plane starts one. */
+function classOf(t: Tokenizer, codePoint: i32): i32 {
+  const lowBits = codePoint & 0xffff;
+  const plane = t.planes + 2 * <usize>(codePoint >> 16);
+  let run = <i32>load<u16>(plane);
+  let end = <i32>load<u16>(plane, 2);
+  while (end - run > 1) {
+    const middle = (run + end) >> 1;
+    if (<i32>load<u16>(t.runStarts + 2 * <usize>middle) <= lowBits) run = middle;
+    else end = middle;
+  }
+  return <i32>load<u8>(t.runClasses + <usize>run);
+}
+
+function isAtEnd(): bool {
+  return !hasSpace && at >= partEnd;
+}
+
+function nextChar(): i32 {
+  if (hasSpace) {
+    hasSpace = false;
+    return 0x20;
+  }
+  const codePoint = decodeUtf8(at, partEnd);
+  at = decodedEnd;
+  return codePoint;
+}
+
+/** The character that `peek` saw, 0 at the end. */
+let peeked: i32 = 0;
+
+/** The class of the next character, which stays where it is. */
+function peek(t: Tokenizer): i32 {
+  peeked = 0;
+  if (isAtEnd()) return CLASS_END;
+  peeked = hasSpace ? 0x20 : decodeUtf8(at, partEnd);
+  return classOf(t, peeked);
+}
+
+function isLineBreak(codePoint: i32): bool {
+  return codePoint === 0x0a || codePoint === 0x0d;
+}
+
+/** Characters of the piece here: toolchain/tokenizer/bpe/split.ts has the expressions. */
+function passPiece(t: Tokenizer): i32 {
+  let chars = 0;
+  if (t.words === WORDS_WHOLE) {
+    for (; !isAtEnd(); chars++) nextChar();
+    return chars;
+  }
+  const firstClass = peek(t);
+  const first = peeked;
+  if (t.isolatesDigits !== 0 && firstClass === CLASS_NUMBER) return 1;
+  const start = at;
+  const startsWithSpace = hasSpace;
+  chars = contractionChars(t);
+  if (chars > 0) return chars;
+  at = start;
+  hasSpace = startsWithSpace;
+
+  nextChar();
+  let runClass = firstClass;
+  const nextClass = peek(t);
+  if (leads(t, firstClass, first, nextClass)) {
+    runClass = nextClass;
+    chars = 1;
+  } else {
+    at = start;
+    hasSpace = startsWithSpace;
+  }
+  if (runClass === CLASS_SPACE) return passSpaces(t);
+  const most = runClass === CLASS_NUMBER ? t.mostDigits : 0;
+  for (let run = 0; (most === 0 || run < most) && peek(t) === runClass; run++) {
+    nextChar();
+    chars++;
+  }
+  if (t.words === WORDS_CL100K && runClass === CLASS_OTHER) {
+    for (peek(t); isLineBreak(peeked); peek(t)) {
+      nextChar();
+      chars++;
+    }
+  }
+  return chars;
+}
+
+/** Whether the first character belongs to a run of the class behind it. */
+function leads(t: Tokenizer, firstClass: i32, first: i32, nextClass: i32): bool {
+  const isCl100k = t.words === WORDS_CL100K;
+  switch (nextClass) {
+    case CLASS_LETTER:
+      if (!isCl100k) return first === 0x20;
+      return firstClass !== CLASS_LETTER && firstClass !== CLASS_NUMBER && !isLineBreak(first);
+    case CLASS_NUMBER:
+      return !isCl100k && t.isolatesDigits === 0 && first === 0x20;
+    case CLASS_OTHER:
+      return first === 0x20;
+    default:
+      return false;
+  }
+}
+
+/** All up to the last line break, or all but the last where a word follows. */
+function passSpaces(t: Tokenizer): i32 {
+  let chars = 0;
+  let toBreak = 0;
+  let next = peek(t);
+  for (; next === CLASS_SPACE; next = peek(t)) {
+    chars++;
+    if (isLineBreak(peeked)) toBreak = chars;
+    nextChar();
+  }
+  if (t.words === WORDS_CL100K && toBreak > 0) return toBreak;
+  const endsPart = next === CLASS_END || (t.isolatesDigits !== 0 && next === CLASS_NUMBER);
+  return endsPart || chars === 1 ? chars : chars - 1;
+}
+
+/** "'s", "'ll" and their like; 0: there is none here. */
+function contractionChars(t: Tokenizer): i32 {
+  if (nextChar() !== 0x27) return 0;
+  switch (nextLetter(t)) {
+    case 0x73: // s
+    case 0x74: // t
+    case 0x6d: // m
+    case 0x64: // d
+      return 2;
+    case 0x72: // r
+    case 0x76: // v
+      return nextLetter(t) === 0x65 ? 3 : 0; // e
+    case 0x6c: // l
+      return nextLetter(t) === 0x6c ? 3 : 0;
+    default:
+      return 0;
+  }
+}
+
+function nextLetter(t: Tokenizer): i32 {
+  if (isAtEnd()) return 0;
+  const letter = nextChar();
+  if (t.words !== WORDS_CL100K) return letter;
+  if (letter === 0x17f) return 0x73; // the long s
+  return letter >= 0x41 && letter <= 0x5a ? letter + 0x20 : letter;
+}
+
+function tokenAt(t: Tokenizer, i: i32): i32 {
+  return <i32>load<u16>(t.window + 2 * <usize>i);
+}
+
+function rowAt(t: Tokenizer, i: i32): i32 {
+  return <i32>load<u16>(t.window + 2 * <usize>i, ROWS_OFFSET);
+}
+
+/** Adds the tokens of its bytes. */
+function pushChar(t: Tokenizer, codePoint: i32): void {
+  const bytes = t.window + CHAR_OFFSET;
+  const count = encodeUtf8(codePoint, bytes);
+  for (let i = 0; i < count; i++) {
+    const byte = <usize>load<u8>(bytes + <usize>i);
+    const token = <i32>load<u16>(t.byteTokens + 2 * byte);
+    if (token === NO_TOKEN) continue;
+    if (windowCount === WINDOW) makeRoom(t);
+    store<u16>(t.window + 2 * <usize>windowCount, <u16>token);
+    windowCount++;
+  }
+}
+
+/**
+ * Gives away the tokens of the first half of a full window, one at least; the others fall apart
+ * again, for what follows them may merge otherwise.
+ */
+function makeRoom(t: Tokenizer): void {
+  merge(t);
+  const base = t.window + ROWS_OFFSET;
+  let settled = 0; // base tokens
+  let read = 0;
+  for (; read < windowCount; read++) {
+    settled += expand(t, tokenAt(t, read), base);
+    if (read > 0 && settled > WINDOW / 2) break;
+    emit(tokenAt(t, read));
+  }
+  let start = WINDOW; // every token has a base token or more: none is overwritten
+  for (let i = windowCount - 1; i >= read; i--) {
+    const parts = expand(t, tokenAt(t, i), base);
+    start -= parts;
+    memory.copy(t.window + 2 * <usize>start, base, 2 * <usize>parts);
+  }
+  windowCount = WINDOW - start;
+  memory.copy(t.window, t.window + 2 * <usize>start, 2 * <usize>windowCount);
+}
+
+/** The pair with the first row, the leftmost of several, until no pair has one. */
+function merge(t: Tokenizer): void {
+  const tokens = t.window;
+  const rows = t.window + ROWS_OFFSET;
+  for (let i = 0; i + 1 < windowCount; i++) setRow(t, i);
+  while (true) {
+    let row = NO_ROW;
+    let best = 0;
+    for (let i = 0; i + 1 < windowCount; i++) {
+      const one = rowAt(t, i);
+      if (one < row) {
+        row = one;
+        best = i;
+      }
+    }
+    if (row === NO_ROW) return;
+    const merged = t.results !== 0 ? <i32>load<u16>(t.results + 2 * <usize>row) : t.firstMerged + row;
+    const place = 2 * <usize>best;
+    store<u16>(tokens + place, <u16>merged);
+    windowCount--;
+    const moved = 2 * <usize>(windowCount - best - 1);
+    memory.copy(tokens + place + 2, tokens + place + 4, moved);
+    memory.copy(rows + place, rows + place + 2, moved);
+    if (best > 0) setRow(t, best - 1);
+    if (best + 1 < windowCount) setRow(t, best);
+  }
+}
+
+/** Which row merges a token of the window with the next. */
+function setRow(t: Tokenizer, i: i32): void {
+  const row = findRow(t, tokenAt(t, i), tokenAt(t, i + 1));
+  store<u16>(t.window + 2 * <usize>i, <u16>row, ROWS_OFFSET);
+}
+
+function findRow(t: Tokenizer, left: i32, right: i32): i32 {
+  let start = 0;
+  let end = t.mergeRows;
+  while (start < end) {
+    const middle = (start + end) >> 1;
+    const row = <i32>load<u16>(t.order + 2 * <usize>middle);
+    const pair = t.merges + 4 * <usize>row;
+    const first = <i32>load<u16>(pair);
+    const second = <i32>load<u16>(pair, 2);
+    if (first === left && second === right) return row;
+    if (first < left || (first === left && second < right)) start = middle + 1;
+    else end = middle;
+  }
+  return NO_ROW;
+}
+
+/** The base tokens that a token was merged of; at most a window of them. */
+function expand(t: Tokenizer, token: i32, base: usize): i32 {
+  let count = 1;
+  store<u16>(base, <u16>token);
+  for (let i = 0; i < count; ) {
+    const place = base + 2 * <usize>i;
+    const merged = <i32>load<u16>(place);
+    if (merged < t.firstMerged || merged >= t.mergedEnd) {
+      i++;
+      continue;
+    }
+    const index = merged - t.firstMerged;
+    const row = t.rowsOf !== 0 ? <i32>load<u16>(t.rowsOf + 2 * <usize>index) : index;
+    memory.copy(place + 4, place + 2, 2 * <usize>(count - i - 1));
+    memory.copy(place, t.merges + 4 * <usize>row, 4);
+    count++;
+  }
+  return count;
+}
+
+/** Writes what a token stands for at `to`; returns its bytes. Special tokens stand for nothing. */
+export function lm_spell(t: Tokenizer, id: i32, to: usize): i32 {
+  let special = t.specials;
+  for (let bytes = <i32>load<u8>(special); bytes !== 0; bytes = <i32>load<u8>(special)) {
+    const token = <i32>load<u8>(special, 2) | (<i32>load<u8>(special, 3) << 8);
+    if (token === id) {
+      if ((<i32>load<u8>(special, 1) & IS_SPECIAL) !== 0) return 0;
+      memory.copy(to, special + SPECIAL_HEADER, <usize>bytes);
+      return bytes;
+    }
+    special += <usize>bytes + SPECIAL_HEADER;
+  }
+  if (id >= t.mergedEnd) return 0;
+  const base = t.window;
+  const count = expand(t, id, base);
+  for (let i = 0; i < count; i++) {
+    const token = load<u16>(base + 2 * <usize>i);
+    let byte = 0;
+    while (byte < 0xff && load<u16>(t.byteTokens + 2 * <usize>byte) !== token) byte++;
+    store<u8>(to + <usize>i, <u8>byte);
+  }
+  return count;
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Byte-level BPE in order of detail: texts, one text, one piece, the window, one merge; spelling. */
+#include "bpe.h"
+
+#include <string.h>
+
+/* toolchain/tokenizer/bpe/split.ts: characterClasses. */
+enum { CLASS_OTHER, CLASS_LETTER, CLASS_NUMBER, CLASS_SPACE, CLASS_END };
+
+/* toolchain/tokenizer/bpe/compile.ts: specialFlags. */
+enum { STRIPS_LEFT = 1, STRIPS_RIGHT = 2, IS_SPECIAL = 4 };
+enum { SPECIAL_HEADER = 4 };
+
+#define NO_TOKEN 0xFFFFu
+#define NO_ROW 0xFFFFu
+
+/* Where the tokens of one text go; those beyond the capacity are only counted. */
+typedef struct {
+  uint16_t *ids; /* (capacity) */
+  int32_t capacity;
+  int32_t count;
+} token_list;
+
+static int32_t tokenize_text(const lm_bpe *t, lm_text text, uint16_t *ids, int32_t capacity,
+                             bool count_all);
+
+static int32_t min_int(int32_t a, int32_t b) { return a < b ? a : b; }
+
+lm_tokens lm_bpe_tokenize(const lm_bpe *t, lm_text text, lm_text pair, uint16_t *ids,
+                          int32_t max_tokens) {
+  lm_tokens result = {0, 0, true};
+  const bool has_pair = pair.data != NULL;
+  const int32_t between = has_pair ? t->between : 0;
+  const int32_t room = max_tokens - t->before - between - t->after;
+  if (room < 0) return result;
+
+  uint16_t *const text_ids = ids + t->before;
+  int32_t first = tokenize_text(t, text, text_ids, room, has_pair);
+  const int32_t written = min_int(first, room);
+  int32_t second = 0;
+  if (has_pair) {
+    second = tokenize_text(t, pair, text_ids + written + between, room - written, true);
+  }
+
+  result.truncated = first > room - second;
+  if (result.truncated && has_pair) {
+    /* The longer gives way until both are equally long; they share the rest, the odd one to it. */
+    const int32_t shorter = min_int(min_int(first, second), room / 2);
+    first = first > second ? room - shorter : shorter;
+    second = room - first;
+    /* Where the first gave way, the pair moves down and has more room: it is read again. */
+    if (first != written) tokenize_text(t, pair, text_ids + first + between, second, false);
+  }
+  first = min_int(first, room);
+  const int32_t texts = first + between + second;
+  memcpy(ids, t->frame, t->before * sizeof *ids);
+  memcpy(text_ids + first, t->frame + t->before, (size_t)between * sizeof *ids);
+  memcpy(text_ids + texts, t->frame + t->before + t->between, t->after * sizeof *ids);
+  result.tokens = t->before + texts + t->after;
+  const bool is_split = has_pair && t->segment_break >= 0;
+  result.segment_start = is_split ? t->before + first + t->segment_break : result.tokens;
+  return result;
+}
+
+/* Part of a text, with a space before it or not. */
+typedef struct {
+  lm_text text; /* ends where the part does */
+  size_t at;
+  bool has_space;
+} cursor;
+
+/* The base tokens of a piece, or of as much of it as is merged at once. */
+typedef struct {
+  uint16_t tokens[LM_BPE_WINDOW]; /* (count) */
+  uint16_t rows[LM_BPE_WINDOW];   /* (count - 1) which row merges a token with the next; scratch */
+  int32_t count;
+} merge_window;
+
+typedef struct {
+  size_t start;
+  size_t end;
+  uint16_t token;
+} found_special;
+
+static bool find_special(const lm_bpe *t, lm_text text, size_t from, found_special *found);
+static uint32_t pass_piece(const lm_bpe *t, cursor *at);
+static uint32_t next_char(cursor *at);
+static void push_char(const lm_bpe *t, merge_window *window, token_list *list,
+                      uint32_t code_point);
+static void merge(const lm_bpe *t, merge_window *window);
+static void emit(token_list *list, uint16_t token);
+
+/* Returns how many tokens there are; without `count_all` it may stop past the capacity. */
+static int32_t tokenize_text(const lm_bpe *t, lm_text text, uint16_t *ids, int32_t capacity,
+                             bool count_all) {
+  token_list list = {ids, capacity, 0};
+  merge_window window;
+  window.count = 0;
+  bool has_special = true;
+  for (size_t at = 0; has_special;) {
+    found_special special = {text.bytes, text.bytes, 0};
+    has_special = find_special(t, text, at, &special);
+    cursor part = {{text.data, special.start}, at, false};
+    part.has_space = t->adds_prefix_space && at < special.start && text.data[at] != ' ';
+    while (part.has_space || part.at < special.start) {
+      if (!count_all && list.count > capacity) return list.count;
+      for (uint32_t chars = pass_piece(t, &(cursor){part.text, part.at, part.has_space});
+           chars > 0; chars--) {
+        push_char(t, &window, &list, next_char(&part));
+      }
+      merge(t, &window);
+      for (int32_t i = 0; i < window.count; i++) emit(&list, window.tokens[i]);
+      window.count = 0;
+    }
+    if (has_special) emit(&list, special.token);
+    at = special.end;
+  }
+  return list.count;
+}
+
+static void emit(token_list *list, uint16_t token) {
+  if (list->count < list->capacity) list->ids[list->count] = token;
+  list->count++;
+}
+
+static uint32_t class_of(const lm_bpe *t, uint32_t code_point);
+
+/* The first special token from there on, the longest where several begin. */
+static bool find_special(const lm_bpe *t, lm_text text, size_t from, found_special *found) {
+  for (size_t at = from; at < text.bytes; at++) {
+    const uint8_t lead = text.data[at];
+    if (lead < t->special_lead_min || lead > t->special_lead_max) continue;
+    const uint8_t *special = t->specials; /* the longest first */
+    for (; special[0] != 0; special += special[0] + SPECIAL_HEADER) {
+      const size_t bytes = special[0];
+      if (bytes > text.bytes - at || memcmp(text.data + at, special + SPECIAL_HEADER, bytes) != 0) {
+        continue;
+      }
+      *found = (found_special){at, at + bytes, (uint16_t)(special[2] | special[3] << 8)};
+      /* White space before it is found from its first byte on. */
+      size_t space = special[1] & STRIPS_LEFT ? from : at;
+      for (size_t next = space; next < at;) {
+        if (class_of(t, lm_decode_utf8(text, &next)) != CLASS_SPACE) space = next;
+      }
+      found->start = space < at ? space : at;
+      while ((special[1] & STRIPS_RIGHT) && found->end < text.bytes) {
+        size_t next = found->end;
+        if (class_of(t, lm_decode_utf8(text, &next)) != CLASS_SPACE) break;
+        found->end = next;
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The class of the last run of the plane that starts at or before it; each plane starts one. */
+static uint32_t class_of(const lm_bpe *t, uint32_t code_point) {
+  const uint32_t low_bits = code_point & 0xFFFF;
+  uint32_t run = t->planes[code_point >> 16];
+  uint32_t end = t->planes[(code_point >> 16) + 1];
+  while (end - run > 1) {
+    const uint32_t middle = (run + end) / 2;
+    if (t->run_starts[middle] <= low_bits) {
+      run = middle;
+    } else {
+      end = middle;
+    }
+  }
+  return t->run_classes[run];
+}
+
+static bool is_at_end(const cursor *at) { return !at->has_space && at->at >= at->text.bytes; }
+
+static uint32_t next_char(cursor *at) {
+  if (at->has_space) {
+    at->has_space = false;
+    return ' ';
+  }
+  return lm_decode_utf8(at->text, &at->at);
+}
+
+/* A character, or the end of the part, where nothing was read. */
+typedef struct {
+  uint32_t code_point;
+  uint32_t class;
+} classed_char;
+
+static classed_char peek(const lm_bpe *t, const cursor *at) {
+  if (is_at_end(at)) return (classed_char){0, CLASS_END};
+  cursor copy = *at;
+  const uint32_t code_point = next_char(&copy);
+  return (classed_char){code_point, class_of(t, code_point)};
+}
+
+static bool is_line_break(uint32_t code_point) { return code_point == '\n' || code_point == '\r'; }
+
+static uint32_t contraction_chars(const lm_bpe *t, cursor at);
+static bool leads(const lm_bpe *t, classed_char first, uint32_t next_class);
+static uint32_t pass_spaces(const lm_bpe *t, cursor *at);
+
+/* Characters of the piece here: toolchain/tokenizer/bpe/split.ts has the expressions. */
+static uint32_t pass_piece(const lm_bpe *t, cursor *at) {
+  uint32_t chars = 0;
+  if (t->words == LM_BPE_WHOLE) {
+    for (; !is_at_end(at); chars++) next_char(at);
+    return chars;
+  }
+  const classed_char first = peek(t, at);
+  if (t->isolates_digits && first.class == CLASS_NUMBER) return 1;
+  chars = contraction_chars(t, *at);
+  if (chars > 0) return chars;
+
+  cursor behind = *at;
+  next_char(&behind);
+  uint32_t run_class = first.class;
+  const uint32_t next_class = peek(t, &behind).class;
+  if (leads(t, first, next_class)) {
+    *at = behind;
+    run_class = next_class;
+    chars = 1;
+  }
+  if (run_class == CLASS_SPACE) return pass_spaces(t, at);
+  const uint32_t most = run_class == CLASS_NUMBER ? t->most_digits : 0;
+  for (uint32_t run = 0; most == 0 || run < most; run++, chars++) {
+    if (peek(t, at).class != run_class) break;
+    next_char(at);
+  }
+  if (t->words == LM_BPE_CL100K && run_class == CLASS_OTHER) {
+    for (; is_line_break(peek(t, at).code_point); chars++) next_char(at);
+  }
+  return chars;
+}
+
+/* Whether the first character belongs to a run of the class behind it. */
+static bool leads(const lm_bpe *t, classed_char first, uint32_t next_class) {
+  const bool is_cl100k = t->words == LM_BPE_CL100K;
+  switch (next_class) {
+    case CLASS_LETTER:
+      if (!is_cl100k) return first.code_point == ' ';
+      return first.class != CLASS_LETTER && first.class != CLASS_NUMBER &&
+             !is_line_break(first.code_point);
+    case CLASS_NUMBER: return !is_cl100k && !t->isolates_digits && first.code_point == ' ';
+    case CLASS_OTHER: return first.code_point == ' ';
+    default: return false;
+  }
+}
+
+/* All up to the last line break, or all but the last where a word follows. */
+static uint32_t pass_spaces(const lm_bpe *t, cursor *at) {
+  uint32_t chars = 0;
+  uint32_t to_break = 0;
+  classed_char next = peek(t, at);
+  for (; next.class == CLASS_SPACE; next = peek(t, at)) {
+    next_char(at);
+    chars++;
+    if (is_line_break(next.code_point)) to_break = chars;
+  }
+  if (t->words == LM_BPE_CL100K && to_break > 0) return to_break;
+  const bool ends_part =
+      next.class == CLASS_END || (t->isolates_digits && next.class == CLASS_NUMBER);
+  return ends_part || chars == 1 ? chars : chars - 1;
+}
+
+/* "'s", "'ll" and their like; 0: there is none here. */
+static uint32_t contraction_chars(const lm_bpe *t, cursor at) {
+  if (next_char(&at) != '\'') return 0;
+  uint32_t letters[2] = {0, 0};
+  for (int i = 0; i < 2 && !is_at_end(&at); i++) {
+    letters[i] = next_char(&at);
+    if (t->words != LM_BPE_CL100K) continue;
+    if (letters[i] >= 'A' && letters[i] <= 'Z') letters[i] += 'a' - 'A';
+    if (letters[i] == 0x17F) letters[i] = 's'; /* the long s */
+  }
+  switch (letters[0]) {
+    case 's':
+    case 't':
+    case 'm':
+    case 'd': return 2;
+    case 'r':
+    case 'v': return letters[1] == 'e' ? 3 : 0;
+    case 'l': return letters[1] == 'l' ? 3 : 0;
+    default: return 0;
+  }
+}
+
+static void make_room(const lm_bpe *t, merge_window *window, token_list *list);
+
+/* Adds the tokens of its bytes. */
+static void push_char(const lm_bpe *t, merge_window *window, token_list *list,
+                      uint32_t code_point) {
+  uint8_t bytes[LM_MAX_CHAR_BYTES];
+  const uint16_t count = lm_encode_utf8(code_point, bytes);
+  for (uint16_t i = 0; i < count; i++) {
+    const uint16_t token = t->byte_tokens[bytes[i]];
+    if (token == NO_TOKEN) continue;
+    if (window->count == LM_BPE_WINDOW) make_room(t, window, list);
+    window->tokens[window->count++] = token;
+  }
+}
+
+static int32_t expand(const lm_bpe *t, uint16_t token, uint16_t *base);
+
+/* Gives away the tokens of the first half of a full window, one at least; the others fall apart
+ * again, for what follows them may merge otherwise. */
+static void make_room(const lm_bpe *t, merge_window *window, token_list *list) {
+  merge(t, window);
+  int32_t settled = 0; /* base tokens */
+  int32_t read = 0;
+  for (; read < window->count; read++) {
+    settled += expand(t, window->tokens[read], window->rows);
+    if (read > 0 && settled > LM_BPE_WINDOW / 2) break;
+    emit(list, window->tokens[read]);
+  }
+  int32_t start = LM_BPE_WINDOW; /* every token has a base token or more: none is overwritten */
+  for (int32_t i = window->count - 1; i >= read; i--) {
+    const int32_t parts = expand(t, window->tokens[i], window->rows);
+    start -= parts;
+    memcpy(window->tokens + start, window->rows, (size_t)parts * sizeof *window->tokens);
+  }
+  window->count = LM_BPE_WINDOW - start;
+  memmove(window->tokens, window->tokens + start,
+          (size_t)window->count * sizeof *window->tokens);
+}
+
+static uint16_t find_row(const lm_bpe *t, uint16_t left, uint16_t right);
+
+/* The pair with the first row, the leftmost of several, until no pair has one. */
+static void merge(const lm_bpe *t, merge_window *window) {
+  uint16_t *const tokens = window->tokens;
+  uint16_t *const rows = window->rows;
+  for (int32_t i = 0; i + 1 < window->count; i++) rows[i] = find_row(t, tokens[i], tokens[i + 1]);
+  for (;;) {
+    uint16_t row = NO_ROW;
+    int32_t at = 0;
+    for (int32_t i = 0; i + 1 < window->count; i++) {
+      if (rows[i] < row) {
+        row = rows[i];
+        at = i;
+      }
+    }
+    if (row == NO_ROW) return;
+    tokens[at] = t->results != NULL ? t->results[row] : (uint16_t)(t->first_merged + row);
+    window->count--;
+    const size_t moved = (size_t)(window->count - at - 1) * sizeof *tokens;
+    memmove(tokens + at + 1, tokens + at + 2, moved);
+    memmove(rows + at, rows + at + 1, moved);
+    if (at > 0) rows[at - 1] = find_row(t, tokens[at - 1], tokens[at]);
+    if (at + 1 < window->count) rows[at] = find_row(t, tokens[at], tokens[at + 1]);
+  }
+}
+
+static uint16_t find_row(const lm_bpe *t, uint16_t left, uint16_t right) {
+  uint32_t start = 0;
+  uint32_t end = t->merge_rows;
+  while (start < end) {
+    const uint32_t middle = (start + end) / 2;
+    const uint16_t row = t->order[middle];
+    const uint16_t *pair = t->merges + 2 * (size_t)row;
+    if (pair[0] == left && pair[1] == right) return row;
+    if (pair[0] < left || (pair[0] == left && pair[1] < right)) {
+      start = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  return NO_ROW;
+}
+
+/* The base tokens that a token was merged of; at most a window of them. */
+static int32_t expand(const lm_bpe *t, uint16_t token, uint16_t *base) {
+  int32_t count = 1;
+  base[0] = token;
+  for (int32_t i = 0; i < count;) {
+    const uint16_t merged = base[i];
+    if (merged < t->first_merged || merged >= t->merged_end) {
+      i++;
+      continue;
+    }
+    const uint16_t index = (uint16_t)(merged - t->first_merged);
+    const uint16_t *pair = t->merges + 2 * (size_t)(t->rows_of != NULL ? t->rows_of[index] : index);
+    memmove(base + i + 2, base + i + 1, (size_t)(count - i - 1) * sizeof *base);
+    base[i] = pair[0];
+    base[i + 1] = pair[1];
+    count++;
+  }
+  return count;
+}
+
+static const uint8_t *special_of(const lm_bpe *t, uint32_t token);
+
+int32_t lm_bpe_spell(const lm_bpe *t, uint32_t token, uint8_t *bytes) {
+  const uint8_t *special = special_of(t, token);
+  if (special != NULL) {
+    if (special[1] & IS_SPECIAL) return 0;
+    memcpy(bytes, special + SPECIAL_HEADER, special[0]);
+    return special[0];
+  }
+  if (token >= t->merged_end) return 0;
+  uint16_t base[LM_BPE_WINDOW];
+  const int32_t count = expand(t, (uint16_t)token, base);
+  for (int32_t i = 0; i < count; i++) {
+    uint32_t byte = 0;
+    while (byte < 0xFF && t->byte_tokens[byte] != base[i]) byte++;
+    bytes[i] = (uint8_t)byte;
+  }
+  return count;
+}
+
+/* The entry of a special token, or NULL. */
+static const uint8_t *special_of(const lm_bpe *t, uint32_t token) {
+  const uint8_t *special = t->specials;
+  for (; special[0] != 0; special += special[0] + SPECIAL_HEADER) {
+    if ((special[2] | (uint32_t)special[3] << 8) == token) return special;
+  }
+  return NULL;
+}

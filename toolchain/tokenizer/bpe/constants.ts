@@ -1,0 +1,90 @@
+/** A compiled BPE tokenizer as named C constants and the `lm_bpe` that refers to them. */
+import {
+  bytes,
+  constantName,
+  halfwords,
+  type TokenizerConstant,
+  type TokenizerField,
+} from '../constant-types.ts';
+import type { CompiledBpe } from './compile.ts';
+import type { SplitRule } from './tokenizer.ts';
+
+/** The arrays, in the order of `lm_bpe`'s fields; null: a pointer that is NULL. */
+function arraysOf({ classes, ...compiled }: CompiledBpe) {
+  const tokens = compiled.idOrder.length;
+  return {
+    planes: halfwords('planes', classes.planes, 'first run of each plane'),
+    run_starts: halfwords(
+      'run_starts',
+      classes.runStarts,
+      'low 16 bits of the first code point of a run',
+    ),
+    run_classes: bytes('run_classes', classes.runClasses, 'class of each run'),
+    byte_tokens: halfwords('byte_tokens', compiled.byteTokens, 'the token of each byte'),
+    merges: halfwords(
+      'merges',
+      compiled.merges,
+      `pairs that are merged, the first first: ${tokens} tokens`,
+    ),
+    order: halfwords('order', compiled.order, 'rows of merges, sorted by their tokens'),
+    results: compiled.results && halfwords('results', compiled.results, 'what each row makes'),
+    rows_of: compiled.rowsOf && halfwords('rows_of', compiled.rowsOf, 'a row for each token'),
+    specials: bytes('specials', compiled.specials, 'length, flags, compact index, text'),
+    frame: halfwords('frame', compiled.frame, 'the tokens around the texts'),
+  } as const satisfies Readonly<Record<string, TokenizerConstant | null>>;
+}
+
+export function bpeConstants(compiled: CompiledBpe): readonly TokenizerConstant[] {
+  return Object.values(arraysOf(compiled)).filter((array) => array !== null);
+}
+
+/** kernels/c/bpe.h: lm_bpe_words. */
+const wordsCodes = { none: 0, gpt2: 1, cl100k: 2 } as const satisfies Record<
+  SplitRule['words'],
+  number
+>;
+
+/** The numbers of `lm_bpe`, in its order. */
+export function bpeNumbers(compiled: CompiledBpe): Readonly<Record<string, number>> {
+  const { split, addPrefixSpace, frame } = compiled.tokenizer;
+  return {
+    merge_rows: compiled.order.length,
+    first_merged: compiled.firstMerged,
+    merged_end: compiled.mergedEnd,
+    special_lead_min: compiled.specialLead.min,
+    special_lead_max: compiled.specialLead.max,
+    before: frame.before.length,
+    between: frame.between.length,
+    after: frame.after.length,
+    segment_break: frame.segmentBreak,
+    words: wordsCodes[split.words],
+    most_digits: split.mostDigits,
+    isolates_digits: Number(split.isolatesDigits),
+    adds_prefix_space: Number(addPrefixSpace),
+  };
+}
+
+export function bpeFields(compiled: CompiledBpe): readonly TokenizerField[] {
+  const pointers = Object.entries(arraysOf(compiled)).map(([name, array]) => ({
+    field: `.${name}`,
+    value: array === null ? 'NULL' : constantName(name),
+  }));
+  const numbers = Object.entries(bpeNumbers(compiled)).map(([name, value]) => ({
+    field: `.${name}`,
+    value,
+  }));
+  return [...pointers, ...numbers];
+}
+
+/**
+ * The fields of kernels/assemblyscript/bpe.ts, but for the window; `addressOf`: where a constant lies.
+ */
+export function bpeWords(
+  compiled: CompiledBpe,
+  addressOf: (constant: TokenizerConstant) => number,
+): readonly number[] {
+  const pointers = Object.values(arraysOf(compiled)).map((array) =>
+    array === null ? 0 : addressOf(array),
+  );
+  return [...pointers, ...Object.values(bpeNumbers(compiled))];
+}

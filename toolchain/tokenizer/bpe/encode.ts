@@ -1,0 +1,156 @@
+/**
+ * Text to token ids by byte-level BPE on the host, as Hugging Face's Rust tokenizers compute them,
+ * and ids back to bytes. Written from the merges, without the compiled tables of the device.
+ */
+import { isWhitespace, splitPieces } from './split.ts';
+import { type BpeTokenizer, mergeColumns, tokenBytes, windowTokens } from './tokenizer.ts';
+
+const space = 0x20;
+const encoder = new TextEncoder();
+
+export function tokenizeBpe(tokenizer: BpeTokenizer, text: string): readonly number[] {
+  const lookup = lookupOf(tokenizer);
+  const ids: number[] = [];
+  let at = 0;
+  for (const { start, end, id } of findAdded(tokenizer, lookup, text)) {
+    tokenizeSegment(text.slice(at, start));
+    ids.push(id);
+    at = end;
+  }
+  tokenizeSegment(text.slice(at));
+  return ids;
+
+  function tokenizeSegment(segment: string): void {
+    if (segment === '') return;
+    const chars = Array.from(segment, (char) => char.codePointAt(0)!);
+    if (tokenizer.addPrefixSpace && chars[0] !== space) chars.unshift(space);
+    for (const piece of splitPieces(chars, tokenizer.split)) {
+      const bytes = encoder.encode(piece.map((char) => String.fromCodePoint(char)).join(''));
+      for (const id of encodePiece(tokenizer, lookup, bytes)) ids.push(id);
+    }
+  }
+}
+
+/** What tokenizing needs beside the plain data; made once per tokenizer. */
+interface Lookup {
+  /** Rows of `merges` by `pairKey`. */
+  readonly rowOf: ReadonlyMap<number, number>;
+  readonly leavesOf: (id: number) => readonly number[];
+  /** Matches any added token, the longest first; undefined where there is none. */
+  readonly addedPattern: RegExp | undefined;
+}
+
+const lookups = new WeakMap<BpeTokenizer, Lookup>();
+
+function lookupOf(tokenizer: BpeTokenizer): Lookup {
+  const known = lookups.get(tokenizer);
+  if (known !== undefined) return known;
+  const { merges, addedTokens } = tokenizer;
+  const rowOf = new Map<number, number>();
+  const partsOf = new Map<number, readonly [number, number]>();
+  for (let row = 0; row < merges.length / mergeColumns; row++) {
+    const [left, right, merged] = mergeAt(tokenizer, row);
+    rowOf.set(pairKey(left, right), row);
+    partsOf.set(merged, [left, right]);
+  }
+  const leavesOf = (id: number): readonly number[] => partsOf.get(id)?.flatMap(leavesOf) ?? [id];
+  const added = addedTokens.map(({ text }) => text).sort((a, b) => b.length - a.length);
+  const escaped = added.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
+  const addedPattern = added.length === 0 ? undefined : new RegExp(escaped.join('|'), 'gu');
+  const lookup = { rowOf, leavesOf, addedPattern };
+  lookups.set(tokenizer, lookup);
+  return lookup;
+}
+
+function mergeAt({ merges }: BpeTokenizer, row: number): readonly [number, number, number] {
+  const at = row * mergeColumns;
+  return [merges[at]!, merges[at + 1]!, merges[at + 2]!];
+}
+
+/** Ids have at most 24 bits. */
+function pairKey(left: number, right: number): number {
+  return left * 2 ** 24 + right;
+}
+
+interface Found {
+  readonly start: number;
+  readonly end: number;
+  readonly id: number;
+}
+
+function findAdded(
+  { addedTokens }: BpeTokenizer,
+  { addedPattern }: Lookup,
+  text: string,
+): readonly Found[] {
+  if (addedPattern === undefined) return [];
+  const found: Found[] = [];
+  for (const match of text.matchAll(addedPattern)) {
+    const token = addedTokens.find((one) => one.text === match[0])!;
+    let start = match.index;
+    let end = start + token.text.length;
+    const earliest = found.at(-1)?.end ?? 0;
+    // White space that the one before took may hold another.
+    if (start < earliest) continue;
+    // All white space is one UTF-16 unit a character.
+    while (token.stripsLeft && start > earliest && isWhitespace(text[start - 1]!)) start--;
+    while (token.stripsRight && end < text.length && isWhitespace(text[end]!)) end++;
+    found.push({ start, end, id: token.id });
+  }
+  return found;
+}
+
+function encodePiece(
+  tokenizer: BpeTokenizer,
+  lookup: Lookup,
+  bytes: Uint8Array,
+): readonly number[] {
+  const base = Array.from(bytes, (byte) => tokenizer.byteIds[byte]!).filter((id) => id >= 0);
+  const ids: number[] = [];
+  let at = 0;
+  while (base.length - at > windowTokens) {
+    const start = at;
+    for (const id of merge(tokenizer, lookup, base.slice(at, at + windowTokens))) {
+      if (at > start && at - start + lookup.leavesOf(id).length > windowTokens / 2) break;
+      ids.push(id);
+      at += lookup.leavesOf(id).length;
+    }
+  }
+  return [...ids, ...merge(tokenizer, lookup, base.slice(at))];
+}
+
+/** The pair with the first row is merged, the leftmost of several, until no pair has a row. */
+function merge(
+  tokenizer: BpeTokenizer,
+  { rowOf }: Lookup,
+  base: readonly number[],
+): readonly number[] {
+  const ids = [...base];
+  for (;;) {
+    let best = Number.POSITIVE_INFINITY;
+    let at = 0;
+    for (let i = 0; i + 1 < ids.length; i++) {
+      const row = rowOf.get(pairKey(ids[i]!, ids[i + 1]!)) ?? best;
+      if (row < best) [best, at] = [row, i];
+    }
+    if (best === Number.POSITIVE_INFINITY) return ids;
+    ids.splice(at, 2, mergeAt(tokenizer, best)[2]);
+  }
+}
+
+/** As one piece, whatever it is. */
+export function tokenizeWhole(tokenizer: BpeTokenizer, bytes: Uint8Array): readonly number[] {
+  return encodePiece(tokenizer, lookupOf(tokenizer), bytes);
+}
+
+/** The bytes that the tokens stand for; special tokens stand for none. */
+export function decodeBpe(tokenizer: BpeTokenizer, ids: ArrayLike<number>): Uint8Array {
+  const added = new Map(tokenizer.addedTokens.map((token) => [token.id, token]));
+  const bytes = Array.from(ids).flatMap((id): readonly number[] => {
+    const token = added.get(id);
+    if (token !== undefined) return token.isSpecial ? [] : [...encoder.encode(token.text)];
+    const text = tokenizer.vocabulary[id] ?? '';
+    return tokenBytes(text) ?? [...encoder.encode(text)];
+  });
+  return Uint8Array.from(bytes);
+}

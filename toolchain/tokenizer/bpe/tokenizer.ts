@@ -1,0 +1,82 @@
+/** A byte-level BPE tokenizer (GPT-2, RoBERTa, Llama 3) as plain data. */
+
+export interface BpeTokenizer {
+  readonly kind: 'bpe';
+  /** Token of each id, a character a byte (see `byteAlphabet`); '' where an id has none. */
+  readonly vocabulary: readonly string[];
+  /** Id of the token of each byte; -1: the byte vanishes. */
+  readonly byteIds: Int32Array;
+  /** Rows of left, right and merged token; the first row that applies anywhere is merged first. */
+  readonly merges: Int32Array;
+  readonly split: SplitRule;
+  /** A text that does not begin with a space is read as if it did. */
+  readonly addPrefixSpace: boolean;
+  readonly frame: Frame;
+  /** Found in the raw text before all else. */
+  readonly addedTokens: readonly BpeAddedToken[];
+}
+
+export const mergeColumns = 3;
+
+/** How a text falls into pieces, each of which is merged by itself. */
+export interface SplitRule {
+  /**
+   * `gpt2`: a run of letters, of numbers or of others, with a space before it; `cl100k`: with any
+   * character but a line break before letters, none before numbers, and line breaks after others;
+   * `none`: the whole text is one piece.
+   */
+  readonly words: 'gpt2' | 'cl100k' | 'none';
+  /** Most digits of a piece; 0: any number. */
+  readonly mostDigits: number;
+  /** Before all else, each digit is a piece by itself, and the text before it ends there. */
+  readonly isolatesDigits: boolean;
+}
+
+/** The ids around the text: `before` A `after`, or `before` A `between` B `after`. */
+export interface Frame {
+  readonly before: readonly number[];
+  readonly between: readonly number[];
+  readonly after: readonly number[];
+  /** How many of `between` belong to A's segment; -1: B's segment is the same. */
+  readonly segmentBreak: number;
+}
+
+export interface BpeAddedToken {
+  readonly text: string;
+  readonly id: number;
+  /** Takes the white space before it. */
+  readonly stripsLeft: boolean;
+  /** Takes the white space behind it. */
+  readonly stripsRight: boolean;
+  /** Is no text when tokens are decoded. */
+  readonly isSpecial: boolean;
+}
+
+/**
+ * GPT-2's character for each byte: printable ASCII and Latin-1 stand for themselves, the others for
+ * the characters from U+0100 on, in order.
+ */
+export const byteAlphabet: readonly string[] = makeByteAlphabet();
+
+function makeByteAlphabet(): readonly string[] {
+  const isPrintable = (byte: number): boolean =>
+    (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
+  let next = 0x100;
+  return Array.from({ length: 0x100 }, (_, byte) =>
+    String.fromCharCode(isPrintable(byte) ? byte : next++),
+  );
+}
+
+const byteOf: ReadonlyMap<string, number> = new Map(byteAlphabet.map((char, byte) => [char, byte]));
+
+/** The bytes of a token of the vocabulary; undefined where it has a character of no byte. */
+export function tokenBytes(token: string): readonly number[] | undefined {
+  const bytes = Array.from(token, (char) => byteOf.get(char));
+  return bytes.every((byte) => byte !== undefined) ? bytes : undefined;
+}
+
+/**
+ * Base tokens that the device merges at once. A longer piece is read through this window: what lies
+ * in its first half is settled once it is full, for merges do not reach that far.
+ */
+export const windowTokens = 256;
