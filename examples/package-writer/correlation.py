@@ -154,18 +154,19 @@ def report():
         result = json.loads((folder / "result.json").read_text())
         scored = score(folder)
         wpca = w_pca(json.loads((folder / "config.json").read_text()))
-        rows.append({**result, "range": int(folder.name) // EACH, "entropy": scored["entropy"], "depthToWidth": scored["depthToWidth"], "wPca": wpca})
+        rows.append({**result, "range": int(folder.name) // EACH, "entropy": scored["entropy"],
+                     "layerEntropy": scored["layerEntropy"], "depthToWidth": scored["depthToWidth"], "wPca": wpca})
     perplexities = [row["perplexity"] for row in rows]
-    print("| decoder: width x layers / feed-forward | parameters | entropy | depth to width | W-PCA "
-          "| perplexity |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| decoder: width x layers / feed-forward | parameters | entropy | of the layers | depth to width "
+          "| W-PCA | perplexity |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
-        print(f"| {row['shape']} | {row['parameters']:,} | {row['entropy']:.0f} | {row['depthToWidth']:.3f} | "
+        print(f"| {row['shape']} | {row['parameters']:,} | {row['entropy']:.0f} | {row['layerEntropy']:.0f} | {row['depthToWidth']:.3f} | "
               f"{row['wPca'] / 1e6:.0f} M | {row['perplexity']:.2f} |")
     print(f"\n| proxy (n = {len(rows)}) | Spearman | p | pairs of like size ordered right |")
     print("| --- | ---: | ---: | ---: |")
     summary = {}
-    for proxy in ("entropy", "parameters", "wPca"):
+    for proxy in ("layerEntropy", "entropy", "parameters", "wPca"):
         values = [row[proxy] for row in rows]
         right, count = within_sizes(rows, proxy)
         summary[proxy] = {"spearman": spearman(values, perplexities), "p": p_value(values, perplexities),

@@ -52,6 +52,8 @@ export interface CostRequest {
   readonly region: string;
 }
 
+/** Weights of an output are packed in blocks of as many (`packings.ts`). */
+const packedInputs = 32;
 /** Bias, multiplier and shift of an output (`lm_linear`). */
 const bytesPerOutput = 4 + 4 + 1;
 /** gamma as int16 and beta as int32 (`lm_norm`). */
@@ -69,7 +71,8 @@ export function formulaCosts(request: CostRequest): DecoderCosts {
   const cycles = (instructions: number, bytesRead: number): number =>
     instructions * target.core.cost.cyclesPerInstruction + waitCycles(bytesRead, region, target);
   const linear = (inputs: number, outputs: number, type: WeightType, output: Output): Linear => {
-    const flashBytes = (inputs * outputs) / (type === 'int4' ? 2 : 1) + bytesPerOutput * outputs;
+    const packed = packedInputs * Math.ceil(inputs / packedInputs) * outputs;
+    const flashBytes = packed / (type === 'int4' ? 2 : 1) + bytesPerOutput * outputs;
     const { instructions, scratch } = run.linear(inputs, outputs, type, output);
     return {
       parameters: inputs * outputs,

@@ -12,8 +12,12 @@
 /** Noise as strong as a singular value of a square matrix is on the average. */
 export const signalToNoise = 1;
 
-/** Of attention's four matrices and of the feed-forward's two. */
-export const entropyWeights = { attention: 1, feedForward: 1 } as const;
+/**
+ * Of attention's four matrices, of the feed-forward's two, and of the token table as the matrix that
+ * makes the logits. MeRino's models are wide enough that the table does not matter; in ours it bounds
+ * the logits' rank. Its weight was fitted to twelve trained decoders (examples/package-writer).
+ */
+export const entropyWeights = { attention: 1, feedForward: 1, tokenTable: 6 } as const;
 
 /** Expected bits of a random matrix. */
 export function matrixEntropy(inputs: number, outputs: number): number {
@@ -35,6 +39,10 @@ export function layerEntropy(width: number, feedForward: number): number {
   const attention = 4 * matrixEntropy(width, width);
   const ffn = matrixEntropy(width, feedForward) + matrixEntropy(feedForward, width);
   return entropyWeights.attention * attention + entropyWeights.feedForward * ffn;
+}
+
+export function tokenTableEntropy(embedding: number, vocabulary: number): number {
+  return entropyWeights.tokenTable * matrixEntropy(embedding, vocabulary);
 }
 
 /** Weight matrices that a signal passes one after the other in a layer: v, output, and the two of the feed-forward. */

@@ -34,7 +34,10 @@ export function linearProgram(program: DesignProgram, goal: Goal, limits: Limits
     ...steps.map(({ from, to, name }): Term => [program.link(from, to)[key], `z${name}`]),
     ...pairs.map(({ from, to, name }): Term => [program.ends(from, to)[key], `p${name}`]),
   ];
-  const entropy = x.map(({ option, name }): Term => [option.entropy, name]);
+  const entropy = [
+    ...x.map(({ option, name }): Term => [option.entropy, name]),
+    ...pairs.map(({ from, to, name }): Term => [program.ends(from, to).entropy, `p${name}`]),
+  ];
   const sums = {
     flashBytes: { terms: sumOver('flashBytes'), fixed: program.fixedFlashBytes },
     sramBytes: { terms: [...sumOver('cacheBytes'), [1, 'm'] as Term], fixed: 0 },

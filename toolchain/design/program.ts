@@ -15,7 +15,7 @@
  */
 import type { Architecture, Block } from './architecture.ts';
 import type { Cost, DecoderCosts } from './costs.ts';
-import { depthToWidth, layerEntropy } from './entropy.ts';
+import { depthToWidth, layerEntropy, tokenTableEntropy } from './entropy.ts';
 
 export const objectives = ['entropy', 'parameters'] as const;
 export type Objective = (typeof objectives)[number];
@@ -59,6 +59,11 @@ export interface Option extends Cost {
   readonly entropy: number;
 }
 
+/** Tables, last norm and logits. */
+export interface Ends extends Cost {
+  readonly entropy: number;
+}
+
 export interface DesignProgram {
   readonly vocabulary: number;
   readonly context: number;
@@ -67,7 +72,7 @@ export interface DesignProgram {
   readonly limits: Limits;
   readonly objective: Objective;
   link(from: number, to: number): Cost;
-  ends(first: number, last: number): Cost;
+  ends(first: number, last: number): Ends;
   /** Flash that every decoder takes. */
   readonly fixedFlashBytes: number;
 }
@@ -108,7 +113,7 @@ export function formulate(request: ProgramRequest): DesignProgram {
     space,
     options: blocks.map((block) => optionOf(block, costs)),
     link: memo((from, to) => costs.projection(from, to)),
-    ends: memo((first, last) => costs.ends(first, first, last)),
+    ends: memo((first, last) => endsOf(first, first, last, rest.vocabulary, costs)),
   };
 }
 
@@ -117,9 +122,22 @@ function optionOf(block: Block, costs: DecoderCosts): Option {
   return { ...costs.block(block), block, entropy: layers * layerEntropy(width, feedForward) };
 }
 
+function endsOf(
+  embedding: number,
+  first: number,
+  last: number,
+  vocabulary: number,
+  costs: DecoderCosts,
+): Ends {
+  const entropy = tokenTableEntropy(embedding, vocabulary);
+  return { ...costs.ends(embedding, first, last), entropy };
+}
+
 /** What a decoder amounts to. */
 export interface Measures extends Limits {
   readonly entropy: number;
+  /** Without the token table. */
+  readonly layerEntropy: number;
   readonly layers: number;
 }
 
@@ -130,12 +148,12 @@ export function measure(program: DesignProgram, chosen: readonly Option[]): Meas
   const links = chosen
     .slice(1)
     .map(({ block }, index) => program.link(chosen[index]!.block.width, block.width));
-  return total(chosen, [...links, program.ends(first, last)], program.fixedFlashBytes);
+  return total(chosen, links, program.ends(first, last), program.fixedFlashBytes);
 }
 
 /** Of any decoder, also one outside the search space. */
 export function measureArchitecture(
-  { blocks, embedding }: Architecture,
+  { blocks, embedding, vocabulary }: Architecture,
   costs: DecoderCosts,
   fixedFlashBytes: number,
 ): Measures {
@@ -144,25 +162,29 @@ export function measureArchitecture(
     .map(({ width }, index) => ({ from: blocks[index]!.width, to: width }))
     .filter(({ from, to }) => from !== to)
     .map(({ from, to }) => costs.projection(from, to));
-  const ends = costs.ends(embedding, blocks[0]!.width, blocks.at(-1)!.width);
+  const [first, last] = [blocks[0]!.width, blocks.at(-1)!.width];
   const options = blocks.map((block) => optionOf(block, costs));
-  return total(options, [...links, ends], fixedFlashBytes);
+  const ends = endsOf(embedding, first, last, vocabulary, costs);
+  return total(options, links, ends, fixedFlashBytes);
 }
 
 function total(
   chosen: readonly Option[],
-  others: readonly Cost[],
+  links: readonly Cost[],
+  ends: Ends,
   fixedFlashBytes: number,
 ): Measures {
-  const parts: readonly Cost[] = [...chosen, ...others];
+  const parts: readonly Cost[] = [...chosen, ...links, ends];
   const sum = (key: keyof Cost): number => parts.reduce((all, part) => all + part[key], 0);
   const layers = chosen.reduce((all, { block }) => all + block.layers, 0);
   const logWidths = chosen.reduce(
     (all, { block }) => all + block.layers * Math.log(block.width),
     0,
   );
+  const ofLayers = chosen.reduce((all, { entropy }) => all + entropy, 0);
   return {
-    entropy: chosen.reduce((all, option) => all + option.entropy, 0),
+    entropy: ofLayers + ends.entropy,
+    layerEntropy: ofLayers,
     layers,
     depthToWidth: depthToWidth(layers, logWidths),
     parameters: sum('parameters'),
