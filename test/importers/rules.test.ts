@@ -99,6 +99,12 @@ const examples: Readonly<Record<string, Example>> = {
     const power = s.two('power', s.two('add', variance, s.number(1e-5)), s.number(-0.5));
     return s.two('multiply', s.two('subtract', s.x, mean), power);
   },
+  'a norm whose epsilon is negative': (s) => {
+    const centered = s.two('subtract', s.x, s.mean(s.x));
+    const variance = s.mean(s.two('power', centered, s.number(2)));
+    const deviation = s.one('squareRoot', s.two('add', variance, s.number(-1)));
+    return s.two('divide', centered, deviation);
+  },
   'GELU by erf': (s) => {
     const y = linear(s);
     const erf = s.one('errorFunction', s.two('divide', y, s.number(Math.SQRT2)));

@@ -25,7 +25,7 @@ export const normRules: readonly Rule[] = [
   rule('LayerNorm(x) as one op', ['layerNorm'], (node, [x, gamma, beta], context) => {
     const { axis, epsilon } = node.attrs;
     const source = matrixTerm(x, context);
-    if (source === null || x === undefined) return null;
+    if (source === null || x === undefined || !isEpsilon(epsilon)) return null;
     if (axis !== -1 && axis !== x.shape.length - 1) return null;
     const reals = (term: Term | undefined) =>
       term?.kind === 'known' && sizeOf(term.shape) === source.columns
@@ -119,7 +119,8 @@ export const normRules: readonly Rule[] = [
       const number = scalarTerm(b);
       if (a.kind !== 'statistic' || a.statistic !== 'variance' || number === undefined) return null;
       if (node.attrs.function === 'maximum') return number <= 0 ? a : null;
-      return { ...a, epsilon: a.epsilon + number };
+      const epsilon = a.epsilon + number;
+      return isEpsilon(epsilon) ? { ...a, epsilon } : null;
     },
   ),
 
@@ -241,4 +242,9 @@ function normalized(
     value === null ? null : columnVector(made(source, of.shape), value);
   const norm = layerNormSource(source, tidy(epsilon), reals(gamma), reals(beta), context.layer);
   return made(norm, shape);
+}
+
+/** Below 0 the root of a small variance would be none. */
+function isEpsilon(epsilon: number): boolean {
+  return Number.isFinite(epsilon) && epsilon >= 0;
 }
