@@ -124,9 +124,10 @@ export const normRules: readonly Rule[] = [
     },
   ),
 
-  rule('√(variance + ε), 1/√(variance + ε)', ['unary'], (node, [x]) => {
+  rule('√(variance + ε), 1/√(variance + ε); −mean', ['unary'], (node, [x]) => {
     if (x?.kind !== 'statistic') return null;
     const { function: name } = node.attrs;
+    if (x.statistic === 'mean' && name === 'negative') return { ...x, statistic: 'negatedMean' };
     if (x.statistic === 'variance' && name === 'relu') return x;
     if (x.statistic === 'variance' && name === 'squareRoot') return powerOfVariance(x, 0.5);
     if (x.statistic === 'variance' && name === 'inverseSquareRoot') return powerOfVariance(x, -0.5);
@@ -155,6 +156,7 @@ export const normRules: readonly Rule[] = [
     if (b.kind === 'centered' && sameWindow(a.of, b.of))
       return normalized(a, null, b.shape, context);
     if (isStatistic(b, 'mean', a.of)) return { ...a, kind: 'scaledMean' };
+    if (isStatistic(b, 'negatedMean', a.of)) return { ...a, kind: 'shiftedMean', beta: null };
     const view = viewTerm(b, context);
     if (view === null || view.factor !== 1 || !sameWindow(view, a.of)) return null;
     return { ...a, kind: 'scaledInput', shape: view.shape };
@@ -165,6 +167,11 @@ export const normRules: readonly Rule[] = [
     if (a.kind === 'scaledInput' && sameNorm(a, b)) return normalized(a, null, a.shape, context);
     if (a.kind !== 'known' || columnVector(b.of, a.value) === null) return null;
     return { ...b, kind: 'shiftedMean', beta: a.value };
+  }),
+
+  binaryRule('(−mean)·s + β = β − mean·s', ['add'], (a, b) => {
+    if (a.kind !== 'shiftedMean' || a.beta !== null || b.kind !== 'known') return null;
+    return columnVector(a.of, b.value) === null ? null : { ...a, beta: b.value };
   }),
 
   binaryRule('x·s + (β − mean·s) = layerNorm(x, γ, β)', ['add'], (a, b, context) =>
