@@ -279,6 +279,12 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
     },
     classify: async (example) => {
       await askForLogits();
+      if (!isOneLine(model, example)) {
+        const { truncated, ...tokens } = tokensOf(example);
+        const whole = isWhole(() => tokens.ids.length);
+        const answer = await console.ask(idsLine(tokens), whole);
+        return { ...parseAnswer(model, answer), truncated };
+      }
       const whole = isWhole(() => tokensOf(example).ids.length);
       const answer = await console.ask(textLine(example), whole);
       const roomBytes = missingRoom(answer);
@@ -337,6 +343,13 @@ function firstWords(text: string, bytes: number): string {
   if (utf8.length <= bytes) return text;
   const start = new TextDecoder().decode(utf8.subarray(0, Math.max(0, bytes)));
   return start.replace(/\S*$/, '');
+}
+
+const lineBreaks = /[\t\n\r]/;
+
+/** Whether a line says all of the text: BPE has tokens of line breaks, which a line cannot have. */
+function isOneLine({ tokenizer }: RunnableModel, { text, textPair = '' }: Text): boolean {
+  return tokenizer.kind === 'wordpiece' || !(lineBreaks.test(text) || lineBreaks.test(textPair));
 }
 
 /** A text on the console is one line: for BERT any white space is a space, and TAB begins the pair. */
