@@ -9,7 +9,8 @@ import { runProgram } from '../../toolchain/emulate/program.ts';
 import { type AcceleratorName, accelerators } from '../../toolchain/ethosu/accelerators.ts';
 import { flash, sram } from '../../toolchain/ethosu/cost.ts';
 import type { Matrix } from '../../toolchain/ir/graph.ts';
-import type { NpuTarget } from '../../toolchain/schedule/npu.ts';
+import { narrowKeys } from '../../toolchain/passes/narrow-keys.ts';
+import { jobCycles, type NpuTarget } from '../../toolchain/schedule/npu.ts';
 import type { Program } from '../../toolchain/schedule/program.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { storedAs } from '../ir/stored-weights.ts';
@@ -21,17 +22,24 @@ import {
   planShapes,
   randomTokens,
 } from '../schedule/encoders.ts';
+import { generator } from './fixtures.ts';
 
 const runs = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 12);
 
 /** `onCore`: layers that the core is faster at, by the letters of their names. */
-function npuTarget(accelerator: AcceleratorName, isSlow: boolean, onCore: number): NpuTarget {
+function npuTarget(
+  accelerator: AcceleratorName,
+  isSlow: boolean,
+  onCore: number,
+  canAttend = false,
+): NpuTarget {
   return {
     accelerator,
     // Slow enough that bringing weights ahead pays wherever it can.
     weightMemory: isSlow ? { ...flash, readLatency: 0, bytesPerCycle: 0.25 } : sram,
     coreCyclesPerCycle: 1,
     jobCoreCycles: 10,
+    attention: canAttend ? { pack: 0, weigh: 0, scale: 0, row: 0 } : null,
     coreCycles: (_graph, { node }) =>
       node.name.length % 4 < onCore ? 0 : Number.POSITIVE_INFINITY,
   };
@@ -42,8 +50,9 @@ const npuTargets: fc.Arbitrary<NpuTarget> = fc
     fc.constantFrom(...(Object.keys(accelerators) as AcceleratorName[])),
     fc.boolean(),
     fc.nat(2),
+    fc.boolean(),
   )
-  .map(([accelerator, isSlow, onCore]) => npuTarget(accelerator, isSlow, onCore));
+  .map((choices) => npuTarget(...choices));
 
 interface Seen {
   jobs: number;
@@ -51,10 +60,13 @@ interface Seen {
   tables: number;
   staged: number;
   bricks: number;
+  attentions: number;
 }
 
+const nothing: Seen = { jobs: 0, layers: 0, tables: 0, staged: 0, bricks: 0, attentions: 0 };
+
 test('jobs give the bits of the graph, whatever lies behind the last token', () => {
-  const seen: Seen = { jobs: 0, layers: 0, tables: 0, staged: 0, bricks: 0 };
+  const seen: Seen = { ...nothing };
   fc.assert(
     fc.property(encoderShapes, planShapes, npuTargets, (shape, plan, npu) => {
       expect(wrongLengths(shape, plan, npu, seen)).toEqual([]);
@@ -62,18 +74,69 @@ test('jobs give the bits of the graph, whatever lies behind the last token', () 
     { numRuns: runs, seed: 5 },
   );
   console.info(`random encoders: ${JSON.stringify(seen)}`);
-  expect(Math.min(seen.jobs, seen.layers - seen.jobs, seen.tables)).toBeGreaterThan(0);
+  const { jobs, layers, tables, attentions } = seen;
+  expect(Math.min(jobs, layers - jobs, tables, attentions)).toBeGreaterThan(0);
 });
 
 test.each(['ethos-u55-32', 'ethos-u55-64'] as const)(
   'weights that are brought brick by brick give them too, %s',
   (accelerator) => {
-    const seen: Seen = { jobs: 0, layers: 0, tables: 0, staged: 0, bricks: 0 };
-    expect(wrongLengths(wideShape, widePlan, npuTarget(accelerator, true, 0), seen)).toEqual([]);
+    const seen: Seen = { ...nothing };
+    expect(wrongLengths(wideShape, widePlan, npuTarget(accelerator, true, 0, true), seen)).toEqual(
+      [],
+    );
     expect(seen.staged).toBeGreaterThan(1);
     expect(seen.bricks).toBeGreaterThan(1);
+    expect(seen.attentions).toBe(1);
   },
 );
+
+test('no other division of the layers would take fewer cycles', () => {
+  const graph = legalEncoder(wideShape, widePlan);
+  const prices = fc.record({
+    accelerator: fc.constantFrom(...(Object.keys(accelerators) as AcceleratorName[])),
+    jobCoreCycles: fc.integer({ min: 0, max: 3000 }),
+    seed: fc.nat(2 ** 30),
+  });
+  fc.assert(
+    fc.property(prices, ({ accelerator, jobCoreCycles, seed }) => {
+      /** Of all runs of a layer on the core. */
+      const coreCycles: NpuTarget['coreCycles'] = (_graph, { node }) =>
+        20_000 * generator(seed + node.name.length + 7 * node.name.charCodeAt(2))();
+      const target = { ...npuTarget(accelerator, false, 0), jobCoreCycles, coreCycles };
+      const total = (npu: NpuTarget): number => {
+        const program = schedule(graph, {
+          ...{ maxTokens: 128, tileRows: 128, recomputeInputs: false, scratchBytes: () => 0, npu },
+        });
+        const onCore = program.segments.flatMap((segment) =>
+          segment.calls.map((call) =>
+            call.job !== null || call.node?.op !== 'linear'
+              ? 0
+              : coreCycles(program.graph, { ...call, node: call.node }, segment, 128),
+          ),
+        );
+        return jobCycles(program, 128, target) + onCore.reduce((sum, one) => sum + one, 0);
+      };
+      const chosen = total(target);
+      // Layers that are free are left to the core, those that take for ever to the NPU.
+      for (const mask of divisions) {
+        const forced: NpuTarget = {
+          ...target,
+          coreCycles: (_graph, { node }) => {
+            const index = layerNames.indexOf(node.name);
+            return (mask >> index) & 1 ? Number.POSITIVE_INFINITY : 0;
+          },
+        };
+        expect(chosen).toBeLessThanOrEqual(total(forced) + 1e-6);
+      }
+    }),
+    { numRuns: 4, seed: 2 },
+  );
+});
+
+/** Sets of layers on the NPU: none, all, some. */
+const divisions = [0, 0b1111111, 0b0000111, 0b1111000, 0b0110011, 0b1010101];
+const layerNames = ['0.q', '0.k', '0.v', '0.out', '0.up', '0.down', 'classifier'];
 
 /** So many rows that weights would be read again for each block of them. */
 const wideShape: EncoderShape = {
@@ -95,7 +158,8 @@ function wrongLengths(
 ): readonly number[] {
   const { maxTokens } = shape;
   const { tileRows, recomputeInputs } = plan;
-  const graph = legalEncoder(shape, plan);
+  const legal = legalEncoder(shape, plan);
+  const graph = npu.attention === null ? legal : narrowKeys(legal);
   const options = { maxTokens, tileRows, recomputeInputs, scratchBytes: () => 0, npu };
   const program = schedule(graph, options);
   count(program, seen);
@@ -111,6 +175,7 @@ function wrongLengths(
 }
 
 function count(program: Program, seen: Seen): void {
+  seen.attentions += program.npu!.attentions.length;
   for (const { layers, stagedPlaceBytes } of program.npu!.jobs) {
     seen.jobs += 1;
     seen.layers += layers.length;

@@ -16,6 +16,7 @@ export interface RowPlace {
   readonly base: number;
   /** From a row to the next. */
   readonly strideBytes: number;
+  readonly isUnsigned?: true;
 }
 
 export interface LinearPlaces {
@@ -91,7 +92,7 @@ function rowsAsMap(
   { height, width }: LinearPlan,
   depth: number,
   bytes: 1 | 2 | 4,
-  { region, base, strideBytes }: RowPlace,
+  { region, base, strideBytes, isUnsigned }: RowPlace,
   zeroPoint: number,
 ): FeatureMap {
   return {
@@ -102,7 +103,7 @@ function rowsAsMap(
     strideX: strideBytes,
     strideC: bytes,
     format: 'nhwc',
-    type: { bytes, isSigned: true },
+    type: { bytes, isSigned: isUnsigned !== true },
   };
 }
 
@@ -113,20 +114,30 @@ export interface LinearConstants {
   readonly integer: Pick<LinearInteger, 'multipliers' | 'shifts'>;
 }
 
-/** The weight and scale streams of a brick. */
-export function brickStreams(
+/** How an op that makes `outputs` channels takes its weights. */
+export function weightOrderOf(
   { microBlock }: Accelerator,
   { inputs, block, isPartKernelFirst }: LinearPlan,
-  { first, count }: Brick,
-  { weights, bias, integer }: LinearConstants,
-): { readonly weights: Uint8Array; readonly scales: Uint8Array } {
-  const order: WeightOrder = {
-    ...{ outputs: count, height: 1, width: 1, inputs },
+  outputs: number,
+): WeightOrder {
+  return {
+    ...{ outputs, height: 1, width: 1, inputs },
     ...{ isDepthwise: false, isPartKernelFirst, blockDepth: block.depth },
     inputBits: 8,
     ...{ subKernelHeight: subKernelLimit, subKernelWidth: subKernelLimit },
     microDepth: microBlock.depth,
   };
+}
+
+/** The weight and scale streams of a brick. */
+export function brickStreams(
+  accelerator: Accelerator,
+  plan: LinearPlan,
+  { first, count }: Brick,
+  { weights, bias, integer }: LinearConstants,
+): { readonly weights: Uint8Array; readonly scales: Uint8Array } {
+  const { inputs } = plan;
+  const order = weightOrderOf(accelerator, plan, count);
   const own = Int16Array.from(
     { length: count * inputs },
     (_, index) => weights[first * inputs + index]!,
