@@ -23,6 +23,7 @@ import { opOf } from './ops/index.ts';
 import { mostScores } from './ops/softmax.ts';
 import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
+import { narrowKeys } from './passes/narrow-keys.ts';
 import { normalizeAttention } from './passes/normalize-attention.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
 import { rowDemand } from './passes/row-demand.ts';
@@ -245,7 +246,7 @@ function compileProgram<T extends AnyTarget>(
   const calibration = calibrate(planGraph, examples, (done, total) =>
     request.progress?.('calibrate', done, total),
   );
-  const legal = legalize(quantize(planGraph, calibration, imported.stored));
+  const legal = legalize(quantize(planGraph, calibration, imported.stored), npu);
 
   const program = schedule(legal, {
     maxTokens,
@@ -336,8 +337,9 @@ export function floatGraphOf(
 }
 
 /** Only ops with a kernel are left, element-wise tables joined with the linear before them. */
-function legalize(graph: Graph<'quantized'>): Graph<'legal'> {
-  const legal: Graph<'legal'> = { ...fuseTable(graph), stage: 'legal' };
+function legalize(graph: Graph<'quantized'>, npu: NpuTarget | null): Graph<'legal'> {
+  const fused: Graph<'legal'> = { ...fuseTable(graph), stage: 'legal' };
+  const legal = npu === null || npu.attention === null ? fused : narrowKeys(fused);
   verify(legal);
   return legal;
 }

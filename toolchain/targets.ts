@@ -280,6 +280,8 @@ const npu = {
   reaches: z.array(identifier).nonempty(),
   /** Where it is not the core's. */
   clockHz: positive.exactOptional(),
+  /** Keys and values as weights that the core packs: no chip has been seen to take them. */
+  runTimeWeights: z.literal('simulated-only').exactOptional(),
 };
 
 /** `driver` names a file of firmware-templates/npu/. */

@@ -9,6 +9,7 @@ import { runProgram } from '../../toolchain/emulate/program.ts';
 import { type AcceleratorName, accelerators } from '../../toolchain/ethosu/accelerators.ts';
 import { flash, sram } from '../../toolchain/ethosu/cost.ts';
 import type { Matrix } from '../../toolchain/ir/graph.ts';
+import { narrowKeys } from '../../toolchain/passes/narrow-keys.ts';
 import type { NpuTarget } from '../../toolchain/schedule/npu.ts';
 import type { Program } from '../../toolchain/schedule/program.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
@@ -25,13 +26,19 @@ import {
 const runs = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 12);
 
 /** `onCore`: layers that the core is faster at, by the letters of their names. */
-function npuTarget(accelerator: AcceleratorName, isSlow: boolean, onCore: number): NpuTarget {
+function npuTarget(
+  accelerator: AcceleratorName,
+  isSlow: boolean,
+  onCore: number,
+  canAttend = false,
+): NpuTarget {
   return {
     accelerator,
     // Slow enough that bringing weights ahead pays wherever it can.
     weightMemory: isSlow ? { ...flash, readLatency: 0, bytesPerCycle: 0.25 } : sram,
     coreCyclesPerCycle: 1,
     jobCoreCycles: 10,
+    attention: canAttend ? { pack: 0, weigh: 0, scale: 0 } : null,
     coreCycles: (_graph, { node }) =>
       node.name.length % 4 < onCore ? 0 : Number.POSITIVE_INFINITY,
   };
@@ -42,8 +49,9 @@ const npuTargets: fc.Arbitrary<NpuTarget> = fc
     fc.constantFrom(...(Object.keys(accelerators) as AcceleratorName[])),
     fc.boolean(),
     fc.nat(2),
+    fc.boolean(),
   )
-  .map(([accelerator, isSlow, onCore]) => npuTarget(accelerator, isSlow, onCore));
+  .map((choices) => npuTarget(...choices));
 
 interface Seen {
   jobs: number;
@@ -51,10 +59,13 @@ interface Seen {
   tables: number;
   staged: number;
   bricks: number;
+  attentions: number;
 }
 
+const nothing: Seen = { jobs: 0, layers: 0, tables: 0, staged: 0, bricks: 0, attentions: 0 };
+
 test('jobs give the bits of the graph, whatever lies behind the last token', () => {
-  const seen: Seen = { jobs: 0, layers: 0, tables: 0, staged: 0, bricks: 0 };
+  const seen: Seen = { ...nothing };
   fc.assert(
     fc.property(encoderShapes, planShapes, npuTargets, (shape, plan, npu) => {
       expect(wrongLengths(shape, plan, npu, seen)).toEqual([]);
@@ -62,13 +73,14 @@ test('jobs give the bits of the graph, whatever lies behind the last token', () 
     { numRuns: runs, seed: 5 },
   );
   console.info(`random encoders: ${JSON.stringify(seen)}`);
-  expect(Math.min(seen.jobs, seen.layers - seen.jobs, seen.tables)).toBeGreaterThan(0);
+  const { jobs, layers, tables, attentions } = seen;
+  expect(Math.min(jobs, layers - jobs, tables, attentions)).toBeGreaterThan(0);
 });
 
 test.each(['ethos-u55-32', 'ethos-u55-64'] as const)(
   'weights that are brought brick by brick give them too, %s',
   (accelerator) => {
-    const seen: Seen = { jobs: 0, layers: 0, tables: 0, staged: 0, bricks: 0 };
+    const seen: Seen = { ...nothing };
     expect(wrongLengths(wideShape, widePlan, npuTarget(accelerator, true, 0), seen)).toEqual([]);
     expect(seen.staged).toBeGreaterThan(1);
     expect(seen.bricks).toBeGreaterThan(1);
@@ -95,7 +107,8 @@ function wrongLengths(
 ): readonly number[] {
   const { maxTokens } = shape;
   const { tileRows, recomputeInputs } = plan;
-  const graph = legalEncoder(shape, plan);
+  const legal = legalEncoder(shape, plan);
+  const graph = npu.attention === null ? legal : narrowKeys(legal);
   const options = { maxTokens, tileRows, recomputeInputs, scratchBytes: () => 0, npu };
   const program = schedule(graph, options);
   count(program, seen);
@@ -111,6 +124,7 @@ function wrongLengths(
 }
 
 function count(program: Program, seen: Seen): void {
+  seen.attentions += program.npu!.attentions.length;
   for (const { layers, stagedPlaceBytes } of program.npu!.jobs) {
     seen.jobs += 1;
     seen.layers += layers.length;

@@ -27,12 +27,21 @@ import { dtypes } from '../ir/dtypes.ts';
 import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
 import { isSameRegion } from '../schedule/npu.ts';
 import type { Call, NpuJob, Program, Slot } from '../schedule/program.ts';
+import { ConstantWriter } from './constant-writer.ts';
+import { attentionStreams } from './npu-attention-image.ts';
 
 export interface NpuImage {
   readonly accelerator: AcceleratorName;
   /** Weights, scales and tables of all jobs; begins at a multiple of 16. */
   readonly constants: Uint8Array;
   /** By job. */
+  readonly jobs: readonly JobImage[];
+  /** By attention. */
+  readonly attentions: readonly AttentionImage[];
+}
+
+/** Streams for the scores of each head, and one for the sums of any. */
+export interface AttentionImage {
   readonly jobs: readonly JobImage[];
 }
 
@@ -61,38 +70,61 @@ export function npuImage(program: Program): NpuImage | null {
 
 function makeImage(program: Program): NpuImage | null {
   const { npu, graph } = program;
-  if (npu === null || npu.jobs.length === 0) return null;
+  if (npu === null || npu.jobs.length + npu.attentions.length === 0) return null;
   const accelerator = accelerators[npu.accelerator];
   const constants = new ConstantWriter();
   const streams = npu.jobs.map((job, index) =>
     jobOperations(program, accelerator, job, callsOfJob(program, index), constants),
   );
+  const products = npu.attentions.map(({ plan }, index) => {
+    const call = callsOf(program).find(({ attention }) => attention === index)!;
+    const { integer } = call.node as AttentionNode;
+    const { columns } = program.buffers[call.inputs[0]!.buffer]!;
+    return attentionStreams(accelerator, plan, integer, columns, constants);
+  });
   const bytes = constants.bytes();
-  const jobs = npu.jobs.map((job, index): JobImage => {
-    const { operations, layerBytes } = streams[index]!;
+  const imageOf = (
+    operations: readonly WrittenOperation[],
+    otherBytes: readonly number[],
+    layerBytes: readonly number[],
+    what: string,
+  ): JobImage => {
     const words = writeOperations(operations);
-    const regionBytes = [
-      bytes.length,
-      ...job.regions.map((slot) => regionBytesOf(program, job, slot)),
-    ];
+    const regionBytes = [bytes.length, ...otherBytes];
     const [finding] = lint(words, accelerator, { regionBytes });
     if (finding !== undefined) {
       const { rule, word, message } = finding;
-      throw internalError(
-        `${rule}: ${message} (word ${word})`,
-        `NPU job ${index} of ${graph.name}`,
-      );
+      throw internalError(`${rule}: ${message} (word ${word})`, `${what} of ${graph.name}`);
     }
     return { words, payload: writePayload(accelerator, words), regionBytes, layerBytes };
-  });
-  return { accelerator: npu.accelerator, constants: bytes, jobs };
+  };
+  return {
+    accelerator: npu.accelerator,
+    constants: bytes,
+    jobs: npu.jobs.map((job, index) => {
+      const { operations, layerBytes } = streams[index]!;
+      const otherBytes = job.regions.map((slot) => regionBytesOf(program, job, slot));
+      return imageOf(operations, otherBytes, layerBytes, `NPU job ${index}`);
+    }),
+    attentions: products.map((ofAttention, index) => ({
+      jobs: ofAttention.map(({ operations, regionBytes }) =>
+        imageOf(operations, regionBytes, [], `NPU attention ${index}`),
+      ),
+    })),
+  };
+}
+
+type AttentionNode = Node<'legal'> & { readonly op: 'attention' };
+
+function callsOf({ segments }: Pick<Program, 'segments'>): readonly Call[] {
+  return segments.flatMap(({ calls }) => calls);
 }
 
 export function callsOfJob(
   { segments }: Pick<Program, 'segments'>,
   index: number,
 ): readonly Call[] {
-  return segments.flatMap(({ calls }) => calls.filter(({ job }) => job === index));
+  return callsOf({ segments }).filter(({ job }) => job === index);
 }
 
 function regionBytesOf({ buffers }: Program, { rows }: NpuJob, slot: Slot): number {
@@ -254,39 +286,4 @@ function placeOf({ buffers }: Program, { regions }: NpuJob, slot: Slot) {
 
 function bytesOf(data: Int8Array): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-const alignment = 16;
-
-/** Streams one after the other, each once. */
-class ConstantWriter {
-  private readonly parts: Uint8Array[] = [];
-  private readonly known = new Map<string, number>();
-  private length = 0;
-
-  /** Its byte. */
-  add(part: Uint8Array): number {
-    const key = Buffer.from(part.buffer, part.byteOffset, part.byteLength).toString('latin1');
-    const earlier = this.known.get(key);
-    if (earlier !== undefined) return earlier;
-    const at = this.length;
-    this.known.set(key, at);
-    this.parts.push(part);
-    this.length += Math.ceil(part.length / alignment) * alignment;
-    return at;
-  }
-
-  range(part: Uint8Array): StreamRange {
-    return { region: 0, base: this.add(part), length: part.length };
-  }
-
-  bytes(): Uint8Array {
-    const bytes = new Uint8Array(this.length);
-    let at = 0;
-    for (const part of this.parts) {
-      bytes.set(part, at);
-      at += Math.ceil(part.length / alignment) * alignment;
-    }
-    return bytes;
-  }
 }

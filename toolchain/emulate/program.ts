@@ -12,6 +12,7 @@ import { type Buffer, type Call, loopsOf, type Program, type Slot } from '../sch
 import { definedSpace, type Space } from './ethosu/memory.ts';
 import { simulate } from './ethosu/simulate.ts';
 import { constantMatrix, inputMatrix, type Tokens } from './interpreter.ts';
+import { attendOnNpu } from './npu-attention.ts';
 
 export interface RunOptions {
   /** The byte written where nothing may be read: before a buffer's first and after its last use. */
@@ -77,7 +78,8 @@ function runOnArena(
             if (poison !== undefined) {
               poisonDead(arena, all, live, first + segment.calls.indexOf(call), poison);
             }
-            if (call.job === null) runCall(program, arena, call, tokens, position);
+            if (call.attention !== null) runAttention(program, image, arena, call, position);
+            else if (call.job === null) runCall(program, arena, call, tokens, position);
             else if (steps[index - 1]?.job !== call.job) {
               runJob(program, image, arena, call.job, position);
             }
@@ -113,6 +115,29 @@ function runJob(
   });
   const constants = definedSpace('the constants', image.constants);
   simulate(job.words, accelerators[image.accelerator], [constants, ...tiles]);
+}
+
+function runAttention(
+  program: Program,
+  image: NpuImage | null,
+  arena: Uint8Array,
+  { node, inputs, output, attention: index }: Call,
+  position: Position,
+): void {
+  const found = image?.attentions[index!];
+  if (image === null || found === undefined || node?.op !== 'attention') {
+    throw internalError(`there is no NPU attention ${index}`);
+  }
+  const [q, k, v] = inputs.map((slot) => slotMatrix(program, arena, slot!, position));
+  const begin = program.buffers[inputs[0]!.buffer]!.offset + q!.offset;
+  const run = {
+    ...{ accelerator: image.accelerator, constants: image.constants, image: found },
+    plan: program.npu!.attentions[index!]!.plan,
+    ...{ attrs: node.attrs, integer: node.integer },
+    queries: arena.subarray(begin, begin + found.jobs[0]!.regionBytes[1]!),
+    rowStart: position.tile.rowStart,
+  };
+  attendOnNpu(run, k!, v!, slotMatrix(program, arena, output, position));
 }
 
 interface Block {

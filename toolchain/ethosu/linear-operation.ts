@@ -113,20 +113,30 @@ export interface LinearConstants {
   readonly integer: Pick<LinearInteger, 'multipliers' | 'shifts'>;
 }
 
-/** The weight and scale streams of a brick. */
-export function brickStreams(
+/** How an op that makes `outputs` channels takes its weights. */
+export function weightOrderOf(
   { microBlock }: Accelerator,
   { inputs, block, isPartKernelFirst }: LinearPlan,
-  { first, count }: Brick,
-  { weights, bias, integer }: LinearConstants,
-): { readonly weights: Uint8Array; readonly scales: Uint8Array } {
-  const order: WeightOrder = {
-    ...{ outputs: count, height: 1, width: 1, inputs },
+  outputs: number,
+): WeightOrder {
+  return {
+    ...{ outputs, height: 1, width: 1, inputs },
     ...{ isDepthwise: false, isPartKernelFirst, blockDepth: block.depth },
     inputBits: 8,
     ...{ subKernelHeight: subKernelLimit, subKernelWidth: subKernelLimit },
     microDepth: microBlock.depth,
   };
+}
+
+/** The weight and scale streams of a brick. */
+export function brickStreams(
+  accelerator: Accelerator,
+  plan: LinearPlan,
+  { first, count }: Brick,
+  { weights, bias, integer }: LinearConstants,
+): { readonly weights: Uint8Array; readonly scales: Uint8Array } {
+  const { inputs } = plan;
+  const order = weightOrderOf(accelerator, plan, count);
   const own = Int16Array.from(
     { length: count * inputs },
     (_, index) => weights[first * inputs + index]!,

@@ -39,14 +39,18 @@ export interface LinearPlan extends LinearShape {
   readonly cycles: Cycles;
 }
 
-/** The layout, traversal and block of the fewest cycles; of several the squarest layout. */
+/**
+ * The layout, traversal and block of the fewest cycles; of several the squarest layout. `traversals`:
+ * whether the kernel's part may come first.
+ */
 export function planLinear(
   accelerator: Accelerator,
   shape: LinearShape,
   weightMemory: MemorySpeed,
+  traversals: readonly boolean[] = [false, true],
 ): LinearPlan {
   const plans = layoutsOf(shape.rows).flatMap((layout) =>
-    [false, true].map((isPartKernelFirst): LinearPlan => {
+    traversals.map((isPartKernelFirst): LinearPlan => {
       const work = linearWork(accelerator, shape, layout, isPartKernelFirst, weightMemory);
       const bricks = [{ first: 0, count: shape.outputs }];
       return { ...shape, ...layout, isPartKernelFirst, bricks, ...chooseBlock(accelerator, work) };

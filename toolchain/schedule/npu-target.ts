@@ -6,7 +6,7 @@ import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
 import { type AnyTarget, isEngine, type Npu, regionOf, type Target } from '../targets.ts';
 import { callCost, type NodeCall, waitCycles } from './cost.ts';
 import { type KernelTable, kernelOfNode } from './kernels.ts';
-import type { NpuTarget } from './npu.ts';
+import type { AttentionCosts, NpuTarget } from './npu.ts';
 import type { ProgramSegment } from './program.ts';
 
 /**
@@ -14,6 +14,9 @@ import type { ProgramSegment } from './program.ts';
  * Assumed, not measured: no board has been timed.
  */
 const jobCoreCycles = 1000;
+
+/** PLACEHOLDER */
+const attentionCosts: AttentionCosts = { pack: 6, weigh: 10, scale: 12 };
 
 /** Null: the target has none. */
 export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null {
@@ -25,6 +28,7 @@ export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null
     weightMemory: memoryOf(target, weights),
     coreCyclesPerCycle: clockHz / (npu.clockHz ?? clockHz),
     jobCoreCycles,
+    attention: npu.runTimeWeights === undefined ? null : attentionCosts,
     coreCycles(
       graph: Graph<Stage>,
       call: NodeCall,

@@ -7,6 +7,11 @@
  * started by the core, which waits for it.
  */
 import { type AcceleratorName, accelerators } from '../ethosu/accelerators.ts';
+import {
+  type AttentionPlan,
+  type AttentionShape,
+  planAttention,
+} from '../ethosu/attention-plan.ts';
 import { dmaCycles, type MemorySpeed, sram } from '../ethosu/cost.ts';
 import {
   type LinearPlan,
@@ -18,7 +23,15 @@ import {
 import { dtypes } from '../ir/dtypes.ts';
 import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
 import type { NodeCall } from './cost.ts';
-import type { Buffer, Call, NpuJob, Program, ProgramSegment, Slot } from './program.ts';
+import type {
+  Buffer,
+  Call,
+  NpuAttention,
+  NpuJob,
+  Program,
+  ProgramSegment,
+  Slot,
+} from './program.ts';
 
 /** An NPU as the scheduler sees it. */
 export interface NpuTarget {
@@ -29,6 +42,8 @@ export interface NpuTarget {
   readonly coreCyclesPerCycle: number;
   /** What starting a job and waiting for it costs the core besides, in its cycles. */
   readonly jobCoreCycles: number;
+  /** What stays on the core of an attention whose products the NPU makes; null: it makes none. */
+  readonly attention: AttentionCosts | null;
   /** Of all runs of a call on the core. */
   coreCycles(
     graph: Graph<Stage>,
@@ -36,6 +51,16 @@ export interface NpuTarget {
     segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
     tokens: number,
   ): number;
+}
+
+/** Cycles of the core. */
+export interface AttentionCosts {
+  /** Of a key or value that is packed as a weight. */
+  readonly pack: number;
+  /** Of a score that becomes a weight. */
+  readonly weigh: number;
+  /** Of a sum that becomes a result. */
+  readonly scale: number;
 }
 
 /** Regions, scratch and payload of the NPU begin at multiples of this. */
@@ -64,6 +89,9 @@ export function jobCycles(
   let sum = 0;
   for (const segment of segments) {
     for (const [index, call] of segment.calls.entries()) {
+      if (call.attention !== null) {
+        sum += runsOf(call, segment, tokens) * part!.attentions[call.attention]!.coreCycles;
+      }
       if (call.job === null || segment.calls[index - 1]?.job === call.job) continue;
       const { cycles } = part!.jobs[call.job]!;
       sum += runsOf(call, segment, tokens) * (npu.jobCoreCycles + cycles * npu.coreCyclesPerCycle);
@@ -112,6 +140,58 @@ interface Candidate {
   readonly regions: readonly Slot[];
 }
 
+/** An attention whose products the NPU makes in fewer cycles than the core; null: there is no such. */
+export function findAttention(request: JobRequest, call: Call): NpuAttention | null {
+  const found = attentionOf(request, call);
+  if (found === null || call.node === null) return null;
+  const { graph, npu, segment, tokens } = request;
+  const runs = runsOf(call, segment, tokens);
+  const onCore = npu.coreCycles(graph, { ...call, node: call.node }, segment, tokens);
+  return runs * found.coreCycles < onCore ? found : null;
+}
+
+function attentionOf(request: JobRequest, call: Call): NpuAttention | null {
+  const { graph, npu, segment, tokens } = request;
+  const { node, output } = call;
+  const [q, , v] = call.inputs;
+  if (npu.attention === null || node?.op !== 'attention' || q == null || v == null) return null;
+  const { heads } = node.attrs;
+  const isReadable = output.rows === 'tile' && call.inner === null && areAligned(request, q);
+  if (!isReadable || q.firstColumn % npuAlignment !== 0) return null;
+  if (!node.inputs.slice(1).every((name) => canBeWeights(graph, name))) return null;
+  const rows = rowsOfJob(request, call);
+  const [width, valueWidth] = [q.columns / heads, v.columns / heads];
+  const shape: AttentionShape = { rows, tokens, heads, width, valueWidth };
+  const plan = attentionOnce(npu, shape);
+  if (plan === null) return null;
+  const { pack, weigh, scale } = npu.attention;
+  const tileRows = Math.min(segment.tileRows, tokens);
+  const ofHead =
+    pack * tokens * (width + valueWidth) + tileRows * (weigh * tokens + scale * valueWidth);
+  return {
+    plan,
+    coreCycles: heads * (ofHead + 2 * npu.jobCoreCycles) + plan.cycles * npu.coreCyclesPerCycle,
+  };
+}
+
+/** Sign and magnitude of 8 bits have no −128; `passes/narrow-keys.ts` keeps it out. */
+function canBeWeights(graph: Graph<Stage>, name: string): boolean {
+  const maker = graph.nodes.find(({ output }) => output === name);
+  if (maker?.op !== 'linear') return false;
+  return maker.integer === null || (maker.integer.table === null && maker.integer.min > -128);
+}
+
+const knownAttentions = new WeakMap<NpuTarget, Map<string, AttentionPlan | null>>();
+
+function attentionOnce(npu: NpuTarget, shape: AttentionShape): AttentionPlan | null {
+  const known = knownAttentions.get(npu) ?? new Map<string, AttentionPlan | null>();
+  knownAttentions.set(npu, known);
+  const key = JSON.stringify(shape);
+  const plan = known.has(key) ? known.get(key)! : planAttention(npu.accelerator, shape);
+  known.set(key, plan);
+  return plan;
+}
+
 /** Of all runs of a call on the core, in its cycles; 0 of a copy. */
 export function coreEstimate({ graph, npu, segment, tokens }: JobRequest, call: Call): number {
   const { node } = call;
@@ -120,6 +200,10 @@ export function coreEstimate({ graph, npu, segment, tokens }: JobRequest, call: 
 
 /** The same on the NPU, each run a job; null: it cannot make the call. */
 export function npuEstimate(request: JobRequest, call: Call): number | null {
+  const attention = attentionOf(request, call);
+  if (attention !== null) {
+    return Math.round(runsOf(call, request.segment, request.tokens) * attention.coreCycles);
+  }
   const candidate = candidateOf(request, call);
   if (candidate === null) return null;
   const runs = runsOf(call, request.segment, request.tokens);

@@ -11,6 +11,7 @@
  * generated is a run of one row, and both are the same program.
  */
 import type { AcceleratorName } from '../ethosu/accelerators.ts';
+import type { AttentionPlan } from '../ethosu/attention-plan.ts';
 import type { LinearPlan } from '../ethosu/linear-plan.ts';
 import type { DType } from '../ir/dtypes.ts';
 import type { Dim, Graph, Node } from '../ir/graph.ts';
@@ -45,6 +46,8 @@ export interface Call {
   readonly onlyFirst: boolean;
   /** Index into the program's jobs; null: the core makes it. */
   readonly job: number | null;
+  /** Index into the attentions of the NPU: the core makes the call, but not its products. */
+  readonly attention: number | null;
 }
 
 /**
@@ -71,11 +74,19 @@ export interface NpuJob {
   readonly cycles: number;
 }
 
+/** The products of an attention, from weights that the core packs in each run. */
+export interface NpuAttention {
+  readonly plan: AttentionPlan;
+  /** Of one run, the core's own work and the jobs together, in cycles of the core; an estimate. */
+  readonly coreCycles: number;
+}
+
 /** The part of a program that runs on an NPU. */
 export interface NpuPart {
   readonly accelerator: AcceleratorName;
   /** Those of the first call first. */
   readonly jobs: readonly NpuJob[];
+  readonly attentions: readonly NpuAttention[];
 }
 
 /** A loop over all tokens, run once a tile of its segment; its calls stand next to each other. */

@@ -24,12 +24,13 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
-import { findJobs, type NpuTarget, npuAlignment } from './npu.ts';
+import { findAttention, findJobs, type NpuTarget, npuAlignment } from './npu.ts';
 import { blocksOf, type OpenBuffer, placeBuffers } from './place-buffers.ts';
 import type {
   BufferKind,
   Call,
   InnerLoop,
+  NpuAttention,
   NpuJob,
   Program,
   ProgramSegment,
@@ -108,6 +109,7 @@ class Layout {
   private readonly segmentOf = new Map<string, number>();
   readonly buffers = new Map<string, OpenBuffer>();
   private readonly jobs: NpuJob[] = [];
+  private readonly attentions: NpuAttention[] = [];
   private nextCall = 0;
 
   constructor(graph: Graph<Stage>, segments: readonly Segment[], options: ScheduleOptions) {
@@ -170,6 +172,16 @@ class Layout {
         buffer.lastCall = Math.max(buffer.lastCall, first + found.calls - 1);
       }
     }
+    for (const [index, call] of calls.entries()) {
+      const attention = findAttention({ graph, npu, segment, buffers, tokens }, call);
+      if (attention === null) continue;
+      const scratch = `products:${this.attentions.length}`;
+      const { scratchBytes } = attention.plan;
+      const shape = [1, scratchBytes] as const;
+      this.open(scratch, 'scratch', { dtype: 'uint8', shape }, 1, firstCall + index);
+      calls[index] = { ...call, scratch, attention: this.attentions.length };
+      this.attentions.push(attention);
+    }
     return { ...segment, calls };
   }
 
@@ -188,7 +200,8 @@ class Layout {
 
   get npuPart(): Program['npu'] {
     const { npu } = this.options;
-    return npu == null ? null : { accelerator: npu.accelerator, jobs: this.jobs };
+    if (npu == null) return null;
+    return { accelerator: npu.accelerator, jobs: this.jobs, attentions: this.attentions };
   }
 
   /** Kernels of calls that an NPU makes have none. */
@@ -246,6 +259,7 @@ class Layout {
       node: node as Node<'legal'>,
       ...{ inputs, output, scratch, carry, inner, onlyFirst },
       job: null,
+      attention: null,
     };
     this.touch(call);
     return [...copies, call];
@@ -587,7 +601,8 @@ function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {
 
 function copy(from: Slot, output: Slot): Call {
   const nothing = {
-    ...{ node: null, scratch: null, carry: null, inner: null, onlyFirst: false, job: null },
+    ...{ node: null, scratch: null, carry: null, inner: null, onlyFirst: false },
+    ...{ job: null, attention: null },
   };
   return { ...nothing, inputs: [from], output };
 }
