@@ -2,60 +2,118 @@
  * Weight streams made at run time, and attention by them. */
 #include "npu_attention.h"
 
-enum { INPUT_BLOCK = 32, INPUT_STEP = 8 };
+#include <string.h>
 
-/* Codes begin in the middle of a byte: the upper half of each waits for the next. */
+enum { INPUT_BLOCK = 32, INPUT_STEP = 8, WORD = 4 };
+
+/* Codes begin in the middle of a byte: the upper bits of each word wait for the next. */
 typedef struct {
-  uint8_t *next;
-  uint32_t half;
+  uint32_t *next;
+  uint32_t waiting;
 } code_writer;
 
-static inline void put_byte(code_writer *out, uint32_t code) {
-  *out->next++ = (uint8_t)(out->half | code << 4);
-  out->half = code >> 4;
+/* Four weights, the first in the lowest byte. */
+static inline uint32_t load_word(const int8_t *from) {
+  uint32_t word;
+  memcpy(&word, from, sizeof word);
+  return word;
 }
 
-/* Magnitude and sign. */
-static inline uint32_t code_of(int32_t weight) {
-  return weight < 0 ? (uint32_t)(-2 * weight + 1) : (uint32_t)(2 * weight);
+/* Magnitude and sign of four weights, each of -127 ... 127. */
+static inline void put_codes(code_writer *out, uint32_t weights) {
+  const uint32_t signs = weights >> 7 & 0x01010101u;
+  const uint32_t magnitudes = (weights ^ ((signs << 8) - signs)) + signs;
+  const uint32_t codes = magnitudes << 1 | signs;
+  *out->next++ = out->waiting | codes << 4;
+  out->waiting = codes >> 28;
+}
+
+/* Rows of a 4 x 4 matrix of bytes become columns. */
+static inline void turn(uint32_t w[WORD]) {
+  const uint32_t even = 0x00FF00FFu, low = 0xFFFFu;
+  const uint32_t a = (w[0] & even) | (w[1] & even) << 8, b = (w[0] >> 8 & even) | (w[1] & ~even);
+  const uint32_t c = (w[2] & even) | (w[3] & even) << 8, d = (w[2] >> 8 & even) | (w[3] & ~even);
+  w[0] = (a & low) | c << 16;
+  w[1] = (b & low) | d << 16;
+  w[2] = a >> 16 | (c & ~low);
+  w[3] = b >> 16 | (d & ~low);
 }
 
 /* One slice of `weights` codes of 8 bits: 36 bits of header. */
-static code_writer put_header(uint8_t *stream, uint32_t weights) {
+static code_writer put_header(uint32_t *stream, uint32_t weights) {
   const uint32_t no_runs = 6, uncompressed = 7, new_palette = 1, palette_bits = 8 - 2;
-  const uint32_t word = no_runs | (weights - 1) << 3 | uncompressed << 18 | new_palette << 22;
-  for (int32_t i = 0; i < 4; i++) stream[i] = (uint8_t)(word >> (8 * i));
-  return (code_writer){.next = stream + 4, .half = palette_bits << 1};
+  *stream = no_runs | (weights - 1) << 3 | uncompressed << 18 | new_palette << 22;
+  return (code_writer){.next = stream + 1, .waiting = palette_bits << 1};
+}
+
+/* What is packed, and from where: weights behind the outputs or inputs that are known are 0. */
+typedef struct {
+  lm_rows x;
+  int32_t outputs;
+  int32_t inputs;
+  bool are_turned;
+} weight_source;
+
+static uint32_t edge_word(const weight_source *from, int32_t output, int32_t input) {
+  uint32_t word = 0;
+  if (output >= from->outputs) return word;
+  for (int32_t i = 0; i < WORD && input + i < from->inputs; i++) {
+    const int32_t row = from->are_turned ? input + i : output;
+    const int32_t column = from->are_turned ? output : input + i;
+    word |= (uint32_t)(uint8_t)from->x.data[row * from->x.stride + column] << (8 * i);
+  }
+  return word;
+}
+
+/* The weights of 4 outputs and 8 inputs, as words (2, 4 outputs). */
+static void load_tile(const weight_source *from, int32_t output, int32_t input, uint32_t *words) {
+  const bool is_inside = output + WORD <= from->outputs && input + INPUT_STEP <= from->inputs;
+  for (int32_t half = 0; half < INPUT_STEP / WORD; half++) {
+    uint32_t *const own = words + WORD * half;
+    const int32_t first = input + WORD * half;
+    const int32_t row = from->are_turned ? first : output, column = from->are_turned ? output : first;
+    const int8_t *const start = from->x.data + row * from->x.stride + column;
+    for (int32_t i = 0; i < WORD; i++) {
+      own[i] = is_inside ? load_word(start + i * from->x.stride)
+                         : edge_word(from, output + i, first);
+    }
+    if (is_inside && from->are_turned) turn(own);
+  }
 }
 
 void lm_npu_pack_weights(const lm_npu_weights *shape, lm_rows x, int32_t rows, bool are_turned,
                          uint8_t *stream) {
   const int32_t outputs = shape->outputs, inputs = shape->inputs, micro = shape->micro_depth;
-  const int32_t known_outputs = are_turned ? outputs : lm_min(outputs, rows);
-  const int32_t known_inputs = are_turned ? lm_min(inputs, rows) : inputs;
-  const int32_t output_step = are_turned ? 1 : x.stride, input_step = are_turned ? x.stride : 1;
+  const weight_source from = {
+      .x = x,
+      .outputs = are_turned ? outputs : lm_min(outputs, rows),
+      .inputs = are_turned ? lm_min(inputs, rows) : inputs,
+      .are_turned = are_turned,
+  };
   const int32_t all_outputs = (outputs + micro - 1) / micro * micro;
   const int32_t all_inputs = (inputs + INPUT_BLOCK - 1) / INPUT_BLOCK * INPUT_BLOCK;
-  code_writer out = put_header(stream, (uint32_t)(all_outputs * all_inputs));
+  code_writer out = put_header((uint32_t *)(void *)stream, (uint32_t)(all_outputs * all_inputs));
   for (int32_t block = 0; block < outputs; block += shape->block_depth) {
     const int32_t block_end = lm_min(block + shape->block_depth, outputs);
     for (int32_t input_block = 0; input_block < inputs; input_block += INPUT_BLOCK) {
       for (int32_t first = block; first < block_end; first += micro) {
-        for (int32_t start = input_block; start < input_block + INPUT_BLOCK; start += INPUT_STEP) {
-          const int32_t some = lm_max(0, lm_min(INPUT_STEP, known_inputs - start));
-          for (int32_t output = first; output < first + micro; output++) {
-            const int8_t *from = x.data + output * output_step + start * input_step;
-            const int32_t known = output < known_outputs ? some : 0;
-            for (int32_t i = 0; i < known; i++) put_byte(&out, code_of(from[i * input_step]));
-            for (int32_t i = known; i < INPUT_STEP; i++) put_byte(&out, 0);
+        for (int32_t input = input_block; input < input_block + INPUT_BLOCK; input += INPUT_STEP) {
+          for (int32_t output = first; output < first + micro; output += WORD) {
+            uint32_t words[INPUT_STEP];
+            load_tile(&from, output, input, words);
+            for (int32_t i = 0; i < WORD; i++) {
+              put_codes(&out, words[i]);
+              put_codes(&out, words[WORD + i]);
+            }
           }
         }
       }
     }
   }
-  const uint32_t end = 7;
-  put_byte(&out, end);
-  while (out.next < stream + shape->bytes) *out.next++ = UINT8_MAX;
+  const uint32_t end = 7, padding = 0xFFFFFF00u;
+  *out.next++ = out.waiting | end << 4 | padding;
+  uint32_t *const behind = (uint32_t *)(void *)(stream + shape->bytes);
+  while (out.next < behind) *out.next++ = UINT32_MAX;
 }
 
 /* weights = exp_table[largest score - score], 0 behind the keys; returns their sum. In place. */

@@ -21,7 +21,8 @@ typedef struct {
 } lm_npu_weights;
 
 /* The stream of the weights (outputs, inputs): `rows` rows of x, or its transpose if they are
- * turned; what lies behind them is 0. x: -127 ... 127; stream: (bytes) */
+ * turned; what lies behind them is 0. x: -127 ... 127; stream: (bytes),
+ * aligned to 4; the core is little-endian. */
 void lm_npu_pack_weights(const lm_npu_weights *shape, lm_rows x, int32_t rows, bool are_turned,
                          uint8_t *stream);
 

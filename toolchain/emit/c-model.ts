@@ -14,7 +14,13 @@ import { tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
 import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from './c-constants.ts';
 import { generatingParts, plainParts } from './c-generation.ts';
 import { type CNames, chooseNames } from './c-names.ts';
-import { type NpuConstants, npuAlignmentMacro, npuConstants, npuDeclarations } from './c-npu.ts';
+import {
+  type NpuConstants,
+  npuAlignmentMacro,
+  npuConstants,
+  npuDeclarations,
+  npuIncludes,
+} from './c-npu.ts';
 import { runBody } from './c-run.ts';
 import { commentText, constantArray, hex, stringLiteral } from './c-text.ts';
 import { type AnyCore, kernelSource, selectedKernels, selectMacro } from './kernel-select.ts';
@@ -45,7 +51,7 @@ export function emitModel(request: EmitRequest): Emitted {
   const names = chooseNames(request.program);
   const constants = constantsOf(request, names);
   const image = npuImage(request.program);
-  const jobs = image === null ? [] : [npuConstants(image, names)];
+  const jobs = image === null ? [] : [npuConstants(request.program, image, names)];
   const sources = [
     { path: 'lm2mcu_model.h', content: modelHeader(request, image) },
     { path: 'lm2mcu_model.c', content: modelSource(request, names, image) },
@@ -313,7 +319,7 @@ function constantsHeader(
 
 #include "kernels/kernels.h"
 #include "kernels/tokenizer.h"
-${npu === null ? '' : '#include "npu/npu.h"\n'}
+${image === null ? '' : npuIncludes(image)}
 ${[...structs, ...arrays].join('')}${npu ?? ''}
 extern const lm_tokenizer model_tokenizer;
 
@@ -354,12 +360,17 @@ ${fields.join('')}};
 `;
 }
 
+const npuKernels = ['c/npu_attention.c', 'c/npu_attention.h'];
+
 /** The files of the kernels that the program calls, and their headers. */
 function kernelSources(request: EmitRequest): readonly SourceFile[] {
   const { program, kernels, features } = request;
   const nodes = coreNodes(program).filter(({ op }) => !opOf(op).isView);
-  const sampler = keepsState(program) ? ['c/sampler.c', 'c/sampler.h'] : [];
-  const common = [...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c', ...sampler];
+  const common = [
+    ...[...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c'],
+    ...(keepsState(program) ? ['c/sampler.c', 'c/sampler.h'] : []),
+    ...((program.npu?.attentions ?? []).length > 0 ? npuKernels : []),
+  ];
   if (isAnyCore(features)) {
     return selectedKernels(kernels, program.graph, nodes, common, features);
   }

@@ -9,6 +9,8 @@ export interface CNames {
   readonly buffers: ReadonlyMap<string, string>;
   /** By NPU job. */
   readonly jobs: readonly string[];
+  /** By attention of the NPU. */
+  readonly attentions: readonly string[];
 }
 
 /** What follows a node's name in the names of its constants. */
@@ -75,7 +77,8 @@ export function chooseNames(
     locals.set(buffer, name);
   }
   const jobs = (npu?.jobs ?? []).map((_, index) => `npu_job_${index}`);
-  return { constants, buffers: locals, jobs };
+  const attentions = (npu?.attentions ?? []).map((_, index) => `npu_attention_${index}`);
+  return { constants, buffers: locals, jobs, attentions };
 }
 
 function firstFree(layer: string, isTaken: (candidate: string) => boolean): string {

@@ -170,8 +170,25 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     return ['lm_copy_rows(' + matrix(from), `${count},`, `${from.columns},`, ...end(y)];
   }
   const scratchPointer = scratch === null ? 'NULL' : bufferPointer(program.buffers[scratch]!);
+  const attentionTile = (): string[] => [
+    `&(lm_attention_tile){.rows = ${count},`,
+    `.row_start = ${first},`,
+    '.tokens = tokens,',
+    `.q = ${view(inputs[0])},`,
+    `.k = ${view(inputs[1])},`,
+    `.v = ${view(inputs[2])},`,
+    `.scratch = ${scratchPointer}},`,
+  ];
   const params = `&${names.constants.get(node.output)!}_params,`;
   const start = `${kernelName(node)}(${params}`;
+  if (call.attention !== null) {
+    return [
+      `if (!lm_npu_attention_s8_s8(&${names.attentions[call.attention]!},`,
+      ...attentionTile(),
+      ...y.with(-1, `${y.at(-1)!}))`),
+      'return LM2MCU_ERROR_NPU;',
+    ];
+  }
   switch (node.op) {
     case 'linear':
       return [
@@ -183,17 +200,7 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
       ];
     case 'attention':
     case 'normalizedAttention':
-      return [
-        start,
-        `&(lm_attention_tile){.rows = ${count},`,
-        `.row_start = ${first},`,
-        `.tokens = tokens,`,
-        `.q = ${view(inputs[0])},`,
-        `.k = ${view(inputs[1])},`,
-        `.v = ${view(inputs[2])},`,
-        `.scratch = ${scratchPointer}},`,
-        ...end(y),
-      ];
+      return [start, ...attentionTile(), ...end(y)];
     case 'attendInputs':
       return [
         start,
