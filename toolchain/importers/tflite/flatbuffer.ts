@@ -48,7 +48,7 @@ function readerOf(bytes: Uint8Array, file: string): Reader {
     userError({
       code: 'bad-tflite',
       message: `the TensorFlow Lite file cannot be read: ${message}`,
-      where: `${file}, byte ${offset}`,
+      where: `${file}, byte ${Math.max(0, Math.min(offset, bytes.length))}`,
       hint: 'It may be cut off or another file: copy it again, or convert the model anew.',
     });
   const check = (offset: number, size: number): number => {
