@@ -95,6 +95,17 @@ describe.skipIf(!hasEmulator)('an emulated NPU', () => {
     expect(JSON.parse(await ask(`#ids ${index}`)).embedding).toEqual([0, 32]);
   });
 
+  test('so are a payload that ends too early, and a region between the lines', async () => {
+    const { ask } = await openGoldens(sets[0]);
+    const index = goldensOf(sets[0]).findIndex(({ model }) => model === 'fc_64x32');
+    expect(JSON.parse(await ask(`#ids ${index} 4`)).error.message).toBe(
+      'the command stream has 74 words, and 70 are there (the payload, word 7 (byte 28))',
+    );
+    expect(JSON.parse(await ask(`#ids ${index} 3`)).error.message).toBe(
+      'a region is not aligned to 16 bytes',
+    );
+  });
+
   test('memory that the NPU of the board does not reach is refused', async () => {
     const { ask } = await openGoldens(sets[0]);
     expect(JSON.parse(await ask('#ids 0 2')).error.message).toMatch(
