@@ -38,7 +38,7 @@ function npuTarget(
     weightMemory: isSlow ? { ...flash, readLatency: 0, bytesPerCycle: 0.25 } : sram,
     coreCyclesPerCycle: 1,
     jobCoreCycles: 10,
-    attention: canAttend ? { pack: 0, weigh: 0, scale: 0 } : null,
+    attention: canAttend ? { pack: 0, weigh: 0, scale: 0, row: 0 } : null,
     coreCycles: (_graph, { node }) =>
       node.name.length % 4 < onCore ? 0 : Number.POSITIVE_INFINITY,
   };
