@@ -143,8 +143,8 @@ void lm_npu_pack_weights(const lm_npu_weights *shape, lm_rows x, int32_t rows, b
       }
     }
   }
-  const uint32_t end = 7, padding = 0xFFFFFF00u;
-  *out.next++ = out.waiting | end << 4 | padding;
+  const uint32_t end_and_padding = ~0u << 4; /* three bits set, and whatever follows too */
+  *out.next++ = out.waiting | end_and_padding;
   uint32_t *const behind = (uint32_t *)(void *)(stream + shape->bytes);
   while (out.next < behind) *out.next++ = UINT32_MAX;
 }

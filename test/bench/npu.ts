@@ -110,14 +110,15 @@ function main({ model, names, tokens, json }: Options): void {
 
 function estimate(path: string, accelerator: AcceleratorName, tokens: number): Result {
   const request = { modelPath: path, maxTokens: tokens, calibration: null };
-  const { npu, ...core } = loadTarget(board);
-  const withNpu = { ...core, npu: { ...npu!, accelerator } };
+  const { npu: any, ...core } = loadTarget(board);
+  const { runTimeWeights: _runTimeWeights, ...npu } = any!;
+  const withNpu: Target = { ...core, npu: { ...npu, accelerator } };
   const compiled = compile({ ...request, target: withNpu });
   const { layers } = buildReport(compiled, null);
   const attention = attentionsOf(compiled, accelerators[accelerator], layers);
   const helium = cyclesOf(layers);
   const runTimeWeights = 'simulated-only' as const;
-  const products: Target = { ...core, npu: { ...npu!, accelerator, runTimeWeights } };
+  const products: Target = { ...core, npu: { ...npu, accelerator, runTimeWeights } };
   const runTime = buildReport(compile({ ...request, target: products }), null).layers;
   return {
     accelerator,
