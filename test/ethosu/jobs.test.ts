@@ -81,9 +81,12 @@ test.each(['ethos-u55-32', 'ethos-u55-64'] as const)(
   'weights that are brought brick by brick give them too, %s',
   (accelerator) => {
     const seen: Seen = { ...nothing };
-    expect(wrongLengths(wideShape, widePlan, npuTarget(accelerator, true, 0), seen)).toEqual([]);
+    expect(wrongLengths(wideShape, widePlan, npuTarget(accelerator, true, 0, true), seen)).toEqual(
+      [],
+    );
     expect(seen.staged).toBeGreaterThan(1);
     expect(seen.bricks).toBeGreaterThan(1);
+    expect(seen.attentions).toBe(1);
   },
 );
 
