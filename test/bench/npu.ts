@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { runProgram } from '../../toolchain/emulate/program.ts';
 import { exitCodes, formatError, Lm2mcuError, userError } from '../../toolchain/errors.ts';
 import {
   type Accelerator,
@@ -51,6 +52,8 @@ interface Result {
   readonly attention: readonly Attention[];
   /** With run-time weights allowed: the plan may be another, and then they may not pay. */
   readonly runTime: readonly ReportLayer[];
+  /** One inference on this host: jobs in the simulator, the core's calls by the interpreter. */
+  readonly simulation: { readonly npuMacs: number; readonly ms: number };
   readonly totals: Readonly<Record<'coreAlone' | 'helium' | 'runTime' | 'vela', number>>;
 }
 
@@ -114,7 +117,7 @@ function estimate(path: string, accelerator: AcceleratorName, tokens: number): R
   const { runTimeWeights: _runTimeWeights, ...npu } = any!;
   const withNpu: Target = { ...core, npu: { ...npu, accelerator } };
   const compiled = compile({ ...request, target: withNpu });
-  const { layers } = buildReport(compiled, null);
+  const { layers, compute } = buildReport(compiled, null);
   const attention = attentionsOf(compiled, accelerators[accelerator], layers);
   const helium = cyclesOf(layers);
   const runTimeWeights = 'simulated-only' as const;
@@ -126,6 +129,7 @@ function estimate(path: string, accelerator: AcceleratorName, tokens: number): R
     layers,
     attention,
     runTime,
+    simulation: { npuMacs: compute.npu!.macs, ms: simulationMs(compiled) },
     totals: {
       coreAlone: cyclesOf(
         buildReport(compile({ ...request, target: core, goal: 'fastest' }), null).layers,
@@ -135,6 +139,15 @@ function estimate(path: string, accelerator: AcceleratorName, tokens: number): R
       vela: attention.reduce((total, one) => total - one.helium + one.vela, helium),
     },
   };
+}
+
+/** Of the second run: the first encodes the weights. */
+function simulationMs({ program }: Compiled): number {
+  const tokens = { ids: new Int32Array(program.maxTokens), segmentStart: program.maxTokens };
+  runProgram(program, tokens);
+  const start = performance.now();
+  runProgram(program, tokens);
+  return performance.now() - start;
 }
 
 function cyclesOf(layers: readonly ReportLayer[]): number {
@@ -163,7 +176,7 @@ function attentionsOf(
 }
 
 function describe(result: Result): readonly string[] {
-  const { accelerator, tokens, layers, attention, runTime, totals } = result;
+  const { accelerator, tokens, layers, attention, runTime, simulation, totals } = result;
   const products = runTime.filter(({ op, rows }) => op === 'attention' && rows > 1);
   const list = products.map(
     ({ name, device, estimatedCycles }) =>
@@ -188,6 +201,7 @@ function describe(result: Result): readonly string[] {
         `  ${layer}: ${grouped(helium)} with Helium, ${grouped(vela)} as Vela lowers it`,
     ),
     `  with run-time weights (simulated only): ${list.join(', ')}`,
+    `  simulated here: ${grouped(simulation.npuMacs)} MAC of the NPU, and the core's calls, in ${grouped(simulation.ms)} ms`,
     `  whole inference: ${grouped(totals.coreAlone)} on the core alone;`,
     `    (a) linear layers on the NPU, attention with Helium  ${grouped(totals.helium)}`,
     `    (b) with run-time weights, where they pay            ${grouped(totals.runTime)}`,
