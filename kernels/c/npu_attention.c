@@ -28,15 +28,25 @@ static inline void put_codes(code_writer *out, uint32_t weights) {
   out->waiting = codes >> 28;
 }
 
-/* Rows of a 4 x 4 matrix of bytes become columns. */
-static inline void turn(uint32_t w[WORD]) {
+/* The columns of a 4 x 4 matrix of bytes. */
+typedef struct {
+  uint32_t a, b, c, d;
+} four_words;
+
+static inline four_words load_columns(const int8_t *from, int32_t stride) {
   const uint32_t even = 0x00FF00FFu, low = 0xFFFFu;
-  const uint32_t a = (w[0] & even) | (w[1] & even) << 8, b = (w[0] >> 8 & even) | (w[1] & ~even);
-  const uint32_t c = (w[2] & even) | (w[3] & even) << 8, d = (w[2] >> 8 & even) | (w[3] & ~even);
-  w[0] = (a & low) | c << 16;
-  w[1] = (b & low) | d << 16;
-  w[2] = a >> 16 | (c & ~low);
-  w[3] = b >> 16 | (d & ~low);
+  const uint32_t row_0 = load_word(from), row_1 = load_word(from + stride);
+  const uint32_t row_2 = load_word(from + 2 * stride), row_3 = load_word(from + 3 * stride);
+  const uint32_t upper_even = (row_0 & even) | (row_1 & even) << 8;
+  const uint32_t upper_odd = (row_0 >> 8 & even) | (row_1 & ~even);
+  const uint32_t lower_even = (row_2 & even) | (row_3 & even) << 8;
+  const uint32_t lower_odd = (row_2 >> 8 & even) | (row_3 & ~even);
+  return (four_words){
+      .a = (upper_even & low) | lower_even << 16,
+      .b = (upper_odd & low) | lower_odd << 16,
+      .c = upper_even >> 16 | (lower_even & ~low),
+      .d = upper_odd >> 16 | (lower_odd & ~low),
+  };
 }
 
 /* One slice of `weights` codes of 8 bits: 36 bits of header. */
@@ -65,20 +75,48 @@ static uint32_t edge_word(const weight_source *from, int32_t output, int32_t inp
   return word;
 }
 
-/* The weights of 4 outputs and 8 inputs, as words (2, 4 outputs). */
-static void load_tile(const weight_source *from, int32_t output, int32_t input, uint32_t *words) {
-  const bool is_inside = output + WORD <= from->outputs && input + INPUT_STEP <= from->inputs;
-  for (int32_t half = 0; half < INPUT_STEP / WORD; half++) {
-    uint32_t *const own = words + WORD * half;
-    const int32_t first = input + WORD * half;
-    const int32_t row = from->are_turned ? first : output, column = from->are_turned ? output : first;
-    const int8_t *const start = from->x.data + row * from->x.stride + column;
-    for (int32_t i = 0; i < WORD; i++) {
-      own[i] = is_inside ? load_word(start + i * from->x.stride)
-                         : edge_word(from, output + i, first);
-    }
-    if (is_inside && from->are_turned) turn(own);
+/* The weights of 4 outputs and 8 inputs, some or all of which are not known. */
+static code_writer put_edge(code_writer out, const weight_source *from, int32_t output,
+                            int32_t input) {
+  for (int32_t i = output; i < output + WORD; i++) {
+    put_codes(&out, edge_word(from, i, input));
+    put_codes(&out, edge_word(from, i, input + WORD));
   }
+  return out;
+}
+
+/* The weights of 4 outputs and 8 inputs; from: a row an output. */
+static inline code_writer put_rows(code_writer out, const int8_t *from, int32_t stride) {
+  for (int32_t i = 0; i < WORD; i++) {
+    put_codes(&out, load_word(from + i * stride));
+    put_codes(&out, load_word(from + i * stride + WORD));
+  }
+  return out;
+}
+
+/* The same; from: a row an input. */
+static inline code_writer put_columns(code_writer out, const int8_t *from, int32_t stride) {
+  const four_words first = load_columns(from, stride);
+  const four_words second = load_columns(from + WORD * stride, stride);
+  put_codes(&out, first.a);
+  put_codes(&out, second.a);
+  put_codes(&out, first.b);
+  put_codes(&out, second.b);
+  put_codes(&out, first.c);
+  put_codes(&out, second.c);
+  put_codes(&out, first.d);
+  put_codes(&out, second.d);
+  return out;
+}
+
+static inline code_writer put_tile(code_writer out, const weight_source *from, int32_t output,
+                                   int32_t input) {
+  const int32_t stride = from->x.stride;
+  if (output + WORD > from->outputs || input + INPUT_STEP > from->inputs) {
+    return put_edge(out, from, output, input);
+  }
+  return from->are_turned ? put_columns(out, from->x.data + input * stride + output, stride)
+                          : put_rows(out, from->x.data + output * stride + input, stride);
 }
 
 void lm_npu_pack_weights(const lm_npu_weights *shape, lm_rows x, int32_t rows, bool are_turned,
@@ -99,42 +137,16 @@ void lm_npu_pack_weights(const lm_npu_weights *shape, lm_rows x, int32_t rows, b
       for (int32_t first = block; first < block_end; first += micro) {
         for (int32_t input = input_block; input < input_block + INPUT_BLOCK; input += INPUT_STEP) {
           for (int32_t output = first; output < first + micro; output += WORD) {
-            uint32_t words[INPUT_STEP];
-            load_tile(&from, output, input, words);
-            for (int32_t i = 0; i < WORD; i++) {
-              put_codes(&out, words[i]);
-              put_codes(&out, words[WORD + i]);
-            }
+            out = put_tile(out, &from, output, input);
           }
         }
       }
     }
   }
-  const uint32_t end = 7, padding = 0xFFFFFF00u;
-  *out.next++ = out.waiting | end << 4 | padding;
+  const uint32_t end_and_padding = ~0u << 4; /* three bits set, and whatever follows too */
+  *out.next++ = out.waiting | end_and_padding;
   uint32_t *const behind = (uint32_t *)(void *)(stream + shape->bytes);
   while (out.next < behind) *out.next++ = UINT32_MAX;
-}
-
-/* weights = exp_table[largest score - score], 0 behind the keys; returns their sum. In place. */
-static int32_t weigh(const uint8_t *exp_table, int8_t *scores, int32_t keys, int32_t all_keys) {
-  int32_t largest = INT8_MIN, total = 0;
-  for (int32_t key = 0; key < keys; key++) largest = lm_max(largest, scores[key]);
-  for (int32_t key = 0; key < keys; key++) {
-    const uint8_t weight = exp_table[largest - scores[key]];
-    scores[key] = (int8_t)weight;
-    total += weight;
-  }
-  for (int32_t key = keys; key < all_keys; key++) scores[key] = 0;
-  return total;
-}
-
-static void scale(const lm_attention *p, const int32_t *sums, int32_t total, int8_t *y) {
-  const lm_requant mix = lm_divide_requant(p->mix, total);
-  for (int32_t column = 0; column < p->value_width; column++) {
-    const int32_t scaled = lm_requantize(sums[column], mix.multiplier, mix.shift);
-    y[column] = (int8_t)lm_clamp_from_zero_point(scaled, p->zero_point, INT8_MIN, INT8_MAX);
-  }
 }
 
 /* stream: keys or values of a head as weights; x times them. */
@@ -156,7 +168,7 @@ bool lm_npu_attention_s8_s8(const lm_npu_attention *p, const lm_attention_tile *
   const uint32_t q_bytes = (rows - 1) * (uint32_t)tile->q.stride +
                            (uint32_t)(a->heads * a->head_width);
   uint8_t *const stream = tile->scratch;
-  int8_t *const scores = (int8_t *)stream + stream_bytes;
+  uint8_t *const scores = stream + stream_bytes;
   int32_t *const sums = (int32_t *)(void *)(scores + score_bytes);
   int32_t *const totals = sums + rows * value_width;
   for (int32_t head = 0; head < a->heads; head++) {
@@ -169,15 +181,18 @@ bool lm_npu_attention_s8_s8(const lm_npu_attention *p, const lm_attention_tile *
     for (int32_t row = 0; row < tile->rows; row++) {
       const int32_t seen =
           a->causal ? lm_min(tile->tokens, tile->row_start + row + 1) : tile->tokens;
-      totals[row] = weigh(a->exp_tables + head * 256, scores + row * p->keys, seen, p->keys);
+      uint8_t *const own = scores + row * p->keys;
+      totals[row] = lm_npu_weigh(a->exp_tables + head * 256, own, seen);
+      memset(own + seen, 0, (size_t)(p->keys - seen));
     }
     lm_npu_pack_weights(&p->sums, v, tile->tokens, true, stream);
     if (!multiply(p, a->heads, scores, score_bytes, stream, p->sums.bytes, sums, sum_bytes)) {
       return false;
     }
     for (int32_t row = 0; row < tile->rows; row++) {
-      scale(a, sums + row * a->value_width, totals[row],
-            y + row * y_stride + head * a->value_width);
+      lm_npu_scale(sums + row * a->value_width, a->value_width,
+                   lm_divide_requant(a->mix, totals[row]), a->zero_point,
+                   y + row * y_stride + head * a->value_width);
     }
   }
   return true;

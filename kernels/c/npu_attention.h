@@ -26,6 +26,15 @@ typedef struct {
 void lm_npu_pack_weights(const lm_npu_weights *shape, lm_rows x, int32_t rows, bool are_turned,
                          uint8_t *stream);
 
+/* What the core does with products of the NPU; npu_rows.c, and mve/npu_rows.c for Helium. */
+
+/* Scores + 128 become weights, exp_table[largest score - score]; returns their sum. */
+int32_t lm_npu_weigh(const uint8_t *exp_table, uint8_t *scores, int32_t keys);
+
+/* y[i] = clamp(requantize(sums[i]) + zero_point) */
+void lm_npu_scale(const int32_t *sums, int32_t count, lm_requant requant, int32_t zero_point,
+                  int8_t *y);
+
 typedef struct {
   const lm_attention *attention;
   const lm_npu_job *jobs; /* (heads + 1): the scores of each head, and the sums of any */

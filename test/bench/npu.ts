@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { runProgram } from '../../toolchain/emulate/program.ts';
 import { exitCodes, formatError, Lm2mcuError, userError } from '../../toolchain/errors.ts';
 import {
   type Accelerator,
@@ -14,15 +15,12 @@ import {
   acceleratorOf,
   accelerators,
 } from '../../toolchain/ethosu/accelerators.ts';
-import { columnProductCycles, sram } from '../../toolchain/ethosu/cost.ts';
-import { planLinear } from '../../toolchain/ethosu/linear-plan.ts';
+import { columnProductCycles } from '../../toolchain/ethosu/cost.ts';
 import { tensorOf } from '../../toolchain/ir/graph.ts';
 import { type Compiled, compile } from '../../toolchain/pipeline.ts';
 import { buildReport } from '../../toolchain/report/build.ts';
 import { grouped } from '../../toolchain/report/numbers.ts';
 import type { ReportLayer } from '../../toolchain/report/schema.ts';
-import { loadKernels } from '../../toolchain/schedule/kernels.ts';
-import { npuOf } from '../../toolchain/schedule/npu-target.ts';
 import { loadTarget, type Target } from '../../toolchain/targets.ts';
 import { type ModelName, modelPath, models } from './models.ts';
 
@@ -32,14 +30,8 @@ const usage = `npm run bench npu -- [options]
   --tokens 64,128              the default
   --json                       one JSON object on stdout, and nothing else`;
 
-/** The emulated board with the core and an NPU beside it. */
+/** The emulated board with the core, and an NPU of any size beside it. */
 const board = 'mps3-an547-npu';
-
-/**
- * Of a core that packs a key or value as a weight, a load, a sign and magnitude, and a shift in words of
- * four. Counted in the inner loop that gcc makes of kernels/c/pack_weights.c for a Cortex-M55.
- */
-const packInstructions = 4;
 
 /** Vela's softmax of int8 on a U55-256: 112,000 cycles for 4 × 64 × 64 elements (Vela 5.1.0). */
 const velaSoftmaxCycles = 112_000 / (4 * 64 * 64);
@@ -48,9 +40,6 @@ interface Attention {
   readonly layer: string;
   /** On the core, with Helium. */
   readonly helium: number;
-  /** Products on the NPU from weights that are packed at run time; the core packs and weighs. */
-  readonly runTime: number;
-  readonly runTimeParts: { readonly core: number; readonly packing: number; readonly npu: number };
   /** As Vela lowers it: a product and a sum for each column of the result; softmax on the NPU. */
   readonly vela: number;
 }
@@ -58,8 +47,13 @@ interface Attention {
 interface Result {
   readonly accelerator: AcceleratorName;
   readonly tokens: number;
+  /** Linear layers on the NPU, attention with Helium. */
   readonly layers: readonly ReportLayer[];
   readonly attention: readonly Attention[];
+  /** With run-time weights allowed: the plan may be another, and then they may not pay. */
+  readonly runTime: readonly ReportLayer[];
+  /** One inference on this host: jobs in the simulator, the core's calls by the interpreter. */
+  readonly simulation: { readonly npuMacs: number; readonly ms: number };
   readonly totals: Readonly<Record<'coreAlone' | 'helium' | 'runTime' | 'vela', number>>;
 }
 
@@ -118,96 +112,76 @@ function main({ model, names, tokens, json }: Options): void {
 }
 
 function estimate(path: string, accelerator: AcceleratorName, tokens: number): Result {
-  const { npu, ...rest } = loadTarget(board);
-  const target: Target = { ...rest, npu: { ...npu!, accelerator } };
   const request = { modelPath: path, maxTokens: tokens, calibration: null };
-  const compiled = compile({ ...request, target });
-  const { layers } = buildReport(compiled, null);
+  const { npu: any, ...core } = loadTarget(board);
+  const { runTimeWeights: _runTimeWeights, ...npu } = any!;
+  const withNpu: Target = { ...core, npu: { ...npu, accelerator } };
+  const compiled = compile({ ...request, target: withNpu });
+  const { layers, compute } = buildReport(compiled, null);
   const attention = attentionsOf(compiled, accelerators[accelerator], layers);
-  const sum = (pick: (layer: ReportLayer) => number) =>
-    layers.reduce((total, layer) => total + pick(layer), 0);
-  const helium = sum(({ estimatedCycles }) => estimatedCycles);
-  const instead = (pick: (one: Attention) => number) =>
-    attention.reduce((total, one) => total - one.helium + pick(one), helium);
+  const helium = cyclesOf(layers);
+  const runTimeWeights = 'simulated-only' as const;
+  const products: Target = { ...core, npu: { ...npu, accelerator, runTimeWeights } };
+  const runTime = buildReport(compile({ ...request, target: products }), null).layers;
   return {
     accelerator,
     tokens,
     layers,
     attention,
+    runTime,
+    simulation: { npuMacs: compute.npu!.macs, ms: simulationMs(compiled) },
     totals: {
-      coreAlone: coreAlone(request),
+      coreAlone: cyclesOf(
+        buildReport(compile({ ...request, target: core, goal: 'fastest' }), null).layers,
+      ),
       helium,
-      runTime: instead(({ runTime }) => runTime),
-      vela: instead(({ vela }) => vela),
+      runTime: cyclesOf(runTime),
+      vela: attention.reduce((total, one) => total - one.helium + one.vela, helium),
     },
   };
 }
 
-/** The same board without an NPU, with the plan that is fastest there. */
-function coreAlone(
-  request: Pick<Parameters<typeof compile>[0], 'modelPath' | 'maxTokens' | 'calibration'>,
-) {
-  const compiled = compile({ ...request, target: loadTarget(board), goal: 'fastest' });
-  return buildReport(compiled, null).compute.estimatedCycles;
+/** Of the second run: the first encodes the weights. */
+function simulationMs({ program }: Compiled): number {
+  const tokens = { ids: new Int32Array(program.maxTokens), segmentStart: program.maxTokens };
+  runProgram(program, tokens);
+  const start = performance.now();
+  runProgram(program, tokens);
+  return performance.now() - start;
+}
+
+function cyclesOf(layers: readonly ReportLayer[]): number {
+  return layers.reduce((total, { estimatedCycles }) => total + estimatedCycles, 0);
 }
 
 /** Of attentions with many query rows. */
 function attentionsOf(
-  { program, target }: Compiled,
+  { program }: Compiled,
   accelerator: Accelerator,
   layers: readonly ReportLayer[],
 ): readonly Attention[] {
-  const { graph, maxTokens: tokens } = program;
-  const npu = npuOf(target, loadKernels())!;
+  const { graph, maxTokens: rows } = program;
   return layers.flatMap((layer): readonly Attention[] => {
     const node = graph.nodes.find(({ name, op }) => name === layer.name && op === 'attention');
     if (node?.op !== 'attention' || layer.rows === 1) return [];
     const { heads } = node.attrs;
     const [q, , v] = node.inputs.map((name) => tensorOf(graph, name).shape[1]);
-    const [width, valueWidth] = [q! / heads, v! / heads];
-    const plan = (inputs: number, outputs: number, outputBytes: 1 | 4) =>
-      planLinear(accelerator, { rows: tokens, inputs, outputs, outputBytes, hasTable: false }, sram)
-        .cycles.total;
-    const products = heads * (plan(width, tokens, 1) + plan(tokens, valueWidth, 4));
-    const core = withoutProducts(target, layer, heads, tokens);
-    const packing = packInstructions * heads * tokens * (width + valueWidth);
-    const onNpu = products + 2 * heads * npu.jobCoreCycles;
     const vela =
       heads *
-      (columnProductCycles(accelerator, { rows: tokens, depth: width, columns: tokens }) +
-        velaSoftmaxCycles * tokens * tokens +
-        columnProductCycles(accelerator, { rows: tokens, depth: tokens, columns: valueWidth }));
-    return [
-      {
-        layer: layer.name,
-        helium: layer.estimatedCycles,
-        runTime: core + packing + onNpu,
-        runTimeParts: { core, packing, npu: onNpu },
-        vela,
-      },
-    ];
+      (columnProductCycles(accelerator, { rows, depth: q! / heads, columns: rows }) +
+        velaSoftmaxCycles * rows * rows +
+        columnProductCycles(accelerator, { rows, depth: rows, columns: v! / heads }));
+    return [{ layer: layer.name, helium: layer.estimatedCycles, vela }];
   });
 }
 
-/** What the core's kernel takes besides its multiply-accumulates: weighing and scaling stay there. */
-function withoutProducts(
-  target: Target,
-  layer: ReportLayer,
-  heads: number,
-  tokens: number,
-): number {
-  const [cost] = target.core.cost.kernels[layer.kernel!]!;
-  const { row, element, score } = cost!.passes.at(-1)!;
-  return layer.rows * (row + element * layer.columns + score * heads * tokens);
-}
-
-function describe({ accelerator, tokens, layers, attention, totals }: Result): readonly string[] {
-  const row = (cells: readonly string[]) =>
-    `  ${cells[0]!.padEnd(44)}${cells
-      .slice(1)
-      .map((cell) => cell.padStart(12))
-      .join('')}`;
-  const cycles = (value: number | null | undefined) => (value == null ? '-' : grouped(value));
+function describe(result: Result): readonly string[] {
+  const { accelerator, tokens, layers, attention, runTime, simulation, totals } = result;
+  const products = runTime.filter(({ op, rows }) => op === 'attention' && rows > 1);
+  const list = products.map(
+    ({ name, device, estimatedCycles }) =>
+      `${name} ${grouped(estimatedCycles)} (${device === 'npu' ? 'products on the NPU' : 'on the core'})`,
+  );
   return [
     `${accelerator} beside a Cortex-M55, ${tokens} tokens: estimated cycles`,
     row(['layer', 'runs on', 'cycles', 'on core', 'on NPU']),
@@ -217,19 +191,28 @@ function describe({ accelerator, tokens, layers, attention, totals }: Result): r
         row([
           name,
           device ?? 'core',
-          cycles(estimatedCycles),
+          grouped(estimatedCycles),
           cycles(estimates?.core),
           cycles(estimates?.npu),
         ]),
       ),
-    ...attention.map(({ layer, helium, runTime, runTimeParts: { core, packing, npu }, vela }) =>
-      [
-        `  ${layer}: ${cycles(helium)} with Helium;`,
-        `${cycles(runTime)} with run-time weights (core ${cycles(core)}, packing ${cycles(packing)}, NPU ${cycles(npu)});`,
-        `${cycles(vela)} as Vela lowers it`,
-      ].join(' '),
+    ...attention.map(
+      ({ layer, helium, vela }) =>
+        `  ${layer}: ${grouped(helium)} with Helium, ${grouped(vela)} as Vela lowers it`,
     ),
-    `  whole inference: ${cycles(totals.coreAlone)} on the core alone; (a) NPU linears, Helium attention ${cycles(totals.helium)};`,
-    `  (b) run-time weights (simulated only) ${cycles(totals.runTime)}; (c) attention as Vela lowers it ${cycles(totals.vela)}`,
+    `  with run-time weights (simulated only): ${list.join(', ')}`,
+    `  simulated here: ${grouped(simulation.npuMacs)} MAC of the NPU, and the core's calls, in ${grouped(simulation.ms)} ms`,
+    `  whole inference: ${grouped(totals.coreAlone)} on the core alone;`,
+    `    (a) linear layers on the NPU, attention with Helium  ${grouped(totals.helium)}`,
+    `    (b) with run-time weights, where they pay            ${grouped(totals.runTime)}`,
+    `    (c) as (a), attention as Vela lowers it              ${grouped(totals.vela)}`,
   ];
+}
+
+function row([first, ...others]: readonly string[]): string {
+  return `  ${first!.padEnd(40)}${others.map((cell) => cell.padStart(12)).join('')}`;
+}
+
+function cycles(value: number | null | undefined): string {
+  return value == null ? '-' : grouped(value);
 }

@@ -10,7 +10,7 @@ import { type AcceleratorName, accelerators } from '../../toolchain/ethosu/accel
 import { flash, sram } from '../../toolchain/ethosu/cost.ts';
 import type { Matrix } from '../../toolchain/ir/graph.ts';
 import { narrowKeys } from '../../toolchain/passes/narrow-keys.ts';
-import type { NpuTarget } from '../../toolchain/schedule/npu.ts';
+import { jobCycles, type NpuTarget } from '../../toolchain/schedule/npu.ts';
 import type { Program } from '../../toolchain/schedule/program.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { storedAs } from '../ir/stored-weights.ts';
@@ -22,6 +22,7 @@ import {
   planShapes,
   randomTokens,
 } from '../schedule/encoders.ts';
+import { generator } from './fixtures.ts';
 
 const runs = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 12);
 
@@ -38,7 +39,7 @@ function npuTarget(
     weightMemory: isSlow ? { ...flash, readLatency: 0, bytesPerCycle: 0.25 } : sram,
     coreCyclesPerCycle: 1,
     jobCoreCycles: 10,
-    attention: canAttend ? { pack: 0, weigh: 0, scale: 0 } : null,
+    attention: canAttend ? { pack: 0, weigh: 0, scale: 0, row: 0 } : null,
     coreCycles: (_graph, { node }) =>
       node.name.length % 4 < onCore ? 0 : Number.POSITIVE_INFINITY,
   };
@@ -81,11 +82,61 @@ test.each(['ethos-u55-32', 'ethos-u55-64'] as const)(
   'weights that are brought brick by brick give them too, %s',
   (accelerator) => {
     const seen: Seen = { ...nothing };
-    expect(wrongLengths(wideShape, widePlan, npuTarget(accelerator, true, 0), seen)).toEqual([]);
+    expect(wrongLengths(wideShape, widePlan, npuTarget(accelerator, true, 0, true), seen)).toEqual(
+      [],
+    );
     expect(seen.staged).toBeGreaterThan(1);
     expect(seen.bricks).toBeGreaterThan(1);
+    expect(seen.attentions).toBe(1);
   },
 );
+
+test('no other division of the layers would take fewer cycles', () => {
+  const graph = legalEncoder(wideShape, widePlan);
+  const prices = fc.record({
+    accelerator: fc.constantFrom(...(Object.keys(accelerators) as AcceleratorName[])),
+    jobCoreCycles: fc.integer({ min: 0, max: 3000 }),
+    seed: fc.nat(2 ** 30),
+  });
+  fc.assert(
+    fc.property(prices, ({ accelerator, jobCoreCycles, seed }) => {
+      /** Of all runs of a layer on the core. */
+      const coreCycles: NpuTarget['coreCycles'] = (_graph, { node }) =>
+        20_000 * generator(seed + node.name.length + 7 * node.name.charCodeAt(2))();
+      const target = { ...npuTarget(accelerator, false, 0), jobCoreCycles, coreCycles };
+      const total = (npu: NpuTarget): number => {
+        const program = schedule(graph, {
+          ...{ maxTokens: 128, tileRows: 128, recomputeInputs: false, scratchBytes: () => 0, npu },
+        });
+        const onCore = program.segments.flatMap((segment) =>
+          segment.calls.map((call) =>
+            call.job !== null || call.node?.op !== 'linear'
+              ? 0
+              : coreCycles(program.graph, { ...call, node: call.node }, segment, 128),
+          ),
+        );
+        return jobCycles(program, 128, target) + onCore.reduce((sum, one) => sum + one, 0);
+      };
+      const chosen = total(target);
+      // Layers that are free are left to the core, those that take for ever to the NPU.
+      for (const mask of divisions) {
+        const forced: NpuTarget = {
+          ...target,
+          coreCycles: (_graph, { node }) => {
+            const index = layerNames.indexOf(node.name);
+            return (mask >> index) & 1 ? Number.POSITIVE_INFINITY : 0;
+          },
+        };
+        expect(chosen).toBeLessThanOrEqual(total(forced) + 1e-6);
+      }
+    }),
+    { numRuns: 4, seed: 2 },
+  );
+});
+
+/** Sets of layers on the NPU: none, all, some. */
+const divisions = [0, 0b1111111, 0b0000111, 0b1111000, 0b0110011, 0b1010101];
+const layerNames = ['0.q', '0.k', '0.v', '0.out', '0.up', '0.down', 'classifier'];
 
 /** So many rows that weights would be read again for each block of them. */
 const wideShape: EncoderShape = {

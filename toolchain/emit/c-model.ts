@@ -360,7 +360,12 @@ ${fields.join('')}};
 `;
 }
 
-const npuKernels = ['c/npu_attention.c', 'c/npu_attention.h'];
+/** What the core does around the products of an NPU. */
+function npuKernels(features: EmitRequest['features']): readonly string[] {
+  const hasHelium = !isAnyCore(features) && features.includes('mve');
+  const rows = hasHelium ? 'c/mve/npu_rows.c' : 'c/npu_rows.c';
+  return ['c/npu_attention.c', 'c/npu_attention.h', rows];
+}
 
 /** The files of the kernels that the program calls, and their headers. */
 function kernelSources(request: EmitRequest): readonly SourceFile[] {
@@ -369,7 +374,7 @@ function kernelSources(request: EmitRequest): readonly SourceFile[] {
   const common = [
     ...[...kernels.headers, 'c/tokenizer.h', 'c/tokenizer.c'],
     ...(keepsState(program) ? ['c/sampler.c', 'c/sampler.h'] : []),
-    ...((program.npu?.attentions ?? []).length > 0 ? npuKernels : []),
+    ...((program.npu?.attentions ?? []).length > 0 ? npuKernels(features) : []),
   ];
   if (isAnyCore(features)) {
     return selectedKernels(kernels, program.graph, nodes, common, features);

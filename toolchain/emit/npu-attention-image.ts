@@ -32,9 +32,9 @@ export function attentionStreams(
       shift: integer.scoreShifts[head]!,
     });
     const records = Array.from({ length: keys }, () => ({ bias: 0, ...scale }));
-    const operation = linearOperation(accelerator, scores, { first: 0, count: keys }, int8Result, {
+    const operation = linearOperation(accelerator, scores, { first: 0, count: keys }, scoreResult, {
       input: { region: regions.input, base: head * width, strideBytes: queryStride },
-      output: { region: regions.output, base: 0, strideBytes: keys },
+      output: { region: regions.output, base: 0, strideBytes: keys, isUnsigned: true },
       weights: weights(plan.scoreStreamBytes),
       scales: constants.range(writeScales(records)),
       table: null,
@@ -46,7 +46,7 @@ export function attentionStreams(
     };
   });
   const unscaled = Array.from({ length: valueWidth }, () => ({ bias: 0, scale: 1, shift: 0 }));
-  const ofSums = linearOperation(accelerator, sums, { first: 0, count: valueWidth }, int8Result, {
+  const ofSums = linearOperation(accelerator, sums, { first: 0, count: valueWidth }, sumResult, {
     input: { region: regions.input, base: 0, strideBytes: keys },
     output: { region: regions.output, base: 0, strideBytes: 4 * valueWidth },
     weights: weights(plan.sumStreamBytes),
@@ -57,5 +57,7 @@ export function attentionStreams(
   return [...ofHeads, { operations: [ofSums], regionBytes: sumBytes }];
 }
 
-/** Results of 32 bits are not clamped. */
-const int8Result = { zeroPoint: 0, min: -128, max: 127 } as const;
+/** Scores + 128: the core looks up weights by them. */
+const scoreResult = { zeroPoint: 128, min: 0, max: 255 } as const;
+/** Results of 32 bits have neither. */
+const sumResult = { zeroPoint: 0, min: 0, max: 0 } as const;

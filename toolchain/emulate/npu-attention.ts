@@ -28,7 +28,7 @@ export function attendOnNpu(run: NpuAttentionRun, k: Matrix, v: Matrix, out: Mat
   const { plan, integer, image, attrs, rowStart } = run;
   const { rows, keys, width, valueWidth, heads } = plan;
   const tokens = k.rows;
-  const scores = new Int8Array(rows * keys);
+  const scores = new Uint8Array(rows * keys);
   const sums = new Int32Array(rows * valueWidth);
   for (let head = 0; head < heads; head++) {
     const keyStream = packRows(run.accelerator, plan.scores, (key, column) =>
@@ -70,9 +70,9 @@ export function packRows(
   return encodePlain(orderWeights(order, weights));
 }
 
-/** Scores to weights 0 … 127, in place, 0 behind the keys that are seen; their sum. */
-function weigh(expTable: Uint8Array, scores: Int8Array, seen: number): number {
-  const largest = scores.subarray(0, seen).reduce((a, b) => Math.max(a, b), -128);
+/** Scores + 128 to weights 0 … 127, in place, 0 behind the keys that are seen; their sum. */
+function weigh(expTable: Uint8Array, scores: Uint8Array, seen: number): number {
+  const largest = scores.subarray(0, seen).reduce((a, b) => Math.max(a, b), 0);
   let total = 0;
   for (let key = 0; key < scores.length; key++) {
     const weight = key < seen ? expTable[largest - scores[key]!]! : 0;
@@ -98,6 +98,6 @@ function multiply(
   simulate(words, accelerators[accelerator], spaces);
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Int8Array | Int32Array): Uint8Array {
+function bytesOf({ buffer, byteOffset, byteLength }: Uint8Array | Int32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -16,6 +16,7 @@ export interface RowPlace {
   readonly base: number;
   /** From a row to the next. */
   readonly strideBytes: number;
+  readonly isUnsigned?: true;
 }
 
 export interface LinearPlaces {
@@ -91,7 +92,7 @@ function rowsAsMap(
   { height, width }: LinearPlan,
   depth: number,
   bytes: 1 | 2 | 4,
-  { region, base, strideBytes }: RowPlace,
+  { region, base, strideBytes, isUnsigned }: RowPlace,
   zeroPoint: number,
 ): FeatureMap {
   return {
@@ -102,7 +103,7 @@ function rowsAsMap(
     strideX: strideBytes,
     strideC: bytes,
     format: 'nhwc',
-    type: { bytes, isSigned: true },
+    type: { bytes, isSigned: isUnsigned !== true },
   };
 }
 

@@ -21,6 +21,20 @@ export function npuLayers({ program, target }: Compiled): readonly NpuLayer[] {
     segment.calls.map((call, index): NpuLayer => {
       const request = { graph, npu, segment, buffers, tokens };
       const core = coreEstimate(request, call);
+      if (call.attention !== null) {
+        const { coreCycles, plan } = program.npu!.attentions[call.attention]!;
+        const runs = runsOf(call, segment, tokens);
+        const ofCore = coreCycles - plan.cycles * npu.coreCyclesPerCycle;
+        return {
+          device: 'npu',
+          estimates: { core, npu: Math.round(runs * coreCycles) },
+          kernel: 'lm_npu_attention_s8_s8',
+          estimatedInstructions: Math.round(
+            (runs * ofCore) / target.core.cost.cyclesPerInstruction,
+          ),
+          estimatedCycles: Math.round(runs * coreCycles),
+        };
+      }
       if (call.job === null) {
         return { device: 'core', estimates: { core, npu: npuEstimate(request, call) } };
       }
@@ -59,7 +73,10 @@ export function npuSummary(
     made.reduce((total, layer) => total + pick(layer), 0);
   return {
     accelerator: npu.accelerator,
-    jobs: program.npu.jobs.length,
+    jobs: program.npu.attentions.reduce(
+      (sum, { plan }) => sum + plan.heads + 1,
+      program.npu.jobs.length,
+    ),
     runs: countRuns(program),
     macs: sum(({ macs }) => macs),
     estimatedCycles: sum(({ estimatedCycles }) => estimatedCycles),
@@ -68,13 +85,15 @@ export function npuSummary(
   };
 }
 
-function countRuns({ segments, maxTokens }: Compiled['program']): number {
+function countRuns({ segments, maxTokens, npu }: Compiled['program']): number {
   return segments.reduce(
     (sum, segment) =>
       sum +
       segment.calls.reduce((runs, call, index) => {
         const begins = call.job !== null && segment.calls[index - 1]?.job !== call.job;
-        return runs + (begins ? runsOf(call, segment, maxTokens) : 0);
+        const products =
+          call.attention === null ? 0 : 2 * npu!.attentions[call.attention]!.plan.heads;
+        return runs + ((begins ? 1 : 0) + products) * runsOf(call, segment, maxTokens);
       }, 0),
     0,
   );

@@ -61,6 +61,8 @@ export interface AttentionCosts {
   readonly weigh: number;
   /** Of a sum that becomes a result. */
   readonly scale: number;
+  /** Of a row of a head: a division. */
+  readonly row: number;
 }
 
 /** Regions, scratch and payload of the NPU begin at multiples of this. */
@@ -164,10 +166,10 @@ function attentionOf(request: JobRequest, call: Call): NpuAttention | null {
   const shape: AttentionShape = { rows, tokens, heads, width, valueWidth };
   const plan = attentionOnce(npu, shape);
   if (plan === null) return null;
-  const { pack, weigh, scale } = npu.attention;
+  const { pack, weigh, scale, row } = npu.attention;
   const tileRows = Math.min(segment.tileRows, tokens);
   const ofHead =
-    pack * tokens * (width + valueWidth) + tileRows * (weigh * tokens + scale * valueWidth);
+    pack * tokens * (width + valueWidth) + tileRows * (row + weigh * tokens + scale * valueWidth);
   return {
     plan,
     coreCycles: heads * (ofHead + 2 * npu.jobCoreCycles) + plan.cycles * npu.coreCyclesPerCycle,

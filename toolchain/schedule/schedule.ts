@@ -24,14 +24,13 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
-import { findAttention, findJobs, type NpuTarget, npuAlignment } from './npu.ts';
+import { type NpuTarget, npuAlignment } from './npu.ts';
+import { layOutNpu } from './npu-layout.ts';
 import { blocksOf, type OpenBuffer, placeBuffers } from './place-buffers.ts';
 import type {
   BufferKind,
   Call,
   InnerLoop,
-  NpuAttention,
-  NpuJob,
   Program,
   ProgramSegment,
   Slot,
@@ -71,18 +70,20 @@ export function draft(graph: Graph<Stage>, options: ScheduleOptions): Draft {
   const { maxTokens } = options;
   const segments = cutSegments(graph, options);
   const layout = new Layout(graph, segments, options);
+  const { buffers } = layout;
+  const laidOut = segments.map((segment, index) => layout.segment(segment, index));
   const program = {
     graph: graph as Graph<'legal'>,
     maxTokens,
-    segments: segments.map((segment, index) => layout.segment(segment, index)),
-    npu: layout.npuPart,
+    ...(options.npu == null
+      ? { segments: laidOut, npu: null }
+      : layOutNpu(graph, laidOut, buffers, options.npu, maxTokens)),
   };
-  layout.dropUnusedScratch(program.segments);
-  const blocks = blocksOf(layout.buffers, layout.lastCall);
+  const blocks = blocksOf(buffers, layout.lastCall);
   return {
     ...program,
     lowerBoundBytes: blocks.lowerBoundBytes,
-    place: () => ({ ...program, ...placeBuffers(layout.buffers, blocks, maxTokens) }),
+    place: () => ({ ...program, ...placeBuffers(buffers, blocks, maxTokens) }),
   };
 }
 
@@ -108,8 +109,6 @@ class Layout {
   private readonly producers: ReadonlyMap<string, Node>;
   private readonly segmentOf = new Map<string, number>();
   readonly buffers = new Map<string, OpenBuffer>();
-  private readonly jobs: NpuJob[] = [];
-  private readonly attentions: NpuAttention[] = [];
   private nextCall = 0;
 
   constructor(graph: Graph<Stage>, segments: readonly Segment[], options: ScheduleOptions) {
@@ -147,69 +146,7 @@ class Layout {
       );
     }
     const name = calls.findLast(({ node }) => node !== null)!.node!.name;
-    return this.withJobs({ name, rows, tileRows, calls }, firstCall);
-  }
-
-  /** The segment with the calls marked that the NPU makes. */
-  private withJobs(segment: ProgramSegment, firstCall: number): ProgramSegment {
-    const { graph, buffers } = this;
-    const { npu, maxTokens: tokens } = this.options;
-    if (npu == null) return segment;
-    // Runs may begin at any row there, and a region only at multiples of 16 bytes.
-    if ([...buffers.values()].some(({ kind }) => kind === 'state')) return segment;
-    const calls = [...segment.calls];
-    for (const found of findJobs({ graph, npu, segment, buffers, tokens })) {
-      const first = firstCall + found.firstCall;
-      const { job, scratch } = this.withStaging(found.job, first);
-      for (let index = found.firstCall; index < found.firstCall + found.calls; index++) {
-        calls[index] = { ...calls[index]!, job: this.jobs.length, scratch };
-      }
-      this.jobs.push(job);
-      // Its ops overlap: nothing of it may lie where another part of it was.
-      for (const { buffer: name } of job.regions) {
-        const buffer = buffers.get(name)!;
-        buffer.firstCall = Math.min(buffer.firstCall, first);
-        buffer.lastCall = Math.max(buffer.lastCall, first + found.calls - 1);
-      }
-    }
-    for (const [index, call] of calls.entries()) {
-      const attention = findAttention({ graph, npu, segment, buffers, tokens }, call);
-      if (attention === null) continue;
-      const scratch = `products:${this.attentions.length}`;
-      const { scratchBytes } = attention.plan;
-      const shape = [1, scratchBytes] as const;
-      this.open(scratch, 'scratch', { dtype: 'uint8', shape }, 1, firstCall + index);
-      calls[index] = { ...call, scratch, attention: this.attentions.length };
-      this.attentions.push(attention);
-    }
-    return { ...segment, calls };
-  }
-
-  /** The job with the region through which its weights come, if they do. */
-  private withStaging(
-    job: NpuJob,
-    firstCall: number,
-  ): { readonly job: NpuJob; readonly scratch: string | null } {
-    if (job.stagedPlaceBytes === 0) return { job, scratch: null };
-    const scratch = `weights:${this.jobs.length}`;
-    const columns = 2 * job.stagedPlaceBytes;
-    this.open(scratch, 'scratch', { dtype: 'uint8', shape: [1, columns] }, 1, firstCall);
-    const region: Slot = { buffer: scratch, rows: 'first', firstColumn: 0, columns };
-    return { job: { ...job, regions: [...job.regions, region] }, scratch };
-  }
-
-  get npuPart(): Program['npu'] {
-    const { npu } = this.options;
-    if (npu == null) return null;
-    return { accelerator: npu.accelerator, jobs: this.jobs, attentions: this.attentions };
-  }
-
-  /** Kernels of calls that an NPU makes have none. */
-  dropUnusedScratch(segments: readonly ProgramSegment[]): void {
-    const used = new Set(segments.flatMap(({ calls }) => calls.map(({ scratch }) => scratch)));
-    for (const [name, { kind }] of this.buffers) {
-      if (kind === 'scratch' && !used.has(name)) this.buffers.delete(name);
-    }
+    return { name, rows, tileRows, calls };
   }
 
   /** The loop that makes blocks of what `node` reads whole; they and scratch are its own. */
