@@ -4,7 +4,7 @@
  * compressed, and the bytes are those of the whole table with its projections, entries and indexes.
  *
  *   node examples/compare-tables.ts <model> --fit train.jsonl --measure test.jsonl
- *     [--bytes 8,9.5,12] [--texts 2000] [--fit-texts 2000] [--max-tokens 128]
+ *     [--bytes 8,9.5,12] [--texts 2000] [--fit-texts 2000] [--max-tokens 128] [--only codebooks,SVD]
  *
  * Sensitivities come from --fit-texts of the texts to fit to, occurrences from all of them. A model of
  * classes is told by its classes, a model of embeddings by its vectors' angles and neighbours.
@@ -46,6 +46,8 @@ const { values: flags, positionals } = parseArgs({
     texts: { type: 'string', default: '2000' },
     'fit-texts': { type: 'string', default: '2000' },
     'max-tokens': { type: 'string', default: '128' },
+    /** Methods with one of these in their names. */
+    only: { type: 'string', default: '' },
   },
 });
 const { fit, measure } = flags;
@@ -96,10 +98,12 @@ for (const bytesPerToken of flags.bytes.split(',').map(Number)) {
   await show('weighted low rank, int4', lowRank(weighted, 4, 1));
   await show('4 clusters of low rank, int8', lowRank(weighted, 8, 4));
   await show('4 clusters of low rank, int4', lowRank(weighted, 4, 4));
-  const trained = stagesFor(bytesPerToken);
-  await show('codebooks', () =>
-    ofSize(bytes, (codeBytes) => encodeWithTrained(weighted, trained, { tiers: 4, codeBytes })),
-  );
+  await show('codebooks', () => {
+    const trained = stagesFor(bytesPerToken);
+    return ofSize(bytes, (codeBytes) =>
+      encodeWithTrained(weighted, trained, { tiers: 4, codeBytes }),
+    );
+  });
 }
 
 /** As the search has them, in proportion to the width; enough stages for that many bytes. */
@@ -116,6 +120,7 @@ function ofSize(bytes: number, encodeWith: (size: number) => CodedTable): CodedT
 }
 
 async function show(name: string, make: () => CodedTable): Promise<void> {
+  if (!flags.only.split(',').some((part) => name.includes(part))) return;
   const table = make();
   const replaced = new Map([[word.name, decodeTable(table)]]);
   const changed = await networkOutputs(graph, measuring, replaced, quiet);

@@ -112,18 +112,17 @@ class LowRank(torch.nn.Module):
     def __init__(self, header, arrays):
         super().__init__()
         assert len(header["clusters"]) == 1, "one cluster only"
-        self.factors = torch.from_numpy(arrays["clusters.0.factors"]).float()
+        cluster, factors = header["clusters"][0], arrays["clusters.0.factors"]
+        self.given = {name: arrays[name] for name in ("clusterOf", "clusters.0.factors")}
+        self.factors = torch.from_numpy(unpacked(factors, cluster["rank"]) if cluster["bits"] == 4 else factors).float()
         self.projection = torch.nn.Parameter(torch.from_numpy(arrays["clusters.0.projection"]))
         self.offset = torch.nn.Parameter(torch.from_numpy(arrays["clusters.0.offset"]).ravel())
-        self.cluster_of = arrays["clusterOf"]
 
     def forward(self, ids):
         return self.factors[ids] @ self.projection + self.offset
 
     def arrays(self):
-        return {
-            "clusterOf": self.cluster_of,
-            "clusters.0.factors": self.factors.numpy().astype(np.int8),
+        return self.given | {
             "clusters.0.projection": self.projection.detach().numpy(),
             "clusters.0.offset": self.offset.detach().numpy()[None],
         }
@@ -134,7 +133,8 @@ class Rounded(torch.nn.Module):
 
     def __init__(self, value, bits, codes, scales):
         super().__init__()
-        self.most = MOST[bits]
+        self.bits, self.most = bits, MOST[bits]
+        codes = unpacked(codes, value.shape[1]) if bits == 4 else codes
         scales = torch.from_numpy(scales).reshape(-1, 1)
         codes = torch.from_numpy(codes).float()
         # What was rounded away is still known; the recipe's codes are kept where the two disagree.
@@ -152,8 +152,19 @@ class Rounded(torch.nn.Module):
 
     def arrays(self):
         scales = self.log_scale.detach().exp()
-        codes = self.codes(self.matrix.detach() / scales)
-        return {"codes": codes.numpy().astype(np.int8), "scales": scales.numpy().reshape(1, -1)}
+        codes = self.codes(self.matrix.detach() / scales).numpy().astype(np.int8)
+        return {"codes": packed(codes) if self.bits == 4 else codes, "scales": scales.numpy().reshape(1, -1)}
+
+
+def unpacked(packed, columns):
+    """Codes of 4 bits, two a byte, the first in the low half."""
+    halves = np.stack([packed & 15, packed >> 4], -1).reshape(len(packed), -1)[:, :columns].astype(np.int8)
+    return np.where(halves > 7, halves - 16, halves).astype(np.int8)
+
+
+def packed(codes):
+    halves = (codes if codes.shape[1] % 2 == 0 else np.pad(codes, ((0, 0), (0, 1)))).astype(np.uint8) & 15
+    return halves[:, ::2] | (halves[:, 1::2] << 4)
 
 
 def group(arrays, prefix):

@@ -90,6 +90,9 @@ def w_pca(config, share=0.99, batches=3, rows=32):
     """Parameters times the sum, over the layers, of how many principal components hold `share`."""
     torch.manual_seed(1)
     model = Merino(config).eval()
+    for name, module in model.named_modules():
+        if name.endswith(("out_proj", "fc2")):  # zero in merino.py, which would hide every layer from the next
+            torch.nn.init.normal_(module.weight, std=module.in_features**-0.5)
     documents = Documents("train")
     states = {}
     hooks = [module.register_forward_hook(

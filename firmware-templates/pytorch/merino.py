@@ -13,7 +13,6 @@ not the table's. A block that shares parameters runs one layer several times.
 Run as a script it makes a folder with random weights: `python merino.py config.json folder`.
 """
 import json
-import math
 import pathlib
 import shutil
 import sys
@@ -120,16 +119,15 @@ class Merino(nn.Module):
         self.initialize()
 
     def initialize(self):
-        """Linears keep the variance of what they read; those that end a branch share it over the depth."""
-        depth = sum(block["num_hidden_layers"] for block in self.config["blocks"])
+        """Linears and tables keep the variance of what they read; a branch adds nothing at first."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
-                ends = name.endswith(("out_proj", "fc2"))
-                nn.init.normal_(module.weight, std=module.in_features**-0.5 / (math.sqrt(2 * depth) if ends else 1))
+                ends_branch = name.endswith(("out_proj", "fc2"))
+                nn.init.normal_(module.weight, std=0.0 if ends_branch else module.in_features**-0.5)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
 
     def forward(self, tokens):
         """Logits (batch, length, vocabulary) of the token after each."""

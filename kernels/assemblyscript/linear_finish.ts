@@ -6,8 +6,9 @@ import { clamp, highWords, requantize } from './fixed_point';
  * Parameters of a linear (toolchain/emit/wasm-params.ts writes them). Stored weights are
  * `weightOffset` too large.
  *
- * `scales` has 80 bytes for every four outputs: 2^d, multiplier, 2^(30 + d) + 2^(31 + shift) as int64, and
- * −2^(d − 1), where d = shift + 1 − n and n is the column's own right shift.
+ * `scales` has 80 bytes for every four outputs: 2^d, multiplier, 2^(30 + d) + 2^(31 + shift) +
+ * zeroPoint·2^(32 + shift) as int64, and −2^(d − 1), where d = shift + 1 − n and n is the column's own
+ * right shift.
  */
 @unmanaged
 export class Linear {
@@ -36,12 +37,13 @@ export function finishRows(
   p: Linear, column: i32, sums: usize, rows: i32, y: usize, yStride: usize, isWide: bool,
 ): void {
   const shift = p.shift, left = p.outputs - column;
-  const zeroPoint = i16x8.splat(<i16>p.zeroPoint);
   const least = i16x8.splat(<i16>p.min), most = i16x8.splat(<i16>p.max);
   if (shift === 0) {
+    const zeroPoint = i16x8.splat(<i16>p.zeroPoint);
     for (let row = 0; row < rows; row++, sums += 32, y += yStride) {
       const columns = columnByColumn(p, column, v128.load(sums), v128.load(sums, 16));
-      storeColumns(columns, zeroPoint, least, most, left, y, isWide);
+      const moved = i16x8.add_sat_s(columns, zeroPoint);
+      storeEight(i16x8.min_s(i16x8.max_s(moved, least), most), y, left, isWide);
     }
     return;
   }
@@ -51,13 +53,15 @@ export function finishRows(
   const offset0 = v128.load(scales, 32), offset1 = v128.load(scales, SCALE_BYTES + 32);
   const offset2 = v128.load(scales, 48), offset3 = v128.load(scales, SCALE_BYTES + 48);
   const fixup0 = v128.load(scales, 64), fixup1 = v128.load(scales, SCALE_BYTES + 64);
-  if (shift === 16) {
-    // The upper halves are what is left.
+  const isWhole = isWide
+    ? p.min === i16.MIN_VALUE && p.max === i16.MAX_VALUE
+    : p.min === i8.MIN_VALUE && p.max === i8.MAX_VALUE;
+  if (shift === 16 && isWhole) {
+    // The usual case: the upper halves are what is left, and storing clamps.
     for (let row = 0; row < rows; row++, sums += 32, y += yStride) {
       const a = scaleFour(v128.load(sums), left0, factor0, offset0, offset2, fixup0);
       const b = scaleFour(v128.load(sums, 16), left1, factor1, offset1, offset3, fixup1);
-      const columns = i16x8.shuffle(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
-      storeColumns(columns, zeroPoint, least, most, left, y, isWide);
+      storeEight(i16x8.shuffle(a, b, 1, 3, 5, 7, 9, 11, 13, 15), y, left, isWide);
     }
     return;
   }
@@ -65,7 +69,7 @@ export function finishRows(
     const a = scaleFour(v128.load(sums), left0, factor0, offset0, offset2, fixup0);
     const b = scaleFour(v128.load(sums, 16), left1, factor1, offset1, offset3, fixup1);
     const columns = i16x8.narrow_i32x4_s(i32x4.shr_s(a, shift), i32x4.shr_s(b, shift));
-    storeColumns(columns, zeroPoint, least, most, left, y, isWide);
+    storeEight(i16x8.min_s(i16x8.max_s(columns, least), most), y, left, isWide);
   }
 }
 
@@ -73,6 +77,7 @@ export function finishRows(
  * With n, the right shift of a column, and u = floor((2^d·sum·multiplier + 2^(30 + d)) / 2^32), in
  * units of 2^(1 − d) doubling high products, this is what is shifted by `shift`, with ties away from
  * zero: u + 2^(shift − 1) − [sum < 0]·2^(d − 1). (Where u is not negative though the sum is, both give 0.)
+ * The zero point is added before the shift, too.
  */
 // @ts-ignore: decorator
 @inline
@@ -101,16 +106,6 @@ function columnByColumn(p: Linear, column: i32, a: v128, b: v128): v128 {
 
 function oneColumn(sum: i32, requant: usize): i16 {
   return <i16>clamp(requantize(sum, load<i32>(requant), load<i32>(requant, 4)), -32768, 32767);
-}
-
-/** As many of eight columns as are `left`; the zero point of int16 is 0. */
-// @ts-ignore: decorator
-@inline
-function storeColumns(
-  columns: v128, zeroPoint: v128, least: v128, most: v128, left: i32, y: usize, isWide: bool,
-): void {
-  const moved = i16x8.add_sat_s(columns, zeroPoint);
-  storeEight(i16x8.min_s(i16x8.max_s(moved, least), most), y, left, isWide);
 }
 
 /** As many of eight int16 as are `left`, as int8 or int16. */

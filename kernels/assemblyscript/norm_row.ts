@@ -3,7 +3,7 @@
  * What follows the sum of every layer normalization. The sums of a row lie in scratch as int32,
  * filled up with zeros to a multiple of eight.
  */
-import { highWords, reciprocalSqrt } from './fixed_point';
+import { highWords, reciprocalSqrt, sumOfLanes } from './fixed_point';
 import { storeEight } from './linear_finish';
 
 /** Parameters of a normalization (toolchain/emit/wasm-params.ts writes them). */
@@ -37,9 +37,16 @@ export function normalizeRow(p: Norm, sums: usize, y: usize, isWide: bool): void
     squares = i64x2.add(squares, i64x2.extmul_low_i32x4_s(v, v));
     squares = i64x2.add(squares, i64x2.extmul_high_i32x4_s(v, v));
   }
-  const sum = i32x4.extract_lane(all, 0) + i32x4.extract_lane(all, 1) +
-    i32x4.extract_lane(all, 2) + i32x4.extract_lane(all, 3);
+  const sum = sumOfLanes(all);
   const square = i64x2.extract_lane(squares, 0) + i64x2.extract_lane(squares, 1);
+  normalizeBy(p, sums, sum, square, y, isWide);
+}
+
+/** `square`: the sum of the squares of what lies in `sums`, whose sum is `sum`. */
+export function normalizeBy(
+  p: Norm, sums: usize, sum: i32, square: i64, y: usize, isWide: bool,
+): void {
+  const width = p.width;
   const epsilon = <i64>((<u64>p.epsilonHigh << 32) | <u64>p.epsilonLow);
   const variance = <i64>width * square - <i64>sum * <i64>sum + epsilon;
   if (variance <= 0) {

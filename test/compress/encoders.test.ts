@@ -14,6 +14,7 @@ import {
   type WeightedRows,
   weightedBasis,
 } from '../../toolchain/compress/weighted-basis.ts';
+import { packGroups, packRows } from '../../toolchain/emit/packed-rows.ts';
 
 /** Rows near a few directions, as embeddings are; frequent rows weigh more. */
 function randomRows(rows: number, width: number, seed: number): WeightedRows {
@@ -120,6 +121,18 @@ describe('low rank', () => {
     const table = encodeLowRank(rows, { bits: 8, clusters: 1, bytes: 1e6 });
     expect(table.clusters[0]!.rank).toBe(16);
     expect(weightedError(rows, table)).toBeLessThan(2e-4 * weightedError(rows, zero));
+  });
+
+  test.each([1, 2, 3, 5, 8, 17])('bytes are those of the arrays: %d clusters', (clusters) => {
+    const table = encodeLowRank(rows, { bits: 4, clusters, bytes: 4000 });
+    const { packed, before } = packGroups(Uint8Array.from(table.clusterOf), clusters);
+    const width = 16;
+    const own = table.clusters.map(({ factors, rank }) => {
+      const packedFactors = packRows('int4', factors as Int8Array<ArrayBuffer>, rank);
+      return packedFactors.length + rank * width + width * (4 + 4 + 1);
+    });
+    const sum = own.reduce((a, b) => a + b, packed.byteLength + before.byteLength);
+    expect(tableBytes(table, all)).toBe(sum);
   });
 
   test('every row has a place in its cluster', () => {

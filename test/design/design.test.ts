@@ -7,7 +7,7 @@ import { seededRandom } from '../../toolchain/compress/random.ts';
 import { configOf, parseArchitecture } from '../../toolchain/design/architecture.ts';
 import { bindingLimits, infeasible } from '../../toolchain/design/binding.ts';
 import { budgetOf } from '../../toolchain/design/budget.ts';
-import { formulaCosts, weightTypes } from '../../toolchain/design/costs.ts';
+import { type DecoderCosts, formulaCosts, weightTypes } from '../../toolchain/design/costs.ts';
 import { depthToWidth, matrixEntropy, signalToNoise } from '../../toolchain/design/entropy.ts';
 import { evolve } from '../../toolchain/design/evolve.ts';
 import { relativeGap, solveExactly } from '../../toolchain/design/exact.ts';
@@ -24,7 +24,12 @@ import {
 } from '../../toolchain/design/program.ts';
 import { Lm2mcuError } from '../../toolchain/errors.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
+import { callCost } from '../../toolchain/schedule/cost.ts';
+import { kernelOfNode, loadKernels } from '../../toolchain/schedule/kernels.ts';
+import { schedule } from '../../toolchain/schedule/schedule.ts';
+import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { listTargets, loadTarget } from '../../toolchain/targets.ts';
+import { legalDecoder } from '../schedule/decoders.ts';
 
 describe('entropy', () => {
   test.each([
@@ -98,6 +103,48 @@ test.each(listTargets())('every layer costs something on %s, wider ones more', (
   }
 });
 
+test.each(['nrf52840-dk', 'mps3-an547'])(
+  'the formulas are the planner’s and the cost model’s, on %s',
+  (board) => {
+    const [width, layers, feedForward, vocabulary, context] = [64, 2, 96, 300, 48];
+    const { core, clockHz, ...rest } = loadTarget(board);
+    // Waits for flash are counted apart, in both.
+    const regions = rest.regions.map((region) => ({ ...region, readCyclesPerWord: 1 }));
+    const target = { ...rest, core, clockHz, regions };
+    const block = { width, heads: 2, feedForward, layers, isShared: false };
+    const costs = formulaCosts({
+      ...{ target, weights: 'int8', vocabulary, context, region: target.codeRegion },
+    });
+    const architecture = { vocabulary, context, embedding: width, blocks: [block] };
+    const formula = measureArchitecture(architecture, costs, 0);
+
+    const kernels = loadKernels();
+    const graph = legalDecoder({
+      ...{ family: 'gpt2', layers, keyValueHeads: 2, sharing: 1, headWidth: 32, width, vocabulary },
+      ...{ middle: feedForward, maxTokens: context, seed: 2 },
+    });
+    const program = schedule(graph, {
+      ...{ maxTokens: context, tileRows: 1, recomputeInputs: false },
+      scratchBytes: kernelScratch(kernels, core.features, context),
+    });
+    const oneRow = { rows: 1, tileRows: 1 } as const;
+    const unread = { weightBytes: 0, bytesPerRow: 0 };
+    const instructions = program.segments
+      .flatMap(({ calls }) => calls)
+      .reduce((sum, { node, ...call }) => {
+        if (node === null) return sum;
+        const { name } = kernelOfNode(kernels, graph, node, core.features);
+        return (
+          sum +
+          callCost(graph, { ...call, node }, name, oneRow, context, unread, target).instructions
+        );
+      }, 0);
+    // What differs is the alignment of buffers, and rounding.
+    expect(formula.sramBytes / program.arenaBytes).toBeCloseTo(1, 1.7);
+    expect(formula.cycles / instructions).toBeCloseTo(1, 3);
+  },
+);
+
 const smallSpace = {
   ...{ widths: [32, 64, 96, 128], headWidth: 32, ratios: [1, 2, 4] },
   ...{ mostBlocks: 3, mostLayersOfBlock: 3, sharing: true },
@@ -107,8 +154,11 @@ const unlimited: Limits = {
   ...{ parameters: Infinity, depthToWidth: Infinity },
 };
 
-function smallProgram(limits: Limits, objective: Objective): DesignProgram {
-  const costs = costsOn('nrf52840-dk', 512, 64);
+function smallProgram(
+  limits: Limits,
+  objective: Objective,
+  costs: DecoderCosts = costsOn('nrf52840-dk', 512, 64),
+): DesignProgram {
   return formulate({
     ...{ vocabulary: 512, context: 64, space: smallSpace, fixedFlashBytes: 40_000 },
     ...{ costs, limits, objective },
@@ -210,18 +260,38 @@ test('on a whole board they agree, and the seed decides the same each time', asy
   }
 });
 
+/** Of no board: what the messages say does not change with the kernels. */
+const roundCosts: DecoderCosts = {
+  block: ({ width, feedForward, layers, isShared }) => {
+    const parameters = (isShared ? 1 : layers) * 2 * width * (2 * width + feedForward);
+    return {
+      ...{ parameters, flashBytes: parameters, cacheBytes: 128 * layers * width },
+      ...{ liveBytes: 4 * width + feedForward, cycles: layers * 2 * width * width },
+    };
+  },
+  projection: (inputs, outputs) => ({
+    ...{ parameters: inputs * outputs, flashBytes: inputs * outputs, cacheBytes: 0 },
+    ...{ liveBytes: inputs + outputs, cycles: inputs * outputs },
+  }),
+  ends: (embedding) => ({
+    ...{ parameters: 512 * embedding, flashBytes: 512 * embedding, cacheBytes: 0 },
+    ...{ liveBytes: 1024, cycles: 512 * embedding },
+  }),
+};
+
 test('says which limit binds', async () => {
   const cases: Readonly<Record<string, Partial<Limits>>> = {
-    'too little flash': { flashBytes: 60_000, cycles: 900_000 },
+    'too little flash': { flashBytes: 50_000, cycles: 900_000 },
     'too little SRAM': { sramBytes: 4000 },
     'too fast': { cycles: 10_000 },
     'too few parameters': { parameters: 1000 },
-    'flash and time, each alone': { flashBytes: 60_000, cycles: 10_000 },
+    'flash and time, each alone': { flashBytes: 50_000, cycles: 10_000 },
+    'flash for wide ones, or depth for narrow ones': { flashBytes: 100_000, depthToWidth: 0.04 },
     'a depth that nothing reaches': { depthToWidth: 0.001 },
   };
   const texts: string[] = [];
   for (const [name, limits] of Object.entries(cases)) {
-    const program = smallProgram({ ...unlimited, ...limits }, 'entropy');
+    const program = smallProgram({ ...unlimited, ...limits }, 'entropy', roundCosts);
     const error = infeasible(await bindingLimits(program), 'a small space', 64_000_000);
     expect(error).toBeInstanceOf(Lm2mcuError);
     texts.push(`# ${name}\n${JSON.stringify(error.details, null, 2)}\n`);

@@ -76,6 +76,7 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       const integer = {
         multipliers: Int32Array.from(int32s(4, outputs)),
         shifts: Int8Array.from(int8s(5, outputs)),
+        zeroPoint: args[6]!,
       };
       const bias = int32s(3, outputs);
       const largest = dtypes[kernel.input].max + 1;

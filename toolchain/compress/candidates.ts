@@ -34,7 +34,7 @@ export interface PlannedCandidate {
 /** Refining stages take 12 KB of entries, which small tables do better without; by bytes of codes a row. */
 const codebookLadders = [
   { name: 'codebooks', refiningStages: 0, bytes: [2.5, 3, 3.5, 4, 4.5] },
-  { name: 'refined codebooks', refiningStages: 8, bytes: [4.5, 5, 5.5, 6, 7, 8, 10, 12] },
+  { name: 'refined codebooks', refiningStages: 8, bytes: [4.5, 5, 5.5, 6.1, 7, 8, 10, 12] },
 ] as const;
 const codebookShape = { rank: 48, stages: 8 } as const;
 const tiers = 4;

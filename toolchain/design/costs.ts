@@ -1,10 +1,11 @@
 /**
  * What the parts of a decoder cost on a board: bytes of flash, bytes of RAM and cycles a token.
  *
- * These are formulas, for a design is judged long before it has a graph: the weights' bytes as the
- * kernels store them, an int8 cache of keys and values, one row at a time through every layer (prompts
- * too), and the instructions that the board's kernels were measured to take for one row
- * (`targets/cores`). Whoever has a plan of such a layer can put an exact `DecoderCosts` in their place.
+ * These are formulas, for thousands of decoders are judged that have no graph yet: the weights' bytes as
+ * the kernels store them, an int8 cache of keys and values, one row at a time through every layer
+ * (prompts too), and the instructions that the board's kernels were measured to take for one row
+ * (`targets/cores`). A test holds them against the planner and the cost model. Whatever knows better can
+ * put another `DecoderCosts` in their place.
  */
 import { internalError } from '../errors.ts';
 import { waitCycles } from '../schedule/cost.ts';
@@ -87,9 +88,10 @@ export function formulaCosts(request: CostRequest): DecoderCosts {
   return {
     block({ width, heads, feedForward, layers, isShared }) {
       const square = linear(width, width, weights, 'int8');
+      const ending = linear(width, width, weights, 'int16');
       const up = linear(width, feedForward, weights, 'table');
-      const down = linear(feedForward, width, weights, 'int8');
-      const parts = [norm(width), square, square, square, square, norm(width), up, down];
+      const down = linear(feedForward, width, weights, 'int16');
+      const parts = [norm(width), square, square, square, ending, norm(width), up, down];
       const attention = run.attention(width, heads, context);
       const stored = isShared ? 1 : layers;
       const parameters = sum(parts, 'parameters') + 5 * width + feedForward;
@@ -123,7 +125,8 @@ export function formulaCosts(request: CostRequest): DecoderCosts {
         flashBytes: sum(parts, 'flashBytes') + context * embedding,
         cacheBytes: 0,
         liveBytes: last + embedding + wideBytes * vocabulary + scratch,
-        cycles: sum(parts, 'cycles') + cycles(run.lookups(embedding), 2 * embedding),
+        cycles:
+          sum(parts, 'cycles') + cycles(run.lookups(embedding) + run.add(embedding), 2 * embedding),
       };
     },
   };
@@ -150,6 +153,9 @@ interface RowWork {
   readonly scores?: number;
   readonly lookups?: number;
 }
+
+/** The residual stream. */
+const wide: OperandTypes = { input: 'int16' };
 
 /** Instructions and scratch of one row, by the best kernel of the core. */
 function rowCosts(kernels: KernelTable, { core }: Target) {
@@ -181,7 +187,7 @@ function rowCosts(kernels: KernelTable, { core }: Target) {
       };
     },
     attention(width: number, heads: number, tokens: number) {
-      const kernel = kernelOf('attention', 'int8');
+      const kernel = kernelOf('causal_attention', 'int8');
       const work = { macs: 2 * width * tokens, scores: heads * tokens };
       return {
         instructions: instructions(kernel.name, { inputs: width, outputs: width, ...work }),
@@ -189,11 +195,11 @@ function rowCosts(kernels: KernelTable, { core }: Target) {
       };
     },
     norm: (width: number) =>
-      instructions(kernelOf('layer_norm', 'int8').name, { inputs: width, outputs: width }),
+      instructions(kernelOf('layer_norm', 'int8', wide).name, { inputs: width, outputs: width }),
     add: (width: number) =>
-      instructions(kernelOf('add', 'int8').name, { inputs: width, outputs: width }),
+      instructions(kernelOf('residual_add', 'int16', wide).name, { inputs: width, outputs: width }),
     /** A token's row and a position's. */
     lookups: (width: number) =>
-      2 * instructions(kernelOf('lookup_rows', 'int8').name, { inputs: width, outputs: width }),
+      2 * instructions(kernelOf('lookup_rows', 'int16').name, { inputs: width, outputs: width }),
   };
 }

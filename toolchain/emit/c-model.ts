@@ -21,7 +21,7 @@ import {
   npuDeclarations,
   npuIncludes,
 } from './c-npu.ts';
-import { runBody } from './c-run.ts';
+import { runBodyInC } from './c-run.ts';
 import { commentText, constantArray, hex, stringLiteral } from './c-text.ts';
 import { type AnyCore, kernelSource, selectedKernels, selectMacro } from './kernel-select.ts';
 import { type NpuImage, npuImage } from './npu-image.ts';
@@ -220,7 +220,7 @@ lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result) {
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
 ${parts.beginRun}
   /* Shape, use, and the calls between which it may not be overwritten, of everything in the arena. */
-${runBody({ program, names, image, kernelName: (node) => kernelName(request, node) })}
+${runBodyInC({ program, names, image, kernelName: (node) => kernelName(request, node) })}
 
   *result = (lm2mcu_result){
       .rows = ${output.shape[0] === 'tokens' ? 'tokens' : '1'},

@@ -227,7 +227,8 @@ ${runStatements({
 function tokenizerExports({ program }: ModuleRequest, layout: Layout): string {
   const { tokenizerAddress, textAddress } = layout;
   const tokenizer = `changetype<Tokenizer>(${hex(tokenizerAddress)})`;
-  return `import { Tokenizer, lm_spell, lm_tokenize } from './tokenizer';
+  return `import { Tokenizer, lm_tokenize } from './tokenizer';
+import { lm_spell } from './tokenizer_trie';
 
 export { segmentStartOfTokens, tokensAreTruncated } from './tokenizer';
 
