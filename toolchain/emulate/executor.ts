@@ -146,12 +146,17 @@ export async function openExecutor(
 }
 
 function readBuilt(folder: string): BuiltModel {
-  const images = ['firmware-twin.elf', 'firmware.elf'].map((name) => join(folder, name));
   return {
     graphBin: readGraphFile(join(folder, 'graph.bin')),
-    emulatorElfPath: images.find((path) => existsSync(path)),
+    emulatorElfPath: firmwareImage(folder),
     module: readWasmFiles(folder) ?? undefined,
   };
+}
+
+/** What QEMU runs of a build. */
+export function firmwareImage(folder: string): string | undefined {
+  const images = ['firmware-twin.elf', 'firmware.elf'].map((name) => join(folder, name));
+  return images.find((path) => existsSync(path));
 }
 
 /** A module of a model that was compiled for whatever target. */

@@ -144,11 +144,23 @@ function refusalOf(
   }
 }
 
+/** LM_NPU_ALIGNMENT of npu.h. */
+const alignment = 16;
+
 interface SharedMemory extends Range {
   readonly file: number;
 }
 
+/** As the runner on a chip checks it. */
+function checkAlignment({ payload, regions }: Job): void {
+  if (payload.origin % alignment !== 0) throw refused('the payload is not aligned to 16 bytes');
+  if (regions.some(({ origin }) => origin % alignment !== 0)) {
+    throw refused('a region is not aligned to 16 bytes');
+  }
+}
+
 function runJob(job: Job, accelerator: Accelerator, memory: SharedMemory): void {
+  checkAlignment(job);
   const { config, words } = readPayload(read(memory, job.payload, 'the payload'), 'the payload');
   if (config !== configWord(accelerator)) {
     const name = acceleratorOfConfig(config)?.name ?? `config 0x${config.toString(16)}`;

@@ -20,9 +20,50 @@ export interface QemuRequest {
   readonly elfPath: string;
 }
 
-export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise<QemuConsole> {
-  const machine = target.emulation?.machine;
-  if (machine === undefined) {
+export async function openQemuConsole(request: QemuRequest): Promise<QemuConsole> {
+  const { name, folder, args, close } = prepareMachine(request);
+  try {
+    const console = await openProcessConsole({
+      command: EMULATOR,
+      folder,
+      args: [...args, ...['-monitor', 'none', '-serial', 'stdio']],
+      where: `${name} (${EMULATOR})`,
+      stopped: { code: 'emulator-stopped', message: 'the emulator stopped' },
+      missing: () =>
+        environmentError({
+          code: 'missing-emulator',
+          message: `${EMULATOR} is not installed`,
+          hint: 'On Debian and Ubuntu: apt install qemu-system-arm',
+        }),
+      // Boards with a network chip always warn that nothing is plugged in.
+      isNoise: (line) => line.includes('has no peer'),
+    });
+    return {
+      ask: console.ask,
+      close: async () => {
+        await console.close();
+        close();
+      },
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** How QEMU is started with a firmware image, but for its serial port and monitor. */
+export interface QemuMachine {
+  readonly name: string;
+  /** Where; without it anywhere. */
+  readonly folder: string | undefined;
+  readonly args: readonly string[];
+  /** After it has ended. */
+  close(): void;
+}
+
+export function prepareMachine({ target, elfPath }: QemuRequest): QemuMachine {
+  const name = target.emulation?.machine;
+  if (name === undefined) {
     throw userError({
       code: 'no-emulator',
       message: `${target.name} has no emulated twin`,
@@ -30,49 +71,19 @@ export async function openQemuConsole({ target, elfPath }: QemuRequest): Promise
     });
   }
   const npu = npuOf(target);
-  try {
-    const console = await openMachine(machine, elfPath, npu);
-    return {
-      ask: console.ask,
-      close: async () => {
-        await console.close();
-        npu?.close();
-      },
-    };
-  } catch (error) {
-    npu?.close();
-    throw error;
-  }
+  return {
+    name,
+    folder: npu?.folder,
+    args: [
+      ...['-M', `${name}${npu?.machineOptions ?? ''}`, ...(npu?.args ?? [])],
+      ...['-kernel', resolve(elfPath), '-icount', 'shift=0', '-display', 'none', '-net', 'none'],
+    ],
+    close: () => npu?.close(),
+  };
 }
 
 function npuOf({ npu, emulation }: QemuRequest['target']): NpuService | undefined {
   const twin = emulation?.board.npu;
   if (npu === undefined || twin?.driver !== 'emulated') return undefined;
   return openNpuService(npu, twin);
-}
-
-function openMachine(
-  machine: string,
-  elfPath: string,
-  npu: NpuService | undefined,
-): Promise<ProcessConsole> {
-  return openProcessConsole({
-    command: EMULATOR,
-    folder: npu?.folder,
-    args: [
-      ...['-M', `${machine}${npu?.machineOptions ?? ''}`, ...(npu?.args ?? [])],
-      ...['-kernel', resolve(elfPath), '-icount', 'shift=0'],
-      ...['-display', 'none', '-monitor', 'none', '-net', 'none', '-serial', 'stdio'],
-    ],
-    where: `${machine} (${EMULATOR})`,
-    stopped: { code: 'emulator-stopped', message: 'the emulator stopped' },
-    missing: () =>
-      environmentError({
-        code: 'missing-emulator',
-        message: `${EMULATOR} is not installed`,
-        hint: 'On Debian and Ubuntu: apt install qemu-system-arm',
-      }),
-    // Boards with a network chip always warn that nothing is plugged in.
-    isNoise: (line) => line.includes('has no peer'),
-  });
 }

@@ -67,7 +67,7 @@ function withRegion(job: NpuJob, buffer: string): NpuJob {
 
 function openScratch(columns: number, call: number): OpenBuffer {
   return {
-    ...{ kind: 'scratch', dtype: 'uint8', rows: 1, columns },
+    ...{ kind: 'scratch', turned: false, dtype: 'uint8', rows: 1, columns },
     sizeBytes: Math.ceil(columns / npuAlignment) * npuAlignment,
     ...{ firstCall: call, lastCall: call, tensors: [], overwrittenBy: null },
   };

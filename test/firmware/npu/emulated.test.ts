@@ -1,4 +1,7 @@
 /** Jobs of an NPU in firmware under QEMU, run by the simulator on the emulator's memory. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { buildFirmware } from '../../../toolchain/build/firmware.ts';
 import { openQemuConsole, type QemuConsole } from '../../../toolchain/emulate/qemu.ts';
@@ -34,6 +37,24 @@ async function buildAndOpen(set: string, target: Target = corstone): Promise<Qem
 const sets = ['vela-3.12.0/ethos-u55-256', 'vela-5.1.0/ethos-u55-256'] as const;
 
 describe.skipIf(!hasEmulator)('an emulated NPU', () => {
+  test('leaves nothing behind, nor does an emulator that stops', async () => {
+    const before = process.env['TMPDIR'];
+    process.env['TMPDIR'] = mkdtempSync(join(tmpdir(), 'lm2mcu-npu-test-'));
+    try {
+      const { close } = await buildAndOpen(sets[0]);
+      expect(readdirSync(tmpdir())).toEqual([expect.stringMatching(/^lm2mcu-npu-/)]);
+      await close();
+      expect(readdirSync(tmpdir())).toEqual([]);
+      const noFirmware = openQemuConsole({ target: corstone, elfPath: '/dev/null' });
+      await expect(noFirmware).rejects.toMatchObject({ details: { code: 'emulator-stopped' } });
+      expect(readdirSync(tmpdir())).toEqual([]);
+    } finally {
+      rmSync(tmpdir(), { recursive: true });
+      if (before === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = before;
+    }
+  });
+
   test.each(sets)('gives the golden outputs of %s in firmware', async (set) => {
     const goldens = goldensOf(set);
     const { ask } = await openGoldens(set);
@@ -72,6 +93,17 @@ describe.skipIf(!hasEmulator)('an emulated NPU', () => {
       },
     });
     expect(JSON.parse(await ask(`#ids ${index}`)).embedding).toEqual([0, 32]);
+  });
+
+  test('so are a payload that ends too early, and a region between the lines', async () => {
+    const { ask } = await openGoldens(sets[0]);
+    const index = goldensOf(sets[0]).findIndex(({ model }) => model === 'fc_64x32');
+    expect(JSON.parse(await ask(`#ids ${index} 4`)).error.message).toBe(
+      'the command stream has 74 words, and 70 are there (the payload, word 7 (byte 28))',
+    );
+    expect(JSON.parse(await ask(`#ids ${index} 3`)).error.message).toBe(
+      'a region is not aligned to 16 bytes',
+    );
   });
 
   test('memory that the NPU of the board does not reach is refused', async () => {

@@ -1,7 +1,8 @@
 /* A stand-in for a compiled model: the first id is the number of a golden job (goldens.c), whose
  * inputs are put into the arena, and whose outputs are compared there. Values of the result:
  *   0: bytes that differ   1: bytes that were compared
- * A second id changes the job: 1 a word of its stream, 2 a region, which then is on the stack.
+ * A second id changes the job: 1 a word of its stream, 2 a region, which then is on the stack, 3 a
+ * region, which then is not aligned, 4 its payload, which ends too early.
  */
 #include <string.h>
 
@@ -10,7 +11,7 @@
 #include "lm2mcu_model.h"
 #include "npu/npu.h"
 
-enum { AS_IT_IS, DAMAGED, ON_STACK };
+enum { AS_IT_IS, DAMAGED, ON_STACK, UNALIGNED, CUT };
 
 #define STATE_BYTES 256
 
@@ -69,6 +70,8 @@ static lm2mcu_status run_job(const golden *one, int32_t change, uint8_t *memory)
     bases[2] = on_stack;
     sizes[2] = sizeof on_stack;
   }
+  if (change == UNALIGNED) bases[1] = memory + 8;
+  if (change == CUT) job.payload_bytes -= 16;
   return lm_npu_run(&job, bases, sizes) ? LM2MCU_OK : LM2MCU_ERROR_NPU;
 }
 
