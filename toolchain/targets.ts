@@ -381,7 +381,7 @@ const engineSchema = z.strictObject({
   features: z.array(z.enum(['wasm-simd'])),
   /** Of 64 KiB: what 32-bit addresses reach. */
   mostPages: positive,
-  /** As of a core, but counted by eye: only which plan is faster is taken from it. */
+  /** As of a core, but of an engine's clock: only which plan is faster is taken from it. */
   cost: z.strictObject({
     countedIn: z.string(),
     kernels: z.record(z.string(), z.array(costSchema).nonempty()),
