@@ -1,5 +1,5 @@
 /** `lm2mcu inspect`: what is in a model, and what the compiler would make of it. */
-import { formatBytes } from '../errors.ts';
+import { formatBytes, type LayerOutcome, Lm2mcuError, userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { type Graph, type Stage, type Tensor, tensorOf } from '../ir/graph.ts';
 import { macsOf, simplify } from '../pipeline.ts';
@@ -31,12 +31,50 @@ export const inspectCommand = defineCommand({
     const { inspectStream } = await import('./inspect-npu.ts');
     const stream = inspectStream(model);
     if (stream !== null) return stream;
-    const imported = importModel(model);
+    const imported = importOrExplain(model, layers);
     const tokenizer = compileTokenizer(imported.tokenizer);
     const inspection = inspect(imported, tokenizer);
     return { json: inspection, text: describe(inspection, layers) };
   },
 });
+
+/** A graph that is understood in part is refused with what its layers would become. */
+function importOrExplain(model: string, showsLayers: boolean): ImportedModel {
+  try {
+    return importModel(model);
+  } catch (error) {
+    if (!(error instanceof Lm2mcuError) || error.details.layers === undefined) throw error;
+    const { message, layers } = error.details;
+    const lines = showsLayers ? layerLines(layers) : [layerSummary(layers)];
+    throw userError({ ...error.details, message: [message, ...lines].join('\n    ') });
+  }
+}
+
+function layerSummary(layers: readonly LayerOutcome[]): string {
+  const counts = new Map<string, number>();
+  for (const layer of layers) {
+    const key = layer.outcome === 'mapped' ? layer.becomes.join(' and ') : layer.outcome;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  const list = [...counts].map(([key, number]) => `${number} ${key}`).join(', ');
+  return `of ${layers.length} layers that compute: ${list} (--layers names them)`;
+}
+
+function layerLines(layers: readonly LayerOutcome[]): readonly string[] {
+  const rows = layers.map((layer) => [layer.name, outcomeText(layer)]);
+  return alignColumns(rows).split('\n');
+}
+
+function outcomeText(layer: LayerOutcome): string {
+  switch (layer.outcome) {
+    case 'mapped':
+      return `becomes ${layer.becomes.join(' and ')}`;
+    case 'unsupported':
+      return layer.problem;
+    case 'behind-unsupported':
+      return 'reads what is not supported';
+  }
+}
 
 const tokenCounts = [64, 128, 512] as const;
 
