@@ -18,7 +18,7 @@ import type { WasmVariant } from '../emit/wasm-model.ts';
 import { assertExhaustive, internalError, type Lm2mcuError, userError } from '../errors.ts';
 import { greedy, type Sampling, tokenChooser } from '../generate/sample.ts';
 import { type Matrix, tensorOf } from '../ir/graph.ts';
-import { compactEncoder, type Example } from '../pipeline.ts';
+import { compactEncoder, type Example, noModuleGenerates } from '../pipeline.ts';
 import { loadKernels } from '../schedule/kernels.ts';
 import type { Program } from '../schedule/program.ts';
 import { schedule } from '../schedule/schedule.ts';
@@ -129,6 +129,7 @@ export async function openExecutor(
       return onProcess(on, model, await openHostConsole({ sources, sanitize }));
     }
     case 'wasm': {
+      if (model.card.kind === 'generation') throw noModuleGenerates({ name: 'WebAssembly' });
       const files = module ?? (await moduleOf(model, graphBin));
       return inModule(on, model, await openWasmModel(files, variant));
     }
@@ -243,7 +244,7 @@ function inModule(on: ExecutorKind, model: RunnableModel, module: Model): Execut
     },
     generate: async () => {
       checkGenerates(model);
-      throw internalError('no WebAssembly module generates');
+      throw noModuleGenerates({ name: 'WebAssembly' });
     },
     close: async () => {},
   };

@@ -172,7 +172,8 @@ const readers: Readonly<Record<DecoderFamily, (bytes: Uint8Array) => DecoderConf
       epsilon: config.layer_norm_epsilon,
       positions: config.n_positions,
       tiesHead: config.tie_word_embeddings,
-      scoreScale: (layer: number) => (config.scale_attn_by_inverse_layer_idx ? scale / (layer + 1) : scale),
+      scoreScale: (layer: number) =>
+        config.scale_attn_by_inverse_layer_idx ? scale / (layer + 1) : scale,
       ropeTheta: null,
     };
   },
