@@ -268,10 +268,14 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
     model,
     generate: async (prompt, options) => {
       checkGenerates(model);
-      if (!('text' in prompt)) checkTokens(model, prompt);
+      // A line of the console has no line ends within, which a decoder may tell from spaces.
+      const isLine = 'text' in prompt && !/[\t\n\r]/.test(prompt.text);
+      const tokens = 'text' in prompt ? tokensOf(prompt) : { ...prompt, truncated: false };
+      checkTokens(model, tokens);
       await console.ask(sampleLine(options), () => true);
-      const line = 'text' in prompt ? textLine(prompt) : idsLine(prompt);
-      return parseGenerated(await console.ask(line, () => true));
+      const line = isLine ? textLine({ text: prompt.text }) : idsLine(tokens);
+      const { truncated } = tokens;
+      return { ...parseGenerated(await console.ask(line, () => true)), truncated };
     },
     classify: async (example) => {
       await askForLogits();
