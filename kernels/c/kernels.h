@@ -226,6 +226,8 @@ void lm_causal_attention_s8_s8(const lm_causal_attention *p, const lm_causal_til
 
 void lm_causal_attention_s8_s8_dsp(const lm_causal_attention *p, const lm_causal_tile *tile,
                                    int8_t *y, int32_t y_stride);
+void lm_causal_attention_s8_s8_mve(const lm_causal_attention *p, const lm_causal_tile *tile,
+                                   int8_t *y, int32_t y_stride);
 
 /* Each two columns of x turned by an angle, then scaled: (u * multiplier / 2^32) / 2^shift. */
 typedef struct {

@@ -29,7 +29,7 @@ const { card, tokenizer } = importModel(packagePath('test', 'fixtures', 'decoder
 const compiledTokenizer = compileTokenizer(tokenizer);
 const { idOrder } = compiledTokenizer;
 const kernels = loadKernels();
-const hostRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 6);
+const hostRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 4);
 
 const shapes = decoderShapes.map((shape) => ({ ...shape, vocabulary: idOrder.length }));
 const tileRows = fc.integer({ min: 1, max: 16 });

@@ -10,6 +10,7 @@ import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
 import { onOption, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
+import { evalGeneration } from './eval-generation.ts';
 import { readExamples } from './examples.ts';
 import { classOf, indexOfLargest, outputScale } from './head.ts';
 
@@ -59,6 +60,9 @@ export const evalCommand = defineCommand({
     return withBuilt(dir, on, onInterrupt, async (executor) => {
       const { model } = executor;
       const imported = modelPath === undefined ? null : importBuilt(dir, modelPath, model);
+      if (model.card.kind === 'generation') {
+        return evalGeneration(model, imported, examples, progress);
+      }
       const reference = imported === null ? null : floatModel(imported, model);
       const classCount = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];
       const classes = examples.map((example) => classOf(example, model.card, classCount));

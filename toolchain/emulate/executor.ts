@@ -18,7 +18,7 @@ import type { WasmVariant } from '../emit/wasm-model.ts';
 import { assertExhaustive, internalError, Lm2mcuError, userError } from '../errors.ts';
 import { greedy, type Sampling, tokenChooser } from '../generate/sample.ts';
 import { type Matrix, tensorOf } from '../ir/graph.ts';
-import { compactEncoder, type Example } from '../pipeline.ts';
+import { compactEncoder, type Example, noModuleGenerates } from '../pipeline.ts';
 import { loadKernels } from '../schedule/kernels.ts';
 import type { NpuTarget } from '../schedule/npu.ts';
 import { npuOf } from '../schedule/npu-target.ts';
@@ -132,6 +132,7 @@ export async function openExecutor(
       return onProcess(on, model, await openHostConsole({ sources, sanitize }));
     }
     case 'wasm': {
+      if (model.card.kind === 'generation') throw noModuleGenerates({ name: 'WebAssembly' });
       const files = module ?? (await moduleOf(model, graphBin));
       return inModule(on, model, await openWasmModel(files, variant));
     }
@@ -253,7 +254,7 @@ function inModule(on: ExecutorKind, model: RunnableModel, module: Model): Execut
     },
     generate: async () => {
       checkGenerates(model);
-      throw internalError('no WebAssembly module generates');
+      throw noModuleGenerates({ name: 'WebAssembly' });
     },
     close: async () => {},
   };
@@ -277,10 +278,14 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
     model,
     generate: async (prompt, options) => {
       checkGenerates(model);
-      if (!('text' in prompt)) checkTokens(model, prompt);
+      // A line of the console has no line ends within, which a decoder may tell from spaces.
+      const isLine = 'text' in prompt && !/[\t\n\r]/.test(prompt.text);
+      const tokens = 'text' in prompt ? tokensOf(prompt) : { ...prompt, truncated: false };
+      checkTokens(model, tokens);
       await console.ask(sampleLine(options), () => true);
-      const line = 'text' in prompt ? textLine(prompt) : idsLine(prompt);
-      return parseGenerated(await console.ask(line, () => true));
+      const line = isLine ? textLine({ text: prompt.text }) : idsLine(tokens);
+      const { truncated } = tokens;
+      return { ...parseGenerated(await console.ask(line, () => true)), truncated };
     },
     classify: async (example) => {
       await askForLogits();

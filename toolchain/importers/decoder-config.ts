@@ -117,7 +117,21 @@ const llamaSchema = z.object({
   tie_word_embeddings: z.boolean().default(false),
 });
 
-/** Blocks of layers, each with sizes of its own (importers/README.md). */
+/**
+ * Blocks of layers, each block with a width, heads and feed-forward width of its own: layers as OPT has
+ * them, learned positions, a bias in every product unless said.
+ *
+ *   x = embed_tokens[token] + embed_positions[position]
+ *   x = embed_projection(x)              where embedding_size is not the first block's width
+ *   a block: x = projection(x)           where its width is not that of the block before
+ *            its layers; with share_parameters all of them have the weights of the first
+ *   x = final_layer_norm(x)
+ *   x = head_projection(x), no bias      where the last width is not embedding_size
+ *   logits = x·embed_tokensᵀ             or lm_head, no bias
+ *
+ * Weights: model.{embed_tokens, embed_positions, embed_projection, final_layer_norm, head_projection},
+ * model.blocks.I.projection and model.blocks.I.layers.J with OPT's names.
+ */
 const merinoSchema = z.object({
   ...commonFields,
   max_position_embeddings: dimension,

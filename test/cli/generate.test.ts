@@ -1,0 +1,106 @@
+/** Models that generate, on the command line: the answers, and what is said of wrong flags. */
+import { spawn } from 'node:child_process';
+import { cpSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packagePath } from '../../toolchain/package-root.ts';
+import { hasCompiler, hasEmulator } from '../firmware/fake-firmware.ts';
+import { lm2mcu, temporaryFolder } from './lm2mcu.ts';
+
+const folder = temporaryFolder();
+const at = (...parts: string[]): string => join(folder.path, ...parts);
+const json = async (...args: string[]) => {
+  const { stdout, code } = await lm2mcu([...args, '--json'], folder.path);
+  return { code, ...JSON.parse(stdout) };
+};
+
+describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
+  beforeAll(async () => {
+    const fixture = packagePath('test', 'fixtures', 'decoders', 'gpt2');
+    cpSync(fixture, at('model'), { recursive: true });
+    writeFileSync(at('data.jsonl'), '{"text": "import torch"}\n{"text": "def make(name)"}\n');
+    const target = ['--target', 'mps2-an386', '--max-tokens', '20'];
+    const { code } = await json('build', 'model', ...target, '--out', 'out');
+    expect(code).toBe(0);
+  }, 120_000);
+  afterAll(folder.remove);
+
+  const sampling = ['--temperature', '1.2', '--top-k', '20', '--top-p', '0.9', '--max-new', '6'];
+
+  test('says the same on the emulator and by the definition', async () => {
+    const run = ['run', 'out', '--text', 'import', ...sampling, '--seed', '11'];
+    const { on, instructions, ...answer } = await json(...run);
+    expect(on).toBe('emulator');
+    expect(Object.keys(instructions)).toEqual(['tokenizer', 'inference', 'generation']);
+    expect(answer).toMatchObject({ code: 0, truncated: false, stopped: 'length', label: null });
+    expect(answer.generated).toHaveLength(6);
+    expect(typeof answer.text).toBe('string');
+    const same = { ...answer, on: 'interpreter', instructions: null };
+    expect(await json(...run, '--on', 'interpreter')).toEqual(same);
+    const other = await json('run', 'out', '--text', 'import', ...sampling, '--seed', '12');
+    expect(other.generated).not.toEqual(answer.generated);
+  });
+
+  test('ends where the context ends, and says that a prompt was cut', async () => {
+    const text = 'a long text with more tokens than there is room for, by far';
+    const answer = await json('run', 'out', '--text', text, '--on', 'program');
+    expect(answer).toMatchObject({ tokens: 20, truncated: true, stopped: 'context' });
+    expect(answer.generated).toHaveLength(1);
+  });
+
+  test('eval gives its perplexity', async () => {
+    const evaluated = await json('eval', 'out', '--data', 'data.jsonl', '--model', 'model');
+    const { perplexity, floatPerplexity, tokens } = evaluated;
+    expect(evaluated).toMatchObject({ code: 0, examples: 2, accuracy: null });
+    expect(tokens).toBeGreaterThan(5);
+    expect(Math.abs(perplexity / floatPerplexity - 1)).toBeLessThan(0.05);
+  });
+
+  test('Ctrl-C ends an answer after the token that is being made', async () => {
+    const lines = await consoleLines(
+      at('out', 'firmware.elf'),
+      '#sample 15 0 0 1000 1\nimport\n\u0003',
+      3,
+    );
+    const { generated, stopped } = JSON.parse(lines[2]!);
+    expect(stopped).toBe('cancelled');
+    expect(generated.length).toBeGreaterThanOrEqual(1);
+    expect(generated.length).toBeLessThan(15);
+  });
+
+  test.each([
+    [['--temperature', '-1'], 'bad-sampling'],
+    [['--top-p', '1.5'], 'bad-sampling'],
+    [['--max-new', '2.5'], 'bad-sampling'],
+    [['--on', 'wasm'], 'unsupported-target'],
+  ])('%j is refused', async (flags, error) => {
+    const answer = await json('run', 'out', '--text', 'x', ...flags);
+    expect(answer).toMatchObject({ code: 1, error: { code: error } });
+  });
+
+  test('a build for WebAssembly is refused', async () => {
+    const args = ['model', '--target', 'wasm', '--max-tokens', '20', '--out', 'module'];
+    expect(await json('build', ...args)).toMatchObject({
+      code: 1,
+      error: { code: 'unsupported-target' },
+    });
+  });
+});
+
+/** The first lines that the firmware says, given all of `input` at once. */
+function consoleLines(elfPath: string, input: string, count: number): Promise<readonly string[]> {
+  const qemu = spawn('qemu-system-arm', [
+    ...['-M', 'mps2-an386', '-kernel', elfPath, '-icount', 'shift=0', '-display', 'none'],
+    ...['-monitor', 'none', '-net', 'none', '-serial', 'stdio'],
+  ]);
+  qemu.stdin.write(input);
+  const lines: string[] = [];
+  return new Promise((resolve) => {
+    createInterface({ input: qemu.stdout }).on('line', (line) => {
+      lines.push(line);
+      if (lines.length === count) qemu.kill('SIGKILL');
+    });
+    qemu.once('close', () => resolve(lines));
+  });
+}

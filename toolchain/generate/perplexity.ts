@@ -1,0 +1,41 @@
+/** How well a decoder foresees texts: the float graph, or what became of it in integers. */
+import { interpret, type Tokens } from '../emulate/interpreter.ts';
+import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
+import { everyRow } from '../passes/every-row.ts';
+
+export interface Foresight {
+  /** Tokens that were foreseen: all but the first of each text. */
+  readonly tokens: number;
+  /** e to the mean negative log-likelihood of a token. */
+  readonly perplexity: number;
+  /** The likeliest token at every place, text after text. */
+  readonly likeliest: readonly number[];
+}
+
+export function foresightOf(
+  graph: Graph<Stage>,
+  texts: readonly Tokens[],
+  progress?: (done: number, total: number) => void,
+): Foresight {
+  const whole = everyRow(graph);
+  const { quant } = tensorOf(graph, graph.outputs[0]!);
+  const scale = quant?.kind === 'affine' ? quant.scale : 1;
+  const likeliest: number[] = [];
+  let sum = 0;
+  for (const [done, text] of texts.entries()) {
+    const { data, columns } = interpret(whole, text)[0]!;
+    for (let row = 0; row + 1 < text.ids.length; row++) {
+      const logits = Float64Array.from(
+        data.subarray(row * columns, (row + 1) * columns),
+        (logit) => logit * scale,
+      );
+      const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+      const total = logits.reduce((weights, logit) => weights + Math.exp(logit - largest), 0);
+      sum += Math.log(total) + largest - logits[text.ids[row + 1]!]!;
+      likeliest.push(logits.indexOf(largest));
+    }
+    progress?.(done + 1, texts.length);
+  }
+  const tokens = likeliest.length;
+  return { tokens, perplexity: Math.exp(sum / Math.max(1, tokens)), likeliest };
+}
