@@ -3,9 +3,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { buildFirmware } from '../../../toolchain/build/firmware.ts';
+import { buildFirmware, type Firmware } from '../../../toolchain/build/firmware.ts';
 import { openQemuConsole, type QemuConsole } from '../../../toolchain/emulate/qemu.ts';
-import { loadTarget, type Target } from '../../../toolchain/targets.ts';
+import { loadTarget } from '../../../toolchain/targets.ts';
 import { hasEmulator, temporaryFolder } from '../fake-firmware.ts';
 import { goldenSources, goldensOf } from './golden-firmware.ts';
 
@@ -23,15 +23,25 @@ function openGoldens(set: string): Promise<QemuConsole> {
   return console;
 }
 
-async function buildAndOpen(set: string, target: Target = corstone): Promise<QemuConsole> {
-  const { emulatorElfPath } = await buildFirmware({
-    target,
-    sources: goldenSources(goldensOf(set)),
-    placement: { '.lm2mcu.encoder': 'ddr', '.lm2mcu.arena': 'sram' },
-    optimisation: 'O2',
-    outDir: temporaryFolder(set.replaceAll('/', '-')),
-  });
-  return openQemuConsole({ target, elfPath: emulatorElfPath! });
+async function buildAndOpen(set: string): Promise<QemuConsole> {
+  const { emulatorElfPath } = await build(set);
+  return openQemuConsole({ target: corstone, elfPath: emulatorElfPath! });
+}
+
+const built = new Map<string, Promise<Firmware>>();
+
+function build(set: string): Promise<Firmware> {
+  const firmware =
+    built.get(set) ??
+    buildFirmware({
+      target: corstone,
+      sources: goldenSources(goldensOf(set)),
+      placement: { '.lm2mcu.encoder': 'ddr', '.lm2mcu.arena': 'sram' },
+      optimisation: 'O2',
+      outDir: temporaryFolder(set.replaceAll('/', '-')),
+    });
+  built.set(set, firmware);
+  return firmware;
 }
 
 const sets = ['vela-3.12.0/ethos-u55-256', 'vela-5.1.0/ethos-u55-256'] as const;
@@ -118,5 +128,21 @@ describe.skipIf(!hasEmulator)('an emulated NPU', () => {
     expect(JSON.parse(await ask('#ids 0')).error.message).toBe(
       'the job was compiled for ethos-u55-128, the NPU is ethos-u55-256',
     );
+  });
+
+  test("the board's own image runs where QEMU has no NPU, and says that", async () => {
+    const { elfPath } = await build(sets[0]);
+    const { ask, close } = await openQemuConsole({
+      target: { ...corstone, npu: undefined },
+      elfPath,
+    });
+    expect(JSON.parse(await ask('#ids 0'))).toEqual({
+      error: {
+        code: 'npu',
+        message: 'the NPU does not work at the level secure and privileged',
+        npu: { status: '0x00000000', word: 0 },
+      },
+    });
+    await close();
   });
 });
