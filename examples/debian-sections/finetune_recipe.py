@@ -133,7 +133,7 @@ def main():
             if step % 100 == 0:
                 print("step %d, %d s: divergence %.4f, hidden %.4f" % (step, time.time() - start, *(sums / 100)), flush=True)
                 sums[:] = 0
-            if step % (a.steps // 4) == 0:
+            if step % max(1, a.steps // 4) == 0 and step < a.steps:
                 print(measure(student, weights, val), flush=True)
     student.word.freeze()
     used = torch.arange(first_codes.shape[1]) < student.word.counts[:, None]
