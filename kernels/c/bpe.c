@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 /* toolchain/tokenizer/bpe/split.ts: characterClasses. */
 enum { CLASS_OTHER, CLASS_LETTER, CLASS_NUMBER, CLASS_SPACE, CLASS_END };
 

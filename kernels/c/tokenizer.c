@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 /* toolchain/tokenizer/trie.ts: shapeBits, streamCodes. */
 enum { SHAPE_TOKEN = 1, SHAPE_CHILD = 2, SHAPE_SIBLING = 4 };
 enum { CODE_LITERAL = 0, CODE_SKIP = 1 };

@@ -14,12 +14,12 @@ import {
 export const tokenizerCode = {
   wordpiece: {
     ...{ struct: 'lm_tokenizer', tokenize: 'lm_tokenize', header: 'kernels/tokenizer.h' },
-    files: ['c/text.h', 'c/tokenizer.h', 'c/tokenizer.c'],
+    files: ['c/text.h', 'c/utf8.h', 'c/tokenizer.h', 'c/tokenizer.c'],
     assemblyScript: './tokenizer',
   },
   bpe: {
     ...{ struct: 'lm_bpe', tokenize: 'lm_bpe_tokenize', header: 'kernels/bpe.h' },
-    files: ['c/text.h', 'c/bpe.h', 'c/bpe.c'],
+    files: ['c/text.h', 'c/utf8.h', 'c/bpe.h', 'c/bpe.c'],
     assemblyScript: './bpe',
   },
 } as const satisfies Record<CompiledTokenizer['kind'], unknown>;
