@@ -234,9 +234,12 @@ LM_QUADS_FUNCTION(s16, LM_QUAD_END_S16)
 static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type,
                           lm_pairs_way way) {
   (void)way;
-  if (rows == 1 && block->widened_end == NULL) {
-    lm_make_quads(block, type->output_bytes == 1 ? quads_s8 : quads_s16);
-    if (block->weights == block->weights_end) return;
+  const int8_t *end = rows == 1 && block->widened_end == NULL ? lm_begin_quads(block) : NULL;
+  if (end != NULL) {
+    if (type->output_bytes == 1) quads_s8(block);
+    else quads_s16(block);
+    lm_end_quads(block, end);
+    if (block->weights == end) return;
   }
   if (type->output_bytes == 1) {
     if (rows == 1) pairs_1_s8(block);

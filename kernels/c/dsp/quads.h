@@ -113,15 +113,19 @@
                    : "memory");                                                  \
   }
 
-/* As many outputs of the block as go by four; the others are left in it. */
-static inline void lm_make_quads(lm_pairs_block *block, void (*make)(lm_pairs_block *block)) {
+/* Leaves the outputs in the block that go by four; returns where all of them end, NULL: none do. */
+static inline const int8_t *lm_begin_quads(lm_pairs_block *block) {
   const int32_t pair_bytes = (int32_t)(block->part_end - block->widened) * 4;
   const int32_t quads = (int32_t)(block->weights_end - block->weights) / (2 * pair_bytes);
-  if (quads == 0) return;
+  if (quads == 0) return NULL;
   const int8_t *const end = block->weights_end;
   block->weights_end = block->weights + quads * 2 * pair_bytes;
   block->carried[0] = pair_bytes;
-  make(block);
+  return end;
+}
+
+/* Leaves the others in it. */
+static inline void lm_end_quads(lm_pairs_block *block, const int8_t *end) {
   block->carried[0] = 0;
   block->weights = block->weights_end;
   block->weights_end = end;
