@@ -21,6 +21,7 @@
  */
 #include "lm2mcu.h"
 #include "lm2mcu_model.h"
+#include "npu/npu.h"
 #include "platform.h"
 
 /* Where there is a linker script, it places the arena. */
@@ -310,6 +311,17 @@ static void write_error(const char *code, const char *message, uint32_t limit) {
 
 /* ---- Answers ---- */
 
+static void write_npu_error(void) {
+  const lm_npu_failure failure = lm_npu_last_failure();
+  write_text("{\"error\":{\"code\":\"npu\",\"message\":");
+  write_string(failure.message);
+  write_text(",\"npu\":{\"status\":");
+  write_hex(failure.status);
+  write_text(",\"word\":");
+  write_unsigned(failure.word);
+  write_text("}}}");
+}
+
 static lm2mcu_status take_tokens(const line *request, lm2mcu_tokens *tokens) {
   if (request->kind == LINE_IDS) {
     tokens->tokens = request->count;
@@ -336,6 +348,9 @@ static void write_status(lm2mcu_status status) {
       break;
     case LM2MCU_ERROR_ARENA:
       write_error("arena", "the arena is not aligned or holds no tokens", 0);
+      break;
+    case LM2MCU_ERROR_NPU:
+      write_npu_error();
       break;
   }
 }

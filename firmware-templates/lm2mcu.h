@@ -29,7 +29,9 @@ typedef enum {
   /* A token id outside the vocabulary, no token at all, or a segment start outside the ids. */
   LM2MCU_ERROR_BAD_TOKEN,
   /* The arena is not 16-byte aligned, or lm2mcu_run came before any tokens. */
-  LM2MCU_ERROR_ARENA
+  LM2MCU_ERROR_ARENA,
+  /* The NPU refused a job or failed; npu/npu.h has a function that says why. */
+  LM2MCU_ERROR_NPU
 } lm2mcu_status;
 
 typedef enum {

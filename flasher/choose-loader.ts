@@ -7,7 +7,12 @@ import { reaches } from './flash.ts';
 import type { Image } from './image.ts';
 import type { PortInfo } from './ports.ts';
 
-export type RealLoader = Exclude<Loader, { readonly protocol: 'emulator' }>;
+/** One that a flasher of ours, or an installed tool, works by. */
+export type RealLoader = Exclude<Loader, { readonly protocol: 'emulator' | 'by-hand' }>;
+
+export function isReal(loader: Loader): loader is RealLoader {
+  return loader.protocol !== 'emulator' && loader.protocol !== 'by-hand';
+}
 
 export const protocols = [
   'stm32-uart',
@@ -35,14 +40,8 @@ export interface Choice {
 
 export function chooseLoader(choice: Choice): RealLoader {
   const { target, protocol, port } = choice;
-  const loaders = target.loaders.filter((one): one is RealLoader => one.protocol !== 'emulator');
-  if (loaders.length === 0) {
-    throw userError({
-      code: 'no-loader',
-      message: `${target.name} is emulated: there is no board to flash`,
-      hint: 'Run the build with lm2mcu run; boards to flash are shown by lm2mcu targets.',
-    });
-  }
+  const loaders = target.loaders.filter(isReal);
+  if (loaders.length === 0) throw noLoader(target);
   if (protocol !== undefined) {
     const named = loaders.find((one) => one.protocol === protocol);
     if (named !== undefined) return named;
@@ -54,6 +53,22 @@ export function chooseLoader(choice: Choice): RealLoader {
   }
   if (port !== undefined) return byPort(target, loaders, port);
   return outOfBox(choice, loaders);
+}
+
+function noLoader({ name, loaders }: Target): Lm2mcuError {
+  const byHand = loaders.flatMap((one) => (one.protocol === 'by-hand' ? [one.how] : []));
+  if (byHand.length === 0) {
+    return userError({
+      code: 'no-loader',
+      message: `${name} is emulated: there is no board to flash`,
+      hint: 'Run the build with lm2mcu run; boards to flash are shown by lm2mcu targets.',
+    });
+  }
+  return userError({
+    code: 'no-loader',
+    message: `${name} is loaded by a tool of its maker, not by lm2mcu`,
+    hint: byHand.join('\n        '),
+  });
 }
 
 function byPort(target: Target, loaders: readonly RealLoader[], port: string): RealLoader {
@@ -79,9 +94,7 @@ export function probePort(
   loader: Extract<RealLoader, { readonly serial: string }>,
   { path, title }: Pick<PortInfo, 'path' | 'title'>,
 ): Lm2mcuError {
-  const others = loaders.filter(
-    (one): one is RealLoader => one.protocol !== 'emulator' && one !== loader,
-  );
+  const others = loaders.filter(isReal).filter((one) => one !== loader);
   return userError({
     code: 'probe-port',
     message: `${path} is the console behind the board’s ${title}, where the chip’s bootloader does not listen`,

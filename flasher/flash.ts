@@ -27,7 +27,7 @@ import { formatUf2 } from './uf2.ts';
 
 export interface FlashRequest {
   readonly target: Target;
-  readonly loader: Exclude<Loader, { readonly protocol: 'emulator' }>;
+  readonly loader: Exclude<Loader, { readonly protocol: 'emulator' | 'by-hand' }>;
   readonly image: Image;
   /** A serial port, or the folder of a drive. */
   readonly port: string | undefined;

@@ -11,6 +11,7 @@ declare namespace WebAssembly {
     readonly exports: Readonly<Record<string, unknown>>;
   }
   let validate: (bytes: Uint8Array) => boolean;
+  let compile: (bytes: Uint8Array) => Promise<Module>;
   function instantiate(
     bytes: Uint8Array,
     imports?: Readonly<Record<string, Readonly<Record<string, unknown>>>>,

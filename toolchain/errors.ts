@@ -17,7 +17,16 @@ export interface ErrorDetails {
   readonly availableBytes?: number;
   /** What the user can do next. */
   readonly hint?: string;
+  /** Of a model that is understood in part: what became of each of the user's layers. */
+  readonly layers?: readonly LayerOutcome[];
 }
+
+export type LayerOutcome = { readonly name: string } & (
+  | { readonly outcome: 'mapped'; readonly becomes: readonly string[] }
+  | { readonly outcome: 'unsupported'; readonly problem: string }
+  /** It may well be supported, but reads what is not. */
+  | { readonly outcome: 'behind-unsupported' }
+);
 
 export class Lm2mcuError extends Error {
   readonly kind: ErrorKind;

@@ -23,6 +23,7 @@ import { opOf } from './ops/index.ts';
 import { mostScores } from './ops/softmax.ts';
 import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
+import { narrowKeys } from './passes/narrow-keys.ts';
 import { normalizeAttention } from './passes/normalize-attention.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
 import { rowDemand } from './passes/row-demand.ts';
@@ -32,6 +33,8 @@ import { narrowWeights } from './quantize/narrow-weights.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
 import { loadKernels } from './schedule/kernels.ts';
+import { jobCycles, type NpuTarget } from './schedule/npu.ts';
+import { npuOf } from './schedule/npu-target.ts';
 import {
   arenaRegion,
   type ConstantSizes,
@@ -111,6 +114,8 @@ export interface CompiledProgram<T extends AnyTarget> {
   readonly goal: PlanGoal;
   readonly planned: Planned;
   readonly target: T;
+  /** Without the tokens that a recipe drops. */
+  readonly vocabulary: Tokenizer;
   readonly tokenizer: CompiledTokenizer;
   readonly graphBin: Uint8Array;
   /** Multiply-accumulates at maxTokens, of the graph as imported and as compiled. */
@@ -138,7 +143,9 @@ export function compile(request: CompileRequest): Compiled {
       : kernelScratch(kernels, target.core.features, maxTokens);
   const arena = arenaRegion(target);
   const room = { name: `region ${arena.region.name}`, availableBytes: arena.availableBytes };
-  const compiled = compileProgram({ ...request, target }, room, scratchBytes);
+  // A library runs on the core alone.
+  const npu = request.emit === 'library' ? null : npuOf(target, kernels);
+  const compiled = compileProgram({ ...request, target }, room, scratchBytes, npu);
   const emitted = emitModel({
     program: compiled.program,
     card: compiled.imported.card,
@@ -171,12 +178,12 @@ export function compileModule(request: ProgramRequest<EngineTarget>): CompiledMo
   const kernels = loadKernels();
   const scratchBytes = kernelScratch(kernels, target.core.features, maxTokens);
   const room = { name: `the memory of ${target.name}`, availableBytes: mostArenaBytes };
-  const compiled = compileProgram(request, room, scratchBytes);
-  const { program, imported, tokenizer, graphBin } = compiled;
+  const compiled = compileProgram(request, room, scratchBytes, null);
+  const { program, imported, vocabulary, tokenizer, graphBin } = compiled;
   const module = emitModule({
     program,
     card: imported.card,
-    tokenizer: imported.tokenizer,
+    tokenizer: vocabulary,
     compiledTokenizer: tokenizer,
     kernels,
     sha256: sha256Of(graphBin),
@@ -199,6 +206,7 @@ function compileProgram<T extends AnyTarget>(
   request: ProgramRequest<T>,
   room: Room,
   scratchBytes: ScratchBytes,
+  npu: NpuTarget | null,
 ): CompiledProgram<T> {
   const { maxTokens, target, pooling } = request;
   const kernelSet = request.kernels ?? 'native';
@@ -225,7 +233,10 @@ function compileProgram<T extends AnyTarget>(
     room: isLimited ? '--max-arena' : room.name,
     goal,
     scratchBytes,
-    instructions: (program) => programInstructions(program, maxTokens, kernels, target),
+    npu,
+    instructions: (program) =>
+      programInstructions(program, maxTokens, kernels, target) +
+      (npu === null ? 0 : jobCycles(program, maxTokens, npu) / cyclesPerInstruction(target)),
   });
   const realized = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
   // Absorbed forms have weights of their own: only now are all of them there.
@@ -236,13 +247,14 @@ function compileProgram<T extends AnyTarget>(
   const calibration = calibrate(planGraph, examples, (done, total) =>
     request.progress?.('calibrate', done, total),
   );
-  const legal = legalize(quantize(planGraph, calibration, imported.stored));
+  const legal = legalize(quantize(planGraph, calibration, imported.stored), npu);
 
   const program = schedule(legal, {
     maxTokens,
     tileRows: planned.plan.tileRows,
     recomputeInputs: planned.plan.recomputeInputs,
     scratchBytes,
+    npu,
   });
 
   if (program.arenaBytes !== planned.arenaBytes) {
@@ -268,6 +280,7 @@ function compileProgram<T extends AnyTarget>(
     goal,
     planned,
     target,
+    vocabulary: model.tokenizer,
     tokenizer,
     graphBin: serializeGraph(legal, stored),
     macsUnoptimized: macsOf(imported.graph, maxTokens),
@@ -279,6 +292,11 @@ function compileProgram<T extends AnyTarget>(
       ...(request.calibration === null ? [uncalibrated] : []),
     ],
   };
+}
+
+/** Cycles of an NPU count as the instructions that the core does not get to meanwhile. */
+function cyclesPerInstruction(target: AnyTarget): number {
+  return isEngine(target) ? 1 : target.core.cost.cyclesPerInstruction;
 }
 
 /** The constant that has a row a token. */
@@ -320,8 +338,9 @@ export function floatGraphOf(
 }
 
 /** Only ops with a kernel are left, element-wise tables joined with the linear before them. */
-function legalize(graph: Graph<'quantized'>): Graph<'legal'> {
-  const legal: Graph<'legal'> = { ...fuseTable(graph), stage: 'legal' };
+function legalize(graph: Graph<'quantized'>, npu: NpuTarget | null): Graph<'legal'> {
+  const fused: Graph<'legal'> = { ...fuseTable(graph), stage: 'legal' };
+  const legal = npu === null || npu.attention === null ? fused : narrowKeys(fused);
   verify(legal);
   return legal;
 }

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as z from 'zod';
 import { internalError, userError } from './errors.ts';
+import { type AcceleratorName, accelerators } from './ethosu/accelerators.ts';
 import { packagePath } from './package-root.ts';
 
 /** Addresses are written `"0x20000000"`, for JSON has no hexadecimal numbers. */
@@ -111,6 +112,7 @@ const stm32Serial = {
     bit: z.int().min(0).max(31),
   }),
 };
+const alifPin = z.string().regex(/^P(1[0-4]|[0-9])_[0-7]$/, 'an Alif pin is written like "P12_2"');
 const nrfPin = z.string().regex(/^P0\.(3[01]|[0-2][0-9])$/, 'an nRF pin is written like "P0.06"');
 
 /** `driver` names a file of firmware-templates/uart/. */
@@ -124,7 +126,13 @@ const uartSchema = z.discriminatedUnion('driver', [
   z.strictObject({
     driver: z.literal('ns16550'),
     ...serial,
+    /** Null: the bootloader has set clock, pins and rate, and they are kept. */
+    clockHz: positive.nullable(),
     rxInterrupt: z.int().nonnegative(),
+    /** What clock/alif-ensemble.c connects. */
+    pins: z
+      .strictObject({ tx: alifPin, rx: alifPin, pinFunction: z.int().min(0).max(7) })
+      .exactOptional(),
   }),
   z.strictObject({ driver: z.literal('stm32-usart-v1'), ...stm32Serial }),
   z.strictObject({
@@ -202,6 +210,11 @@ const loaderSchema = z.discriminatedUnion('protocol', [
     regions: loaderRegions,
     how: z.string(),
   }),
+  z.strictObject({
+    protocol: z.literal('by-hand'),
+    /** What the vendor's own tool does with the images of a build. */
+    how: z.string(),
+  }),
   z.strictObject({ protocol: z.literal('emulator') }),
 ]);
 
@@ -259,6 +272,34 @@ const writerSchema = z.strictObject({
   uart: uartSchema,
 });
 
+/** An Ethos-U beside the core. It reads and writes the same memory, at the same addresses. */
+const npu = {
+  /** What differs between the members of the family is in toolchain/ethosu/accelerators.ts. */
+  accelerator: z.enum(Object.keys(accelerators) as [AcceleratorName]),
+  /** Regions that it reads and writes; the arena and its constants lie there. */
+  reaches: z.array(identifier).nonempty(),
+  /** Where it is not the core's. */
+  clockHz: positive.exactOptional(),
+  /** Keys and values as weights that the core packs: no chip has been seen to take them. */
+  runTimeWeights: z.literal('simulated-only').exactOptional(),
+};
+
+/** `driver` names a file of firmware-templates/npu/. */
+const npuSchema = z.discriminatedUnion('driver', [
+  z.strictObject({
+    driver: z.literal('ethos-u'),
+    ...npu,
+    base: address,
+    interrupt: z.int().nonnegative(),
+  }),
+  z.strictObject({
+    driver: z.literal('emulated'),
+    ...npu,
+    /** Memory of the machine that QEMU keeps in a file, which the simulator shares. */
+    shared: extent,
+  }),
+]);
+
 /** Bytes before the code in the storage: the image's header, and alignment of the vectors. */
 export const imageCodeOffset = 512;
 
@@ -278,6 +319,7 @@ const boardSchema = z
     dataRegion: identifier,
     /** The bootloader copies the code here from `codeRegion`, which cannot be executed from. */
     codeRunsIn: identifier.optional(),
+    npu: npuSchema.optional(),
     uart: uartSchema,
     /** What SysTick on the processor clock counts: `units` of it every `ticks` ticks, exactly. */
     counter: z.strictObject({
@@ -307,6 +349,8 @@ export type Uart = z.infer<typeof uartSchema>;
 export type Loader = z.infer<typeof loaderSchema>;
 export type BootloaderFacts = z.infer<typeof bootloaderSchema>;
 export type WriterFacts = z.infer<typeof writerSchema>;
+export type Npu = z.infer<typeof npuSchema>;
+export type EmulatedNpu = Extract<Npu, { readonly driver: 'emulated' }>;
 
 /**
  * Where and how the firmware runs under QEMU: the regions of the real board, same names and sizes,
@@ -337,7 +381,7 @@ const engineSchema = z.strictObject({
   features: z.array(z.enum(['wasm-simd'])),
   /** Of 64 KiB: what 32-bit addresses reach. */
   mostPages: positive,
-  /** As of a core, but counted by eye: only which plan is faster is taken from it. */
+  /** As of a core, but of an engine's clock: only which plan is faster is taken from it. */
   cost: z.strictObject({
     countedIn: z.string(),
     kernels: z.record(z.string(), z.array(costSchema).nonempty()),
@@ -444,7 +488,24 @@ function emulationOf(board: Board): Emulation | undefined {
   if (findOverlap(regions) !== undefined) {
     throw badBoard(board.name, [`twin: ${findOverlap(regions)} overlap`]);
   }
+  checkNpuOfTwin(board, emulated, regions);
   return { isItself: false, machine: emulated.machine, board: emulated, regions };
+}
+
+/** The simulator sees only the memory that it shares with the emulator. */
+function checkNpuOfTwin(board: Board, twin: Board, regions: readonly MemoryRegion[]): void {
+  if (board.npu === undefined) return;
+  if (twin.npu?.driver !== 'emulated') {
+    throw badBoard(board.name, [`twin: ${twin.name} has no emulated NPU`]);
+  }
+  const { reaches } = board.npu;
+  const shared = [{ name: 'shared', ...twin.npu.shared }];
+  const hidden = regions.filter(
+    (region) => reaches.includes(region.name) && !isInside(region, shared),
+  );
+  if (hidden.length === 0) return;
+  const list = hidden.map(({ name }) => name).join(', ');
+  throw badBoard(board.name, [`twin: the NPU of ${twin.name} does not reach ${list}`]);
 }
 
 function loadBoard(name: string, others: readonly string[] = []): Board {
@@ -545,6 +606,7 @@ function boardRules() {
     readonly codeRunsIn?: string | undefined;
     readonly bootloader?: BootloaderFacts | undefined;
     readonly writer?: WriterFacts | undefined;
+    readonly npu?: Npu | undefined;
     readonly machine?: string | undefined;
     readonly twin?: unknown;
   }>;
@@ -644,6 +706,27 @@ function boardRules() {
       'memorySetup',
       ({ regions, memorySetup }) =>
         memorySetup !== 'none' || !regions.some(({ needsSetup }) => needsSetup),
+    ),
+    rule('reaches names regions, RAM and one for constants among them', 'npu', (fields) => {
+      if (fields.npu === undefined) return true;
+      const reached = fields.npu.reaches.map((name) => region(fields, name));
+      const isRam = (one: MemoryRegion | undefined) => one?.kind === 'sram' || one?.kind === 'tcm';
+      return (
+        !reached.includes(undefined) &&
+        reached.some(isRam) &&
+        reached.some((one) => !isRam(one) && one?.codeOnly === false)
+      );
+    }),
+    rule(
+      'driver emulated is for boards that QEMU starts (machine), all they reach being shared',
+      'npu',
+      (fields) => {
+        const { npu, machine } = fields;
+        if (npu?.driver !== 'emulated') return true;
+        const shared = [{ name: 'shared', ...npu.shared }];
+        const reached = npu.reaches.flatMap((name) => region(fields, name) ?? []);
+        return machine !== undefined && reached.every((one) => isInside(one, shared));
+      },
     ),
     rule(
       'a board is emulated itself (machine) or has a twin, not both',

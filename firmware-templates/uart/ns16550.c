@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A 16550A whose registers lie 4 bytes apart, as in Aspeed's chips (PC16550D datasheet, section 8).
- * Both queues are 16 bytes deep. Waiting for a byte sleeps. */
+ * A 16550A whose registers lie 4 bytes apart, as in Aspeed's chips (PC16550D datasheet, section 8), and
+ * as DesignWare's UART has them. Both queues are 16 bytes deep at least. Waiting for a byte sleeps. */
 #include "board.h"
 #include "platform.h"
 #include "sleep.h"
@@ -21,12 +21,16 @@
 #define LSR_DATA_READY (1u << 0)
 #define LSR_THR_EMPTY (1u << 5)
 
-void uart_setup(void) {
+static void set_rate(void) {
   const uint32_t divisor =
       (BOARD_UART_CLOCK_HZ + 8u * BOARD_UART_BAUD) / (16u * BOARD_UART_BAUD);
   UART_LCR = LCR_8N1 | LCR_DLAB;
   UART_DLL = divisor & 0xFFu;
   UART_DLM = divisor >> 8;
+}
+
+void uart_setup(void) {
+  if (BOARD_UART_CLOCK_HZ != 0) set_rate();
   UART_LCR = LCR_8N1;
   UART_FCR = FCR_ENABLE_AND_CLEAR;
   UART_IER = IER_RECEIVED;

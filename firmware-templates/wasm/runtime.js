@@ -223,17 +223,14 @@ function spell({ spell: write }, memory, id) {
 
 function checkIds(ids, segmentStart) {
   const { maxTokens, vocabulary } = description;
-  const isKnown = (id) => Number.isInteger(id) && id >= 0 && id < vocabulary;
   const startsInside =
     Number.isInteger(segmentStart) && segmentStart >= 0 && segmentStart <= ids.length;
-  if (
-    ids.length >= 1 &&
-    ids.length <= maxTokens &&
-    startsInside &&
-    Array.prototype.every.call(ids, isKnown)
-  ) {
-    return;
+  let isKnown = startsInside && ids.length >= 1 && ids.length <= maxTokens;
+  for (let index = 0; isKnown && index < ids.length; index++) {
+    const id = ids[index];
+    isKnown = Number.isInteger(id) && id >= 0 && id < vocabulary;
   }
+  if (isKnown) return;
   throw new ModelError(
     'bad-token',
     `a run takes 1 to ${maxTokens} token ids from 0 to ${vocabulary - 1}, and a segment start among them`,

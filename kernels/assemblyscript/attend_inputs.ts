@@ -5,8 +5,7 @@
  *
  *   scratch   16 scores as int32, then their weights as int16, filled up with zeros
  */
-import { clamp, divideRequant, requantize } from './fixed_point';
-import { sumOfLanes } from './linear_finish';
+import { clamp, divideRequant, requantize, sumOfLanes } from './fixed_point';
 
 /** Parameters of absorbed attention (toolchain/emit/wasm-params.ts writes them). */
 @unmanaged

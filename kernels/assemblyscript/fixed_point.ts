@@ -32,6 +32,11 @@ export function clampFromZeroPoint(x: i32, zeroPoint: i32, least: i32, most: i32
   return clamp(x, least - zeroPoint, most - zeroPoint) + zeroPoint;
 }
 
+export function sumOfLanes(x: v128): i32 {
+  const pairs = i32x4.add(x, i32x4.shuffle(x, x, 2, 3, 0, 1));
+  return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
+}
+
 /** `requantize` of four sums, whatever the shift. */
 export function requantizeEach(sums: v128, multiplier: i32, shift: i32): v128 {
   let y = i32x4.splat(requantize(i32x4.extract_lane(sums, 0), multiplier, shift));
@@ -48,23 +53,24 @@ export function highWords(low: v128, high: v128): v128 {
 }
 
 /**
- * `requantize` of four sums below 2^30 in magnitude, shift −30 … −1. With n = −shift and
- * u = floor((2·sum·multiplier + 2^31) / 2^32), which is the doubling high product:
- *
- *   ties away from zero: (u + 2^(n − 1) − [u < 0]) >> n
+ * `requantize` of four sums below 2^30 in magnitude, shift −30 … −1. With n = −shift and the doubling
+ * high product u, ties go away from zero by (u + 2^(n − 1) − [sum < 0]) >> n. (Where u is not negative
+ * though the sum is, both give 0.) `rounding`: of `roundingOf(shift)`.
  */
 // @ts-ignore: decorator
 @inline
-export function requantizeFour(sums: v128, multiplier: i32, shift: i32): v128 {
-  const factors = i32x4.splat(multiplier);
-  const half = i64x2.splat(1 << 31);
+export function requantizeFour(sums: v128, multipliers: v128, rounding: v128, shift: i32): v128 {
   const doubled = i32x4.shl(sums, 1);
-  const low = i64x2.add(i64x2.extmul_low_i32x4_s(doubled, factors), half);
-  const high = i64x2.add(i64x2.extmul_high_i32x4_s(doubled, factors), half);
-  const u = highWords(low, high);
-  const isNegative = i32x4.shr_s(u, 31);
-  const rounding = i32x4.splat(1 << (-shift - 1));
-  return i32x4.shr_s(i32x4.add(i32x4.add(u, isNegative), rounding), -shift);
+  const low = i64x2.add(i64x2.extmul_low_i32x4_s(doubled, multipliers), rounding);
+  const high = i64x2.add(i64x2.extmul_high_i32x4_s(doubled, multipliers), rounding);
+  return i32x4.shr_s(i32x4.add(highWords(low, high), i32x4.shr_s(sums, 31)), -shift);
+}
+
+/** What is added to twice the products, of which the upper halves count. */
+// @ts-ignore: decorator
+@inline
+export function roundingOf(shift: i32): v128 {
+  return i64x2.splat(((<i64>1) << 31) + ((<i64>1) << (31 - shift)));
 }
 
 /** Whether `requantizeFour` may be called for sums below `bound`. */

@@ -3,8 +3,8 @@
  * What follows the sum of every layer normalization. The sums of a row lie in scratch as int32,
  * filled up with zeros to a multiple of eight.
  */
-import { highWords, reciprocalSqrt } from './fixed_point';
-import { storePart } from './linear_finish';
+import { highWords, reciprocalSqrt, sumOfLanes } from './fixed_point';
+import { storeEight } from './linear_finish';
 
 /** Parameters of a normalization (toolchain/emit/wasm-params.ts writes them). */
 @unmanaged
@@ -37,9 +37,16 @@ export function normalizeRow(p: Norm, sums: usize, y: usize, isWide: bool): void
     squares = i64x2.add(squares, i64x2.extmul_low_i32x4_s(v, v));
     squares = i64x2.add(squares, i64x2.extmul_high_i32x4_s(v, v));
   }
-  const sum = i32x4.extract_lane(all, 0) + i32x4.extract_lane(all, 1) +
-    i32x4.extract_lane(all, 2) + i32x4.extract_lane(all, 3);
+  const sum = sumOfLanes(all);
   const square = i64x2.extract_lane(squares, 0) + i64x2.extract_lane(squares, 1);
+  normalizeBy(p, sums, sum, square, y, isWide);
+}
+
+/** `square`: the sum of the squares of what lies in `sums`, whose sum is `sum`. */
+export function normalizeBy(
+  p: Norm, sums: usize, sum: i32, square: i64, y: usize, isWide: bool,
+): void {
+  const width = p.width;
   const epsilon = <i64>((<u64>p.epsilonHigh << 32) | <u64>p.epsilonLow);
   const variance = <i64>width * square - <i64>sum * <i64>sum + epsilon;
   if (variance <= 0) {
@@ -57,20 +64,22 @@ function scaleRow(
   p: Norm, sums: usize, sum: i32, factor: i32, left: i32, right: i32, y: usize, isWide: bool,
 ): void {
   const width = p.width;
-  const widths = i32x4.splat(width), total = i32x4.splat(sum), factors = i32x4.splat(factor);
-  const rounding = i32x4.splat(right > 0 ? 1 << (right - 1) : 0);
+  // Shifts of lanes by a variable take four instructions: the one to the left is in the factors.
+  const widths = i32x4.splat(width << left), total = i32x4.splat(sum << left);
+  const factors = i32x4.splat(factor), outShift = p.outShift;
+  const rounding = i64x2.splat((1 << 31) + (right > 0 ? 1 << (31 + right) : 0));
   const least = i16x8.splat(<i16>p.min), most = i16x8.splat(<i16>p.max);
   let gamma = p.gamma, beta = p.beta;
   for (let i = 0; i < width; i += 8, gamma += 16, beta += 32) {
     const at = sums + 4 * <usize>i;
-    const a = centered(v128.load(at), widths, total, factors, left, rounding, right);
-    const b = centered(v128.load(at, 16), widths, total, factors, left, rounding, right);
+    const a = centered(v128.load(at), widths, total, factors, rounding, right);
+    const b = centered(v128.load(at, 16), widths, total, factors, rounding, right);
     const n = i16x8.narrow_i32x4_s(a, b);
     const gammas = v128.load(gamma);
     const low = i32x4.add(i32x4.extmul_low_i16x8_s(n, gammas), v128.load(beta));
     const high = i32x4.add(i32x4.extmul_high_i16x8_s(n, gammas), v128.load(beta, 16));
     const scaled = i16x8.narrow_i32x4_s(
-      i32x4.shr_s(low, p.outShift), i32x4.shr_s(high, p.outShift));
+      i32x4.shr_s(low, outShift), i32x4.shr_s(high, outShift));
     storeEight(i16x8.min_s(i16x8.max_s(scaled, least), most), y, width - i, isWide);
     y += <usize>8 << <usize>isWide;
   }
@@ -80,29 +89,10 @@ function scaleRow(
 // @ts-ignore: decorator
 @inline
 function centered(
-  v: v128, widths: v128, total: v128, factors: v128, left: i32, rounding: v128, right: i32,
+  v: v128, widths: v128, total: v128, factors: v128, rounding: v128, right: i32,
 ): v128 {
-  const c = i32x4.shl(i32x4.sub(i32x4.mul(v, widths), total), left);
-  const half = i64x2.splat(1 << 31);
-  const low = i64x2.add(i64x2.extmul_low_i32x4_s(c, factors), half);
-  const high = i64x2.add(i64x2.extmul_high_i32x4_s(c, factors), half);
-  return i32x4.shr_s(i32x4.add(highWords(low, high), rounding), right);
-}
-
-/** As many of eight int16 as there are, as int8 or int16. */
-// @ts-ignore: decorator
-@inline
-function storeEight(x: v128, y: usize, left: i32, isWide: bool): void {
-  if (!isWide) {
-    const bytes = i8x16.narrow_i16x8_s(x, x);
-    if (left >= 8) v128.store64_lane(y, bytes, 0);
-    else storePart(y, i64x2.extract_lane(bytes, 0), left);
-    return;
-  }
-  if (left >= 8) {
-    v128.store(y, x);
-    return;
-  }
-  storePart(y, i64x2.extract_lane(x, 0), min(8, 2 * left));
-  if (left > 4) storePart(y + 8, i64x2.extract_lane(x, 1), 2 * left - 8);
+  const c = i32x4.sub(i32x4.mul(v, widths), total);
+  const low = i64x2.add(i64x2.extmul_low_i32x4_s(c, factors), rounding);
+  const high = i64x2.add(i64x2.extmul_high_i32x4_s(c, factors), rounding);
+  return i32x4.shr_s(highWords(low, high), right);
 }

@@ -13,8 +13,10 @@ process.exitCode =
  * @param {readonly string[]} options
  */
 function bench(name, options) {
-  if (!['mcu', 'decoder', 'flash', 'wasm'].includes(name)) {
-    process.stderr.write(`error: there is no benchmark ${name}; use mcu, decoder, flash or wasm\n`);
+  if (!['mcu', 'decoder', 'flash', 'wasm', 'npu'].includes(name)) {
+    process.stderr.write(
+      `error: there is no benchmark ${name}; use mcu, decoder, flash, wasm or npu\n`,
+    );
     return 1;
   }
   try {

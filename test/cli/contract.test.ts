@@ -107,18 +107,22 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
       expect(sum).toBeCloseTo(1, 9);
       expect(answer.scores[answer.label]).toBe(Math.max(...Object.values<number>(answer.scores)));
     }
-    const { on, examples, floatAccuracy, accuracy } = await json([
+    const { on, examples, floatAccuracy, accuracy, accuracyLoss } = await json([
       ...['eval', 'out', '--data', 'data.jsonl'],
     ]);
-    expect([on, examples, floatAccuracy]).toEqual(['emulator', 3, null]);
+    expect([on, examples, floatAccuracy, accuracyLoss]).toEqual(['emulator', 3, null, null]);
     expect(accuracy).toBeGreaterThanOrEqual(0);
   });
 
   test('eval compares with the float model, and only with the right one', async () => {
     const args = ['eval', 'out', '--data', 'data.jsonl', '--on', 'interpreter', '--model'];
-    const { agreement, floatAccuracy, maxLogitError } = await json([...args, 'seqcls-gelu']);
+    const { accuracy, agreement, floatAccuracy, accuracyLoss, maxLogitError } = await json([
+      ...[...args, 'seqcls-gelu'],
+    ]);
     expect(agreement).toBeGreaterThan(0);
-    expect(floatAccuracy).not.toBeNull();
+    expect(accuracyLoss.points).toBeCloseTo(100 * (floatAccuracy - accuracy), 9);
+    expect(accuracyLoss.low).toBeLessThanOrEqual(accuracyLoss.points);
+    expect(accuracyLoss.high).toBeGreaterThanOrEqual(accuracyLoss.points);
     expect(maxLogitError).toBeGreaterThan(0);
     const other = await lm2mcu([...args, 'tokcls-relu'], folder.path);
     expect(other.stderr).toContain('is not the model that "out" was built from');

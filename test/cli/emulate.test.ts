@@ -23,8 +23,8 @@ async function build(target: string, out: string): Promise<void> {
 }
 
 /** Once it says which port it is. */
-async function emulate() {
-  const { child, ended } = start(['emulate', 'out', '--json'], folder.path);
+async function emulate(out = 'out') {
+  const { child, ended } = start(['emulate', out, '--json'], folder.path);
   onTestFinished(() => void child.kill('SIGKILL'));
   const line = await Promise.race([
     new Promise<string>((resolve) => child.stdout.once('data', resolve)),
@@ -90,12 +90,22 @@ describe.skipIf(!hasCompiler || !hasEmulator)('emulate', { timeout }, () => {
     await second.ended;
   });
 
-  test('a board without a bootloader, and a file that is not its storage', async () => {
-    await build('nrf52840-dk', 'nrf');
-    const { code, stderr } = await lm2mcu(['emulate', 'nrf'], folder.path);
-    expect(code).toBe(1);
-    expect(stderr).toContain('nrf52840-dk has no bootloader to flash it by under QEMU');
+  test('a board without a bootloader runs its twin, here with an NPU', async () => {
+    await build('corstone-300', 'npu');
+    const { child, ended, port, board, storage } = await emulate('npu');
+    expect({ board, storage }).toEqual({ board: 'corstone-300', storage: null });
+    const text = ['--text', 'an answer', '--json'];
+    const { on, logits } = await json('run', 'npu', '--on', port, ...text);
+    expect(on).toBe('board');
+    expect(logits).toEqual((await json('run', 'npu', '--on', 'interpreter', ...text)).logits);
+    expect(readFileSync(join(folder.path, 'npu', 'sources', 'lm2mcu_model.c'), 'utf8')).toContain(
+      'lm_npu_run(',
+    );
+    child.kill('SIGTERM');
+    await ended;
+  });
 
+  test('a file that is not its storage', async () => {
     const wrong = ['emulate', 'out', '--storage', join('model', 'vocab.txt')];
     expect((await lm2mcu(wrong, folder.path)).stderr).toContain(
       'the file is not the storage of this board: it has another size',

@@ -73,6 +73,7 @@ afterAll(folder.remove);
 
 const build = ['build', 'model', '--target', 'mps2-an386'];
 const compress = ['compress', 'model', '--target', 'mps2-an386', '--max-tokens', '16', '--data'];
+const design = ['design', '--target', 'nrf52840-dk'];
 const nucleo = ['--target', 'nucleo-f446re'];
 const arm = ['--kernels', 'cmsis-nn'];
 const cases: Readonly<Record<string, readonly string[]>> = {
@@ -140,8 +141,14 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'compress on too few texts': [...compress, 'good-labels.jsonl'],
   'compress on empty texts': [...compress, 'empty-texts.jsonl'],
   'compress by no number of points': [...compress, 'labelled.jsonl', '--max-accuracy-drop', '-1'],
+  'compress on too few texts to measure': [...compress, 'labelled.jsonl', '--texts', '3'],
   'compress into no number of bytes': [...compress, 'labelled.jsonl', '--flash-budget', '0.5'],
   'compress into less than there can be': [...compress, 'labelled.jsonl', '--flash-budget', '9000'],
+  'a design of no tokens': [...design, '--vocab', '0'],
+  'a design of no speed': [...design, '--tokens-per-second', '-1'],
+  'a design into less flash than there can be': [...design, '--flash-budget', '60000'],
+  'the score of no decoder': [...design, '--score', 'nowhere.json'],
+  'the score of an encoder': [...design, '--score', 'model/config.json'],
   'eval of a damaged build': ['eval', 'damaged', '--data', 'good.jsonl'],
   'a price without the model': ['eval', 'damaged', '--data', 'good.jsonl', '--price'],
   'eval of no text': ['eval', 'damaged', '--data', 'good.jsonl', '--limit', '0'],

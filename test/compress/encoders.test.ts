@@ -14,6 +14,7 @@ import {
   type WeightedRows,
   weightedBasis,
 } from '../../toolchain/compress/weighted-basis.ts';
+import { packGroups, packRows } from '../../toolchain/emit/packed-rows.ts';
 
 /** Rows near a few directions, as embeddings are; frequent rows weigh more. */
 function randomRows(rows: number, width: number, seed: number): WeightedRows {
@@ -56,8 +57,11 @@ const zero: CodedTable = {
   ...{ codes: new Int8Array(600 * 16), scales: Float32Array.of(1) },
 };
 
-describe('codebooks', () => {
-  const trained = trainStages(rows, { rank: 12, stages: 4 });
+describe.each([
+  ['codebooks', { rank: 12, stages: 4, refiningStages: 0 }],
+  ['codebooks, refined', { rank: 12, stages: 3, refiningStages: 3 }],
+])('%s', (_name, shape) => {
+  const trained = trainStages(rows, shape);
   const encode = (codeBytes: number) => encodeWithTrained(rows, trained, { tiers: 3, codeBytes });
 
   test('more bytes make smaller errors, and are kept to', () => {
@@ -84,7 +88,7 @@ describe('codebooks', () => {
   });
 
   test('the same bits every time', () => {
-    const again = encodeWithTrained(rows, trainStages(rows, { rank: 12, stages: 4 }), {
+    const again = encodeWithTrained(rows, trainStages(rows, shape), {
       ...{ tiers: 3, codeBytes: 900 },
     });
     expect(again).toEqual(encode(900));
@@ -92,9 +96,13 @@ describe('codebooks', () => {
 
   test('fewer rows than entries', () => {
     const few = randomRows(20, 8, 2);
-    const table = encodeWithTrained(few, trainStages(few, { rank: 8, stages: 2 }), {
-      ...{ tiers: 2, codeBytes: 40 },
-    });
+    const table = encodeWithTrained(
+      few,
+      trainStages(few, { rank: 8, stages: 2, refiningStages: 0 }),
+      {
+        ...{ tiers: 2, codeBytes: 40 },
+      },
+    );
     expect(weightedError(few, table)).toBeLessThan(1e-3);
   });
 });
@@ -113,6 +121,18 @@ describe('low rank', () => {
     const table = encodeLowRank(rows, { bits: 8, clusters: 1, bytes: 1e6 });
     expect(table.clusters[0]!.rank).toBe(16);
     expect(weightedError(rows, table)).toBeLessThan(2e-4 * weightedError(rows, zero));
+  });
+
+  test.each([1, 2, 3, 5, 8, 17])('bytes are those of the arrays: %d clusters', (clusters) => {
+    const table = encodeLowRank(rows, { bits: 4, clusters, bytes: 4000 });
+    const { packed, before } = packGroups(Uint8Array.from(table.clusterOf), clusters);
+    const width = 16;
+    const own = table.clusters.map(({ factors, rank }) => {
+      const packedFactors = packRows('int4', factors as Int8Array<ArrayBuffer>, rank);
+      return packedFactors.length + rank * width + width * (4 + 4 + 1);
+    });
+    const sum = own.reduce((a, b) => a + b, packed.byteLength + before.byteLength);
+    expect(tableBytes(table, all)).toBe(sum);
   });
 
   test('every row has a place in its cluster', () => {

@@ -7,7 +7,7 @@ import { renderCompressPage } from '../../toolchain/report/compress-page.ts';
 function point(bytes: number, drop: number | null, distance: number): FrontPoint {
   return {
     bytes,
-    loss: { distance, agreement: 0.98, accuracyDrop: drop, accuracy: null },
+    loss: { distance, hiddenCosine: 0.99, agreement: 0.98, accuracyDrop: drop, accuracy: null },
     interval: drop === null ? null : [drop - 0.001, drop + 0.001],
     ...{ word: 'codebooks, 6 B', wordBytes: 190_000, position: 'int8 rows', int4: 3 },
     ...{ matrices: 4, dropped: 7, choice: [] },
@@ -15,7 +15,10 @@ function point(bytes: number, drop: number | null, distance: number): FrontPoint
 }
 
 const options: readonly MeasuredOption[] = [
-  { part: 'word table', name: '<b>', bytes: 10.4, loss: 0.5, agreement: 1, accuracyDrop: null },
+  {
+    ...{ part: 'word table', name: '<b>', bytes: 10.4, loss: 0.5, hiddenCosine: 0.97 },
+    ...{ agreement: 1, accuracyDrop: null },
+  },
 ];
 const page = (front: readonly FrontPoint[]) =>
   renderCompressPage({
@@ -50,5 +53,7 @@ test('names are text; nothing is run or loaded', () => {
 });
 
 test('options alone', () => {
-  expect(optionTable(options)).toMatch(/word table {2}<b> {5}10 {5}0\.50000 {3}100\.00 %/);
+  expect(optionTable(options)).toMatch(
+    /word table {2}<b> {5}10 {5}0\.50000 {3}0\.9700 {9}100\.00 %/,
+  );
 });

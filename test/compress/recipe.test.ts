@@ -207,11 +207,12 @@ const bad: Readonly<Record<string, Partial<Recipe>>> = {
 /** Changes of the text of a recipe's JSON. */
 const damaged: Readonly<Record<string, (json: string) => string>> = {
   'a recipe that is no JSON': () => '{',
-  'a recipe of another kind': (json) => json.replace('"schema": 1', '"schema": 2'),
+  'a recipe of another kind': (json) => json.replace('"schema": 2', '"schema": 1'),
   'an unknown method': (json) => json.replace('"rows"', '"magic"'),
   'arrays of another recipe': (json) => json.replace(/"sha256": "\w+"/, '"sha256": "00"'),
   'arrays elsewhere': (json) => json.replace('recipe.safetensors', '../recipe.safetensors'),
   'arrays that are not there': (json) => json.replace('recipe.safetensors', 'gone.safetensors'),
+  'codes of another width': (json) => json.replace(/"columns": \d+/, '"columns": 7'),
   'an array that nothing reads': (json) => json.replace(/"encoder\.[\w.]+bias"/, ''),
 };
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { paretoAllocations } from '../../toolchain/compress/allocate.ts';
-import { choosePoint, dropOf } from '../../toolchain/compress/choose.ts';
+import { chooseEmitted, choosePoint, dropOf } from '../../toolchain/compress/choose.ts';
 import { dropTokens } from '../../toolchain/compress/drop-tokens.ts';
 import { accuracyDropInterval, lossOf } from '../../toolchain/compress/measure.ts';
 import { rareTokens } from '../../toolchain/compress/rare-tokens.ts';
@@ -55,7 +55,7 @@ describe('allocation', () => {
 function point(bytes: number, drop: number | null, agreement = 1): FrontPoint {
   return {
     bytes,
-    loss: { distance: 1 / bytes, agreement, accuracyDrop: drop, accuracy: null },
+    loss: { distance: 1 / bytes, hiddenCosine: 1, agreement, accuracyDrop: drop, accuracy: null },
     ...{ interval: null, word: '', wordBytes: 0, position: '', int4: 0, matrices: 0 },
     ...{ dropped: 0, choice: [] },
   };
@@ -91,6 +91,36 @@ describe('the choice', () => {
     expect(choosePoint(front, wish).bytes).toBe(300);
   });
 
+  test('what is taken was emitted, and fits with its real bytes', async () => {
+    const drops = fc.array(fc.double({ min: 0, max: 0.1, noNaN: true }), { minLength: 1 });
+    const excess = fc.double({ min: 0, max: 1.5, noNaN: true });
+    await fc.assert(
+      fc.asyncProperty(drops, excess, fc.boolean(), async (list, more, fillsBudget) => {
+        const points = list.map((drop, index) => point(100 * (index + 1), drop));
+        const emitted: FrontPoint[] = [];
+        const real = async (one: FrontPoint) => {
+          emitted.push(one);
+          return Math.round(one.bytes * (1 + more));
+        };
+        const wish = { maxDrop: 0.05, budgetBytes: 400, fillsBudget };
+        const choice = await chooseEmitted(points, wish, real).catch(() => null);
+        if (choice === null) {
+          // Whatever keeps to the drop was found too large.
+          const good = points.filter((one) => dropOf(one, points) <= wish.maxDrop);
+          for (const one of good) expect(one.bytes * (1 + more)).toBeGreaterThan(400 - 1);
+          return;
+        }
+        const { chosen, front } = choice;
+        expect(chosen.bytes).toBeLessThanOrEqual(400);
+        expect(front).toContain(chosen);
+        const before = emitted.find(({ loss }) => loss === chosen.loss)!;
+        expect(chosen.bytes).toBe(Math.round(before.bytes * (1 + more)));
+        expect(new Set(emitted).size).toBe(emitted.length);
+      }),
+      { numRuns: 200, seed: 1 },
+    );
+  });
+
   test('out of reach: both nearest points are told', () => {
     const wish = { maxDrop: 0.001, budgetBytes: 250, fillsBudget: true };
     expect(() => choosePoint(front, wish)).toThrow(/no recipe keeps the loss below 0\.10 points/);
@@ -110,22 +140,27 @@ describe('the choice', () => {
 
 test('losses of a changed model', () => {
   const texts = [0, 1, 1, null].map((label) => ({ ids: Int32Array.of(1), segmentStart: 1, label }));
-  const outputs = (...rows: readonly (readonly number[])[]) => ({
-    columns: 2,
-    rows: rows.map((row) => Float32Array.from(row)),
-  });
+  const outputs = (...all: readonly (readonly number[])[]) => {
+    const rows = all.map((row) => Float32Array.from(row));
+    return { columns: 2, rows, hidden: { columns: 2, rows } };
+  };
   const before = outputs([1, 0], [0, 1], [0, 1], [0, 1]);
   const after = outputs([1, 0], [1, 0], [0, 1], [1, 0]);
   const loss = lossOf(before, after, texts, false);
   expect(loss.agreement).toBe(0.5);
   expect(loss.accuracyDrop).toBeCloseTo(1 / 3);
+  expect(loss.hiddenCosine).toBe(0.5); // two rows stay, two turn by a right angle
   // Two of four rows: p = e/(1+e), distance (2p − 1)·1.
   expect(loss.distance).toBeCloseTo(((2 * Math.E) / (1 + Math.E) - 1) / 2, 5);
   expect(lossOf(before, before, texts, false).distance).toBe(0);
+  const half = outputs([1, 0], [1, 0]);
+  for (const isVector of [false, true]) {
+    const loss = lossOf(before, half, texts.slice(0, 2), isVector);
+    expect([loss.agreement, loss.hiddenCosine]).toEqual([isVector ? 1 : 0.5, 0.5]);
+  }
   expect(accuracyDropInterval(before, before, texts.slice(0, 3))).toEqual([0, 0]);
-  const [low, high] = accuracyDropInterval(before, after, texts.slice(0, 3));
-  expect(low).toBe(0);
-  expect(high).toBe(1);
+  expect(accuracyDropInterval(before, after, texts)).toEqual([0, 1]); // of the three with a class
+  expect(accuracyDropInterval(before, after, texts.slice(3))).toBeNull();
 });
 
 describe('rare tokens', () => {

@@ -5,9 +5,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Executor,
   idsLine,
+  onConsole,
   openExecutor,
   textLine,
 } from '../../toolchain/emulate/executor.ts';
+import { parseStoredModel } from '../../toolchain/emulate/stored-model.ts';
 import { compile } from '../../toolchain/pipeline.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
 import { fixturePath } from '../ir/graphs.ts';
@@ -35,6 +37,22 @@ describe('lines of the console', () => {
     [{ ids: [1, 2, 3], segmentStart: 2 }, '#ids 1 2 | 3'],
     [{ ids: [1, 2], segmentStart: 0 }, '#ids | 1 2'],
   ])('%j', (tokens, line) => expect(idsLine(tokens)).toBe(line));
+});
+
+test('a job of the NPU that failed is named with how far it came', async () => {
+  const model = parseStoredModel(compiled.graphBin);
+  const line =
+    '{"error":{"code":"npu","message":"the NPU cannot decode the weights","npu":{"status":"0x00000080","word":71}}}';
+  const board = onConsole('board', model, { ask: async () => line, close: async () => {} });
+  await expect(board.classify({ text: 'a' })).rejects.toMatchObject({
+    kind: 'internal',
+    details: {
+      code: 'npu-failed',
+      message: 'a job of the NPU failed: the NPU cannot decode the weights',
+      where: 'word 71 of the command stream, status 0x00000080',
+      hint: 'Check that the firmware was built for this board; if it was, this is a bug in lm2mcu: please report it.',
+    },
+  });
 });
 
 describe.each(['interpreter', 'program', 'host'] as const)('%s', (on) => {

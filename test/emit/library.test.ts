@@ -3,8 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { dropTokens } from '../../toolchain/compress/drop-tokens.ts';
+import type { Recipe } from '../../toolchain/compress/recipe.ts';
 import { emitLibrary } from '../../toolchain/emit/library.ts';
 import { openExecutor } from '../../toolchain/emulate/executor.ts';
+import { type ImportedModel, importModel } from '../../toolchain/importers/index.ts';
 import { packageVersion } from '../../toolchain/package-root.ts';
 import { compile } from '../../toolchain/pipeline.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
@@ -12,6 +15,41 @@ import { fixturePath } from '../ir/graphs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lm2mcu-library-'));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Weights in 4 bits, and a token left out, so that the tables have other rows than the vocabulary. */
+function int4Recipe(model: ImportedModel): Recipe {
+  const weight = model.graph.nodes.find(({ op }) => op === 'linear')!.inputs[1]!;
+  const [outputs, inputs] = model.graph.tensors[weight]!.shape as readonly [number, number];
+  return {
+    modelSha256: model.card.sha256,
+    tables: {},
+    weights: {
+      [weight]: {
+        bits: 4,
+        codes: Int8Array.from({ length: outputs * inputs }, (_, index) => (index % 15) - 7),
+        scales: new Float32Array(outputs).fill(0.01),
+      },
+    },
+    constants: {},
+    droppedTokens: Int32Array.of(droppedToken(model)),
+    provenance: {},
+  };
+}
+
+/** The first that a text leads to and that may be left out. */
+function droppedToken({ tokenizer }: ImportedModel): number {
+  const id = tokenizer.vocabulary.findIndex((token, id) => {
+    if (!/^[a-z]{2,}$/.test(token)) return false;
+    try {
+      dropTokens(tokenizer, [id]);
+      return true;
+    } catch {
+      return false; // without pieces
+    }
+  });
+  expect(id).toBeGreaterThan(0);
+  return id;
+}
 
 const warnings = '-Wall -Wextra -Wconversion -Wpedantic -Werror -std=c99 -O2'.split(' ');
 
@@ -31,16 +69,17 @@ function isMissing(command: string): boolean {
 }
 
 describe.each([
-  { fixture: 'seqcls-odd-f32', target: 'mps2-an386', maxTokens: 33 },
-  { fixture: 'tokcls-relu', target: 'mps3-an547', maxTokens: 48 },
-  { fixture: 'embed-tanh-bf16', target: 'mps2-an500', maxTokens: 20 },
-])('$fixture', ({ fixture, target, maxTokens }) => {
+  { fixture: 'seqcls-odd-f32', target: 'mps2-an386', maxTokens: 33, isCompressed: false },
+  { fixture: 'tokcls-relu', target: 'mps3-an547', maxTokens: 48, isCompressed: true },
+  { fixture: 'embed-tanh-bf16', target: 'mps2-an500', maxTokens: 20, isCompressed: false },
+])('$fixture', ({ fixture, target, maxTokens, isCompressed }) => {
   const compiled = compile({
     modelPath: fixturePath(fixture),
     target: loadTarget(target),
     maxTokens,
     calibration: null,
     emit: 'library',
+    ...(isCompressed ? { recipe: int4Recipe(importModel(fixturePath(fixture))) } : {}),
   });
   const files = emitLibrary(compiled);
   const root = join(folder, fixture);

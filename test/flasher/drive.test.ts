@@ -164,5 +164,8 @@ describe('which loader', () => {
     expect(named).toThrow('stm32f746g-disco has no loader ymodem');
     const emulated = () => chooseLoader({ ...base, target: loadTarget('mps2-an386'), isInstalled });
     expect(emulated).toThrow('mps2-an386 is emulated: there is no board to flash');
+    const byHand = () =>
+      chooseLoader({ ...base, target: loadTarget('alif-ensemble-e7'), isInstalled });
+    expect(byHand).toThrow('alif-ensemble-e7 is loaded by a tool of its maker, not by lm2mcu');
   });
 });

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { isReal } from '../../flasher/choose-loader.ts';
 import { type FlashRequest, flash, formatImage, plansOf } from '../../flasher/flash.ts';
 import { placeOf, placeOfWriter } from '../../flasher/geometry.ts';
 import { joinSegments } from '../../flasher/image.ts';
@@ -35,7 +36,7 @@ vectors.setUint32(4, facts.code.origin + 0x41, true);
 
 const loaderOf = (protocol: string) => {
   const found = target.loaders.find((one) => one.protocol === protocol);
-  if (found === undefined || found.protocol === 'emulator') throw new Error('no such loader');
+  if (found === undefined || !isReal(found)) throw new Error('no such loader');
   return found;
 };
 const requestOf = (protocol: string, more: Partial<FlashRequest> = {}): FlashRequest => ({

@@ -61,6 +61,19 @@ export function floatOutput(model: ImportedModel, tokens: Tokens): number[] {
   return Array.from(interpret(model.graph, tokens)[0]!.data);
 }
 
+/** The same with every activation rounded to the codes that an int8 model keeps it in. */
+export function roundedOutput({ graph, stored }: ImportedModel, tokens: Tokens): number[] {
+  const outputs = interpret(graph, tokens, (node, _inputs, { data }) => {
+    const quant = stored?.get(node.output);
+    if (quant === undefined) return;
+    for (const [index, value] of data.entries()) {
+      const code = Math.round(value / quant.scale) + quant.zeroPoint;
+      data[index] = (Math.max(-128, Math.min(127, code)) - quant.zeroPoint) * quant.scale;
+    }
+  });
+  return Array.from(outputs[0]!.data);
+}
+
 /** The largest difference, as a part of the largest value. */
 export function relativeError(values: readonly number[], expected: readonly number[]): number {
   if (values.length !== expected.length) return Number.POSITIVE_INFINITY;

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { importHuggingFace } from '../../toolchain/importers/huggingface.ts';
 import { importOnnx } from '../../toolchain/importers/onnx/import.ts';
-import { floatOutput, integerGraph, meanOfRows, relativeError } from './compare-graphs.ts';
+import {
+  floatOutput,
+  integerGraph,
+  meanOfRows,
+  relativeError,
+  roundedOutput,
+} from './compare-graphs.ts';
 import { type Golden, modelFiles, readJson, sourceNames } from './export-files.ts';
 
 const pooling = 'mean' as const;
@@ -57,7 +63,7 @@ function finished(output: readonly number[], variant: string): readonly number[]
 }
 
 /** Other weights: rounded to halves or int8, or without the second segment. */
-const isOtherModel = /half|int8|no-segments|ids-only/;
+const isOtherModel = /half|int8|no-segments|ids-only|^roberta\/optimum/;
 
 describe('ONNX exports become the integer graph of the folder they are of, bit for bit', () => {
   test.each(variants.filter((one) => !isOtherModel.test(one)))('%s', (variant) => {
@@ -79,10 +85,11 @@ describe('int8 models keep their codes and scales', () => {
   test.each(variants.filter(isInt8))('%s answers as onnxruntime does', (variant) => {
     const model = importVariant(variant);
     for (const { ids, segmentStart, values } of goldenOfOnnx[variant]!) {
-      const output = floatOutput(model, { ids: Int32Array.from(ids), segmentStart });
+      const output = roundedOutput(model, { ids: Int32Array.from(ids), segmentStart });
       expect(output.indexOf(Math.max(...output))).toBe(values.indexOf(Math.max(...values)));
-      // Its activations are rounded to 8 bits in between, ours are not.
-      expect(relativeError(output, values)).toBeLessThan(0.2);
+      // It also rounds scores and weights within an attention; of a dynamic model only activations.
+      const bound = variant.endsWith('dynamic') ? 0.01 : 0.04;
+      expect(relativeError(output, values)).toBeLessThan(bound);
     }
   });
 });

@@ -99,6 +99,29 @@ const examples: Readonly<Record<string, Example>> = {
     const power = s.two('power', s.two('add', variance, s.number(1e-5)), s.number(-0.5));
     return s.two('multiply', s.two('subtract', s.x, mean), power);
   },
+  'LayerNorm as Keras has it, x·s + (−mean·s + beta)': (s) => {
+    const mean = s.mean(s.x);
+    const variance = s.mean(s.two('squaredDifference', s.x, mean));
+    const inverse = s.one('inverseSquareRoot', s.two('add', variance, s.number(1e-6)));
+    const scale = s.two('multiply', inverse, s.matrix(width));
+    const shift = s.two('add', s.two('multiply', s.one('negative', mean), scale), s.matrix(width));
+    return s.two('add', s.two('multiply', s.x, scale), shift);
+  },
+  'ids counted from the end where they are negative, as tf2onnx writes it': ({ builder, ...s }) => {
+    const ids = 'input_ids';
+    const isNegative = s.two('less', builder.add('cast', { to: 'float' }, [ids]), s.number(0));
+    const mask = builder.add('cast', { to: 'int' }, [isNegative]);
+    const others = builder.add('cast', { to: 'int' }, [s.one('not', isNegative)]);
+    const fromEnd = s.two('add', ids, builder.integers([6]));
+    const chosen = s.two('add', s.two('multiply', mask, fromEnd), s.two('multiply', ids, others));
+    return builder.add('gather', { axis: 0 }, [s.matrix(6, width), chosen]);
+  },
+  'a norm whose epsilon is negative': (s) => {
+    const centered = s.two('subtract', s.x, s.mean(s.x));
+    const variance = s.mean(s.two('power', centered, s.number(2)));
+    const deviation = s.one('squareRoot', s.two('add', variance, s.number(-1)));
+    return s.two('divide', centered, deviation);
+  },
   'GELU by erf': (s) => {
     const y = linear(s);
     const erf = s.one('errorFunction', s.two('divide', y, s.number(Math.SQRT2)));

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { importHuggingFace } from '../../toolchain/importers/huggingface.ts';
 import { importTfjs } from '../../toolchain/importers/tfjs/import.ts';
 import { importTflite } from '../../toolchain/importers/tflite/import.ts';
-import { floatOutput, integerGraph, relativeError } from './compare-graphs.ts';
+import { floatOutput, integerGraph, relativeError, roundedOutput } from './compare-graphs.ts';
 import { filesOfSource, type Golden, modelFiles, readJson, subfolders } from './export-files.ts';
 
 const tfjs = subfolders('tfjs').filter((folder) => !folder.endsWith('/layers'));
@@ -83,6 +83,16 @@ describe('TFLite files compute what TensorFlow Lite computes', () => {
     for (const { ids, segmentStart, values } of tflite[name]!) {
       const output = floatOutput(model, { ids: Int32Array.from(ids), segmentStart });
       expect(relativeError(output, values)).toBeLessThan(1e-3);
+    }
+  });
+
+  test('int8, where each step of a LayerNorm is rounded to 8 bits, too', () => {
+    const model = importTflite(modelFiles('tflite'), 'int8.tflite', 'int8');
+    expect(model.stored!.size).toBeGreaterThanOrEqual(12);
+    for (const { ids, segmentStart, values } of tflite['int8']!) {
+      const output = roundedOutput(model, { ids: Int32Array.from(ids), segmentStart });
+      expect(output.indexOf(Math.max(...output))).toBe(values.indexOf(Math.max(...values)));
+      expect(relativeError(output, values)).toBeLessThan(0.1);
     }
   });
 

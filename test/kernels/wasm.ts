@@ -10,11 +10,43 @@ import type { Answer } from './run.ts';
 
 type KernelFunction = (...args: readonly number[]) => void;
 
-/** An instance with all kernels of kernels.json that the variant has. */
+/** Runs cases on the kernels. */
 export async function openWasmKernels(
   kernels: readonly Kernel[],
   variant: WasmVariant,
 ): Promise<(one: Case) => Answer> {
+  const { memory, exports } = await openInstance(kernels, variant);
+  return (one) => answer(memory, exports[one.kernel.name] as KernelFunction, one);
+}
+
+/** Nanoseconds of a call, the least of many: whatever else the host does makes it longer. */
+export async function openWasmTimer(
+  kernels: readonly Kernel[],
+  variant: WasmVariant,
+): Promise<(one: Case) => number> {
+  const { memory, exports } = await openInstance(kernels, variant);
+  return (one) => {
+    const kernel = exports[one.kernel.name] as KernelFunction;
+    const calls: (readonly number[])[] = [];
+    new Uint8Array(memory.buffer).set(one.before, arenaAddress);
+    callsOf(memory, one, (...args) => calls.push(args));
+    const runs = (count: number): number => {
+      const start = performance.now();
+      for (let i = 0; i < count; i++) for (const args of calls) kernel(...args);
+      return (performance.now() - start) / count;
+    };
+    // Long enough for the clock and for the engine's better compiler, short enough to be undisturbed.
+    const atOnce = Math.ceil(timedMs / Math.max(runs(10), 1e-6));
+    const times = Array.from({ length: timings }, () => runs(atOnce));
+    return 1e6 * Math.min(...times);
+  };
+}
+
+const timedMs = 0.3;
+const timings = 30;
+
+/** With all kernels of kernels.json that the variant has. */
+async function openInstance(kernels: readonly Kernel[], variant: WasmVariant) {
   const lines = kernels.map(
     ({ name, file }) => `export { ${name} } from './${file.replace(/^.*\/(.*)\.ts$/, '$1')}';\n`,
   );
@@ -24,7 +56,7 @@ export async function openWasmKernels(
   });
   const memory = new WebAssembly.Memory({ initial: pages });
   const { instance } = await WebAssembly.instantiate(code, { env: { memory } });
-  return (one) => answer(memory, instance.exports[one.kernel.name] as KernelFunction, one);
+  return { memory, exports: instance.exports };
 }
 
 const pages = 64;
@@ -76,6 +108,7 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       const integer = {
         multipliers: Int32Array.from(int32s(4, outputs)),
         shifts: Int8Array.from(int8s(5, outputs)),
+        zeroPoint: args[6]!,
       };
       const bias = int32s(3, outputs);
       const largest = dtypes[kernel.input].max + 1;

@@ -17,7 +17,7 @@ export interface PageOptions {
 }
 
 export interface Page {
-  /** The value of an expression; the promise fails when the expression throws. */
+  /** The value of an expression, or of the promise that it is; fails when the expression throws. */
   evaluate<T>(expression: string): Promise<T>;
   /** What the console, the security policy or an exception said. */
   readonly complaints: readonly string[];
@@ -134,7 +134,8 @@ async function openPage(
     complaints,
     requests,
     async evaluate<T>(expression: string) {
-      const answer = await ask('Runtime.evaluate', { expression, returnByValue: true });
+      const how = { returnByValue: true, awaitPromise: true };
+      const answer = await ask('Runtime.evaluate', { expression, ...how });
       const thrown = answer['exceptionDetails'];
       if (thrown !== undefined) throw new Error(JSON.stringify(thrown));
       return (answer['result'] as { readonly value: T }).value;

@@ -1,9 +1,10 @@
 /**
- * Measures the `cost` data of targets/cores: instructions of every kernel family at the shapes of
- * tiny BERTs, on each emulated core, and the linear model that fits them best.
+ * Measures the `cost` data of targets/cores and targets/engines: instructions of every kernel family at
+ * the shapes of tiny BERTs, on each emulated core, and nanoseconds in this process's WebAssembly, and
+ * the linear model that fits them best.
  *
  *   node test/report/measure-cost.ts            prints the models and how far off they are
- *   node test/report/measure-cost.ts --write    writes them into targets/cores
+ *   node test/report/measure-cost.ts --write    writes them into targets/cores and engines
  *   … --only 'lookup|rotary'                    of kernels whose name matches; others stay as they are
  *   … --cmsis-nn <folder>                       also those that call CMSIS-NN, of which it is a checkout
  */
@@ -11,7 +12,6 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openCmsisNn } from '../../toolchain/build/cmsis-nn.ts';
-import { dtypes } from '../../toolchain/ir/dtypes.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import {
   type Kernel,
@@ -20,307 +20,26 @@ import {
   selectKernel,
   weightType,
 } from '../../toolchain/schedule/kernels.ts';
-import type { Target } from '../../toolchain/targets.ts';
-import {
-  attendInputsCase,
-  attentionCase,
-  normalizedAttentionCase,
-} from '../kernels/cases/attention.ts';
+import { loadEngine, type Target } from '../../toolchain/targets.ts';
 import type { Case } from '../kernels/cases/common.ts';
-import {
-  causalAttentionCase,
-  gatedProductCase,
-  residualAddCase,
-  rmsNormCase,
-  rotaryCase,
-} from '../kernels/cases/decoder.ts';
-import { linearCase } from '../kernels/cases/linear.ts';
-import {
-  addCase,
-  addLayerNormCaseOf,
-  embedLayerNormCaseOf,
-  layerNormCaseOf,
-  meanRowsCaseOf,
-} from '../kernels/cases/rows.ts';
-import {
-  clusterRowsCase,
-  codebookRowsCase,
-  lookupRowsCase,
-  tokenTile,
-  wordLookup,
-} from '../kernels/cases/tables.ts';
 import { seedRandom } from '../kernels/random.ts';
-import { emulated, type Machine, runCases } from '../kernels/run.ts';
+import { emulated, runCases } from '../kernels/run.ts';
+import { openWasmTimer } from '../kernels/wasm.ts';
+import {
+  rowCountsOf,
+  type Sample,
+  samples,
+  singleRows,
+  type Term,
+  type Terms,
+  terms,
+  type Way,
+  ways,
+} from './cost-samples.ts';
 
 const formatter = packagePath('node_modules/@biomejs/biome/bin/biome');
 
-const terms = ['call', 'shared', 'whole', 'row', 'element', 'mac', 'score', 'table'] as const;
-type Term = (typeof terms)[number];
-type Terms = Readonly<Record<Term, number>>;
 type Cost = Target['core']['cost']['kernels'][string][number];
-
-interface Sample {
-  readonly one: Case;
-  /** What the call does, by term. */
-  readonly work: Readonly<Record<Exclude<Term, 'whole'>, number>> & { readonly whole?: number };
-}
-
-/**
- * Rows that a kernel takes in its next pass over the weights when one row is left, two are left and
- * so on; where it goes other ways for wide inputs, by the widest of each way.
- */
-interface Way {
-  readonly mostInputs: number | null;
-  readonly taken: readonly number[];
-  /** Rows for which something is prepared together; null: all rows of a call. */
-  readonly chunk: number | null;
-  /** The share of the MACs that absorbed attention does for whole blocks of 16 tokens; else none. */
-  readonly padded?: number;
-}
-
-const singleRows: readonly Way[] = [{ mostInputs: null, taken: [1], chunk: null }];
-const ways: Readonly<Record<string, Readonly<Partial<Record<Kernel['variant'], readonly Way[]>>>>> =
-  {
-    // Our calls of CMSIS-NN take 16 rows at once.
-    normalized_attention: { 'cmsis-nn': [{ mostInputs: null, taken: [1], chunk: 16 }] },
-    linear: {
-      portable: singleRows,
-      // kernels/c/dsp/linear.c: rows_at_once.
-      dsp: [
-        { mostInputs: 128, taken: [1, 2, 3, 2], chunk: null },
-        { mostInputs: null, taken: [1, 2], chunk: null },
-      ],
-      mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
-    },
-    linear_wide: {
-      portable: singleRows,
-      dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
-      mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
-    },
-    attend_inputs: {
-      portable: singleRows,
-      dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 16, padded: 1 }],
-      mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: 12, padded: 0.5 }],
-    },
-    attention: {
-      portable: singleRows,
-      dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
-      mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
-    },
-  };
-
-/** Calls over the given numbers of rows, of inputs in a range. */
-const samples: Readonly<
-  Record<string, (kernel: Kernel, rowCounts: readonly number[], widths: Range) => Sample[]>
-> = {
-  linear: (kernel, rowCounts, { above, most }) =>
-    rowCounts.flatMap((rows) =>
-      linearWidths
-        .filter(([inputs]) => inputs > above && inputs <= most)
-        .flatMap(([inputs, outputs]) =>
-          (kernel.output === 'int8' ? [false, true] : [false]).map((table) => {
-            const strides = { xStride: inputs, yStride: outputs };
-            const shape = { inputs, outputs, rows, ...strides, table, weightOffset: 0 } as const;
-            // Models use the whole range; the kernels skip the clamp then.
-            const range = dtypes[kernel.output];
-            const elements = rows * outputs;
-            return {
-              one: withUsualShifts(
-                linearCase(kernel, { ...shape, range, data: 'random', anyShift: false }),
-              ),
-              work: {
-                ...{ call: 1, shared: outputs, row: rows, element: elements },
-                ...{ whole: isArms(kernel) ? inputs * outputs : 0, mac: elements * inputs },
-                ...{ score: 0, table: table ? elements : 0 },
-              },
-            };
-          }),
-        ),
-    ),
-  attention: (kernel, rowCounts) =>
-    rowCounts.flatMap((rows) =>
-      [32, 64, 128, 512].flatMap((tokens) =>
-        [
-          [1, 64],
-          [2, 64],
-          [2, 32],
-          [4, 32],
-        ].map(([heads = 0, width = 0]) => {
-          const shape = { heads, headWidth: width, valueWidth: width, tokens, rows, rowStart: 0 };
-          const rest = { causal: false, inPlace: false, gap: 0, anyShift: false } as const;
-          return {
-            one: attentionCase(kernel, { ...shape, ...rest, data: 'random' }),
-            work: {
-              ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
-              ...{ mac: 2 * rows * tokens * heads * width, score: rows * heads * tokens },
-              table: 0,
-            },
-          };
-        }),
-      ),
-    ),
-  /** A row is a row of one head. */
-  attend_inputs: (kernel, rowCounts) =>
-    rowCounts.flatMap((count) =>
-      [32, 64, 128, 512].flatMap((tokens) =>
-        [64, 128, 256].map((width) => {
-          const heads = count % 2 === 0 ? 2 : 1;
-          const shape = { heads, width, tokens, rows: count / heads, inPlace: false, gap: 0 };
-          const rest = { blockRows: [tokens, tokens], anyShift: false } as const;
-          return {
-            one: attendInputsCase(kernel, { ...shape, ...rest, data: 'random' }),
-            work: {
-              ...{ call: 1, shared: tokens * width, row: count, element: count * width },
-              ...{ mac: 2 * count * tokens * width, score: count * tokens, table: 0 },
-            },
-          };
-        }),
-      ),
-    ),
-  normalized_attention: (kernel) =>
-    [1, 4, 8, 16].flatMap((rows) =>
-      [32, 64, 128].flatMap((tokens) =>
-        [
-          [1, 64],
-          [2, 64],
-          [1, 32],
-        ].map(([heads = 0, width = 0]) => {
-          const shape = { heads, headWidth: width, valueWidth: width, tokens, rows, scoreScale };
-          const scores = rows * heads * tokens;
-          return {
-            one: normalizedAttentionCase(kernel, { ...shape, data: 'random', gap: 0 }),
-            work: {
-              ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
-              ...{ mac: 2 * scores * width, score: scores, table: 0 },
-              whole: isArms(kernel) ? 2 * tokens * heads * width : 0,
-            },
-          };
-        }),
-      ),
-    ),
-  /** Rows are those of the newest tokens. */
-  causal_attention: (kernel) =>
-    [
-      [32, 1],
-      [64, 4],
-      [128, 1],
-      [256, 2],
-    ].flatMap(([tokens = 0, rows = 0]) =>
-      [
-        [4, 2, 8],
-        [4, 1, 8],
-        [2, 1, 16],
-        [4, 1, 16],
-        [2, 1, 32],
-        [4, 1, 32],
-      ].map(([keyValueHeads = 0, sharing = 0, width = 0]) => {
-        const heads = keyValueHeads * sharing;
-        const shape = { keyValueHeads, sharing, headWidth: width, valueWidth: width };
-        const place = { rowStart: tokens - rows, rows, gap: 0 };
-        const scores = heads * ((rows * (2 * tokens - rows + 1)) / 2);
-        return {
-          one: causalAttentionCase(kernel, { ...shape, ...place, data: 'random' }),
-          work: {
-            ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
-            ...{ mac: 2 * scores * width, score: scores, table: 0 },
-          },
-        };
-      }),
-    ),
-  rotary: (kernel) =>
-    byRows((width, rows) => rotaryCase(kernel, { heads: width / 8, headWidth: 8, rows })),
-  gated_product: (kernel) => byRows((width, rows) => gatedProductCase(kernel, { width, rows })),
-  residual_add: (kernel) => byRows((width, rows) => residualAddCase(kernel, { width, rows })),
-  rms_norm: (kernel) => byRows((width, rows) => rmsNormCase(kernel, { width, rows })),
-  add: (kernel) =>
-    byRows((width, rows) => addCase(kernel, { width, rows, data: 'random', gap: 0 })),
-  layer_norm: (kernel) =>
-    byRows((width, rows) =>
-      layerNormCaseOf(kernel, {
-        ...{ width, rows, data: 'random', gap: 0, inPlace: false },
-        range: dtypes[kernel.output],
-      }),
-    ),
-  add_layernorm: (kernel) =>
-    byRows((width, rows) =>
-      addLayerNormCaseOf(kernel, {
-        width,
-        rows,
-        data: 'random',
-        inPlace: 'no',
-        range: dtypes[kernel.output],
-      }),
-    ),
-  lookup_rows: (kernel) =>
-    // A row takes less than the emulator's clock tells apart; other widths have a rest of a few elements.
-    byRows(
-      (width, rows) => lookupRowsCase(kernel, wordLookup(width), tokenTile(rows)),
-      [16, 64, 128, 256],
-      [64, 128, 256],
-    ),
-  cluster_rows: (kernel) =>
-    byRows((width, rows) =>
-      clusterRowsCase(kernel, { width, ranks: [24, 24], bits: 4 }, tokenTile(rows)),
-    ),
-  codebook_rows: (kernel) =>
-    byRows((rank, rows) => {
-      const books = Array.from({ length: 6 }, (_, stage) => [8, 8 * stage] as const);
-      return codebookRowsCase(kernel, { rank, stages: [6], books, entries: 16 }, tokenTile(rows));
-    }),
-  embed_layernorm: (kernel) =>
-    byRows((width, rows) =>
-      embedLayerNormCaseOf(kernel, {
-        ...{ width, rows, range: dtypes[kernel.output], inPlace: false },
-      }),
-    ),
-  mean_rows: (kernel) =>
-    [16, 64, 128].map((rows) => ({
-      one: meanRowsCaseOf(kernel, 128, rows, [rows, rows]),
-      work: { call: 1, shared: 0, row: 0, element: rows * 128, mac: 0, score: 0, table: 0 },
-    })),
-};
-
-/** CMSIS-NN adds up the weights, and our calls transpose the values, again for every chunk. */
-function isArms({ variant }: Kernel): boolean {
-  return variant === 'cmsis-nn';
-}
-
-/** No difference of scores is so large that its exponential is left out. */
-const scoreScale = 0.05;
-
-/** Inputs and outputs of the linears of BERT-tiny, -mini and TinyBERT's widths. */
-const linearWidths = [
-  ...([64, 128].flatMap((inputs) => [24, 64, 128, 512].map((outputs) => [inputs, outputs])) as [
-    number,
-    number,
-  ][]),
-  ...([256, 312, 512].flatMap((inputs) => [128, 256].map((outputs) => [inputs, outputs])) as [
-    number,
-    number,
-  ][]),
-  ...([600, 1024, 1200].flatMap((inputs) => [64, 128, 256].map((outputs) => [inputs, outputs])) as [
-    number,
-    number,
-  ][]),
-];
-
-interface Range {
-  readonly above: number;
-  readonly most: number;
-}
-
-function byRows(
-  make: (width: number, rows: number) => Case,
-  rowCounts: readonly number[] = [1, 4, 16],
-  widths: readonly number[] = [64, 128, 312],
-): Sample[] {
-  return rowCounts.flatMap((rows) =>
-    widths.map((width) => ({
-      one: make(width, rows),
-      work: { call: 1, shared: 0, row: rows, element: rows * width, mac: 0, score: 0, table: 0 },
-    })),
-  );
-}
 
 interface Measurement {
   readonly kernel: Kernel;
@@ -329,10 +48,18 @@ interface Measurement {
   readonly lists: readonly (readonly Sample[])[];
 }
 
-function measure(machine: Machine): Record<string, Cost[]> {
-  const table = loadKernels();
+/** What kernels are measured on. */
+interface Machine {
+  readonly name: string;
+  readonly features: readonly string[];
+  /** What each call takes. */
+  count(kernels: readonly Kernel[], cases: readonly Case[]): Promise<number[]>;
+}
+
+async function measure(table: KernelTable, machine: Machine): Promise<Record<string, Cost[]>> {
   seedRandom(1);
-  const measurements = kernelsToMeasure(table, machine).flatMap((kernel) => {
+  const kernels = kernelsToMeasure(table, machine);
+  const measurements = kernels.flatMap((kernel) => {
     const isWide = kernel.input === 'int16' && kernel.family === 'linear';
     // kernels/c/dsp/linear_w4.c takes rows of int16 as those of int8.
     const family = isWide && weightType(kernel) === 'int8' ? 'linear_wide' : kernel.family;
@@ -350,7 +77,7 @@ function measure(machine: Machine): Record<string, Cost[]> {
     });
   });
   const cases = measurements.flatMap(({ lists }) => lists.flat().map(({ one }) => one));
-  const answers = runCases(table, machine, cases).map(({ instructions }) => instructions);
+  const answers = await machine.count(kernels, cases);
   const costs: Record<string, Cost[]> = {};
   for (const { kernel, way, lists } of measurements) {
     const counted = lists.map((list) => ({ list, counts: answers.splice(0, list.length) }));
@@ -375,21 +102,6 @@ function measure(machine: Machine): Record<string, Cost[]> {
     ];
   }
   return costs;
-}
-
-/** Rows of calls in which passes of `rows` are measured. */
-function rowCountsOf(kernel: Kernel, rows: number, { taken, chunk }: Way): readonly number[] {
-  const most = Math.max(...taken);
-  if (isArms(kernel)) return [1, 4, 16, 32];
-  return rows < most ? [rows] : [most, 2 * most, (chunk === null ? 6 : 3) * most];
-}
-
-/** Shifts as trained models have them: to the right, within what the fast paths take. */
-function withUsualShifts(one: Case): Case {
-  const [, outputs = 0, , , , shifts = 0] = one.args;
-  const before = one.before.slice();
-  before.fill(256 - 6, shifts, shifts + outputs);
-  return { ...one, before };
 }
 
 interface Counted {
@@ -423,9 +135,12 @@ function predict(cost: Terms, work: Sample['work']): number {
  * `known`: where the terms of a call itself are taken from.
  */
 function fitCost({ list, counts }: Counted, known: Terms | null): Terms {
-  const isKnown = (term: Term): boolean => known !== null && (term === 'call' || term === 'shared');
+  const isKnown = (term: Term): boolean =>
+    known !== null && (term === 'call' || term === 'shared' || term === 'whole');
   const knownPart = ({ work }: Sample): number =>
-    known === null ? 0 : known.call * work.call + known.shared * work.shared;
+    known === null
+      ? 0
+      : known.call * work.call + known.shared * work.shared + known.whole * (work.whole ?? 0);
   let used: Term[] = terms.filter(
     (term) => !isKnown(term) && list.some(({ work }) => (work[term] ?? 0) > 0),
   );
@@ -477,7 +192,6 @@ function leastSquares(equations: readonly Equation[]): number[] {
   return matrix.map((row, i) => row[size]! / row[i]!);
 }
 
-const command = 'node test/report/measure-cost.ts --write';
 const { values: flags } = parseArgs({
   options: {
     write: { type: 'boolean' },
@@ -490,19 +204,35 @@ const only = new RegExp(flags.only);
 const isKept = (name: string): boolean =>
   !only.test(name) || (cmsisNn === undefined && name.endsWith('_cmsis'));
 const cmsisNn = flags['cmsis-nn'] === undefined ? undefined : openCmsisNn(flags['cmsis-nn']);
+const table = loadKernels();
 for (const machine of emulated) {
-  const measured = measure(cmsisNn === undefined ? machine : { ...machine, cmsisNn });
-  if (flags.write !== true) continue;
+  const runner = cmsisNn === undefined ? machine : { ...machine, cmsisNn };
+  const measured = await measure(table, {
+    ...runner,
+    count: async (_, cases) =>
+      runCases(table, runner, cases).map(({ instructions }) => instructions),
+  });
   const name = machine.name === 'cortex-m4' ? 'cortex-m4f' : machine.name;
-  const path = packagePath('targets', 'cores', `${name}.json`);
+  writeCost(['cores', `${name}.json`], measured);
+}
+const engine = loadEngine('wasm');
+const measured = await measure(table, {
+  name: engine.name,
+  features: engine.core.features,
+  async count(kernels, cases) {
+    const nanoseconds = await openWasmTimer(kernels, 'simd');
+    return cases.map(nanoseconds);
+  },
+});
+writeCost(['engines', 'wasm.json'], measured);
+
+function writeCost(file: readonly string[], measured: Record<string, Cost[]>): void {
+  if (flags.write !== true) return;
+  const path = packagePath('targets', ...file);
   const core = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
-  const old = core['cost'] as Target['core']['cost'];
-  const known = Object.entries(old.kernels).filter(([name]) => isKept(name) || name in measured);
-  core['cost'] = {
-    measuredBy: command,
-    cyclesPerInstruction: old.cyclesPerInstruction,
-    kernels: { ...Object.fromEntries(known), ...measured },
-  };
+  const { kernels, ...old } = core['cost'] as Target['core']['cost'];
+  const known = Object.entries(kernels).filter(([name]) => isKept(name) || name in measured);
+  core['cost'] = { ...old, kernels: { ...Object.fromEntries(known), ...measured } };
   writeFileSync(path, `${JSON.stringify(core, null, 2)}\n`);
   execFileSync(process.execPath, [formatter, 'format', '--write', path]);
 }

@@ -86,9 +86,10 @@ describe('errors', () => {
       code: 'unknown-target',
       message: 'there is no target "nucleo-f746"',
       hint:
-        'Use one of ast1030-evb, mps2-an386, mps2-an386-boot, mps2-an500, mps2-an500-boot, ' +
-        'mps2-an505, mps2-an505-boot, mps3-an547, mps3-an547-boot, netduinoplus2, nrf52840-dk, nucleo-f446re, ' +
-        'nucleo-f746zg, stm32f746g-disco, or the path of a board file ending in .json.',
+        'Use one of alif-ensemble-e7, alif-ensemble-e7-he, ast1030-evb, corstone-300, ' +
+        'grove-vision-ai-v2, mps2-an386, mps2-an386-boot, mps2-an500, mps2-an500-boot, ' +
+        'mps2-an505, mps2-an505-boot, mps3-an547, mps3-an547-boot, mps3-an547-npu, netduinoplus2, ' +
+        'nrf52840-dk, nucleo-f446re, nucleo-f746zg, stm32f746g-disco, or the path of a board file ending in .json.',
     });
   });
 
@@ -136,6 +137,56 @@ describe('errors', () => {
         '    memorySetup: a region that needsSetup needs a memorySetup',
         '    twin: a board is emulated itself (machine) or has a twin, not both',
       ].join('\n'),
+    );
+  });
+
+  test('rules of an NPU', () => {
+    const npu = {
+      driver: 'ethos-u',
+      accelerator: 'ethos-u55-256',
+      base: '0x48102000',
+      interrupt: 56,
+    };
+    const withNpu = (change: object) =>
+      errorOf(changedBoard((board) => (board['npu'] = { ...npu, ...change }))).message;
+    const ofReaches = '    npu: reaches names regions, RAM and one for constants among them';
+    expect(withNpu({ reaches: ['sram', 'ram'] })).toBe(`the board file is wrong:\n${ofReaches}`);
+    expect(withNpu({ reaches: ['flash'] })).toBe(`the board file is wrong:\n${ofReaches}`);
+    expect(withNpu({ reaches: ['sram', 'flash'], accelerator: 'ethos-u85' })).toContain(
+      'npu.accelerator: Invalid option: expected one of "ethos-u55-32"|"ethos-u55-64"',
+    );
+    const shared = { origin: '0x20000000', sizeBytes: 262144 };
+    const { base: _, interrupt: __, ...emulated } = { ...npu, driver: 'emulated', shared };
+    const onThis = changedBoard((board) => {
+      board['npu'] = { ...emulated, reaches: ['sram', 'flash'] };
+    });
+    expect(errorOf(onThis).message).toBe(
+      'the board file is wrong:\n    npu: driver emulated is for boards that QEMU starts (machine), all they reach being shared',
+    );
+  });
+
+  test('the twin of a board with an NPU has one too, and shares what the NPU reaches', () => {
+    const npu = {
+      driver: 'ethos-u',
+      accelerator: 'ethos-u55-64',
+      base: '0x48102000',
+      interrupt: 56,
+    };
+    const withTwin = (twin: object) =>
+      errorOf(
+        changedBoard((board) => {
+          board['core'] = 'cortex-m55';
+          board['npu'] = { ...npu, reaches: ['sram', 'flash'] };
+          board['twin'] = twin;
+        }),
+      ).message;
+    const origins = { flash: '0x11000000', sram: '0x31000000' };
+    expect(withTwin({ board: 'mps3-an547', origins })).toBe(
+      'the board file is wrong:\n    twin: mps3-an547 has no emulated NPU',
+    );
+    const inDdr = { flash: '0x70000000', sram: '0x31000000' };
+    expect(withTwin({ board: 'mps3-an547-npu', origins: inDdr })).toBe(
+      'the board file is wrong:\n    twin: the NPU of mps3-an547-npu does not reach sram',
     );
   });
 

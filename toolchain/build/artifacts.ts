@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { emitLibrary } from '../emit/library.ts';
+import { npuImage } from '../emit/npu-image.ts';
 import { wasmVariants } from '../emit/wasm-model.ts';
 import { assertExhaustive } from '../errors.ts';
 import { dependencyVersion, packageVersion } from '../package-root.ts';
@@ -14,6 +15,7 @@ import { buildReport } from '../report/build.ts';
 import { buildModuleReport } from '../report/module.ts';
 import { renderReport } from '../report/render.ts';
 import type { Report } from '../report/schema.ts';
+import type { Program } from '../schedule/program.ts';
 import type { CmsisNn } from './cmsis-nn.ts';
 import { buildFirmware, type Firmware } from './firmware.ts';
 import { formatManifest, type Manifest, manifestFile } from './manifest.ts';
@@ -42,6 +44,10 @@ export interface Artifacts {
 export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifacts> {
   const { compiled, folder, emit, cmsisNn, options, inputs } = request;
   writeFileSync(join(folder, 'graph.bin'), compiled.graphBin);
+  for (const { name, payload } of npuPayloads(compiled.program)) {
+    mkdirSync(join(folder, 'npu'), { recursive: true });
+    writeFileSync(join(folder, 'npu', name), payload);
+  }
   const firmware = await writeCode(request);
   const report = buildReport(compiled, firmware);
   const files = writeRecords(folder, report, {
@@ -50,6 +56,18 @@ export async function writeArtifacts(request: ArtifactsRequest): Promise<Artifac
     inputs: cmsisNn === undefined ? inputs : { ...inputs, cmsisNn: cmsisNn.digest },
   });
   return { report, files, warnings: firmware?.warnings ?? [] };
+}
+
+/** What the NPU is told, for `lm2mcu inspect`; the sources hold the same. */
+function npuPayloads(program: Program): readonly { name: string; payload: Uint8Array }[] {
+  const image = npuImage(program);
+  if (image === null) return [];
+  return [
+    ...image.jobs.map(({ payload }, job) => ({ name: `job-${job}.bin`, payload })),
+    ...image.attentions.flatMap(({ jobs }, attention) =>
+      jobs.map(({ payload }, job) => ({ name: `attention-${attention}-${job}.bin`, payload })),
+    ),
+  ];
 }
 
 export interface ModuleArtifactsRequest extends Pick<ArtifactsRequest, 'folder'> {

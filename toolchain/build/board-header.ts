@@ -2,7 +2,7 @@
 import type { Target, Uart, WriterFacts } from '../targets.ts';
 
 export function boardHeader(
-  board: Pick<Target, 'name' | 'clockHz' | 'uart' | 'counter'>,
+  board: Pick<Target, 'name' | 'clockHz' | 'uart' | 'counter' | 'npu'>,
   more: readonly string[] = [],
 ): string {
   const { uart, counter } = board;
@@ -13,17 +13,26 @@ export function boardHeader(
     '',
     `#define BOARD_CLOCK_HZ ${board.clockHz}u`,
     `#define BOARD_UART_BASE ${hex(uart.base)}`,
-    `#define BOARD_UART_CLOCK_HZ ${uart.clockHz}u`,
+    `#define BOARD_UART_CLOCK_HZ ${uart.clockHz ?? 0}u`,
     `#define BOARD_UART_BAUD ${uart.baud}u`,
     ...pinDefinitions(uart),
     `#define BOARD_COUNTER_UNIT "${counter.unit}"`,
     `#define BOARD_COUNTER_UNITS ${counter.units}u`,
     `#define BOARD_COUNTER_TICKS ${counter.ticks}u`,
+    ...npuDefinitions(board.npu),
     ...more,
     '',
     '#endif',
     '',
   ].join('\n');
+}
+
+function npuDefinitions(npu: Target['npu']): readonly string[] {
+  if (npu?.driver !== 'ethos-u') return [];
+  return [
+    `#define BOARD_NPU_BASE ${hex(npu.base)}`,
+    `#define BOARD_NPU_INTERRUPT ${npu.interrupt}u`,
+  ];
 }
 
 /** For the bootloader, and for the application that hands over to it. */
@@ -57,7 +66,7 @@ export function bootloaderDefinitions({
 export function writerHeader(target: Target, writer: WriterFacts): string {
   const { storage, wireOrigin, productId, clockHz, uart } = writer;
   const { name, counter } = target;
-  return boardHeader({ name, counter, clockHz, uart }, [
+  return boardHeader({ name, counter, clockHz, uart, npu: undefined }, [
     `#define BOARD_STORAGE_ORIGIN ${hex(storage.origin)}`,
     `#define BOARD_STORAGE_BYTES ${hex(storage.sizeBytes)}`,
     `#define BOARD_STORAGE_PAGE_BYTES ${hex(storage.pageBytes)}`,
@@ -73,8 +82,18 @@ function hex(value: number): string {
 function pinDefinitions(uart: Uart): readonly string[] {
   switch (uart.driver) {
     case 'cmsdk-uart':
-    case 'ns16550':
       return [`#define BOARD_UART_RX_INTERRUPT ${uart.rxInterrupt}u`];
+    case 'ns16550':
+      return [
+        `#define BOARD_UART_RX_INTERRUPT ${uart.rxInterrupt}u`,
+        ...(uart.pins === undefined
+          ? []
+          : [
+              `#define BOARD_UART_TX_PIN ${alifPin(uart.pins.tx)}u`,
+              `#define BOARD_UART_RX_PIN ${alifPin(uart.pins.rx)}u`,
+              `#define BOARD_UART_PIN_FUNCTION ${uart.pins.pinFunction}u`,
+            ]),
+      ];
     case 'nrf-uart':
       return [
         `#define BOARD_UART_TX_PIN ${nrfPin(uart.tx)}u`,
@@ -95,6 +114,12 @@ function pinDefinitions(uart: Uart): readonly string[] {
           : []),
       ];
   }
+}
+
+/** Ports have eight pins: `P12_2` is number 98. */
+function alifPin(pin: string): number {
+  const [port, number] = pin.slice(1).split('_').map(Number);
+  return 8 * port! + number!;
 }
 
 /** `P0.06` is pin 6. */

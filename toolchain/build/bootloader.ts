@@ -116,6 +116,7 @@ async function buildResident(
     dataRegion: 'ram',
     placement: {},
     stackBytes: stack.bytes + stackCanaryBytes,
+    isArenaAlone: false, // it has none
   });
   writeFileSync(join(outDir, `${name}.ld`), script);
   await runCompiler(outDir, [

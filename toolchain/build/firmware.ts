@@ -149,6 +149,7 @@ function machineOfBoard(target: Target): Machine {
     `clock/${target.clockSetup}`,
     `memory/${target.memorySetup}`,
     `handover/${target.bootloader === undefined ? 'none' : 'bootloader'}`,
+    `npu/${target.npu?.driver ?? 'none'}`,
   ];
   return {
     name: 'firmware',
@@ -170,6 +171,7 @@ function machineOfTwin(target: Target): Machine | undefined {
     `clock/${board.clockSetup}`,
     `memory/${board.memorySetup}`,
     'handover/none',
+    `npu/${target.npu === undefined ? 'none' : 'emulated'}`,
   ];
   const codeRegion = target.codeRunsIn ?? target.codeRegion;
   return { name: 'firmware-twin', regions, codeRegion, header: boardHeader(board), parts };
@@ -181,7 +183,8 @@ function writeSources(request: FirmwareRequest, machines: readonly Machine[]): v
   rmSync(join(outDir, 'sources'), { recursive: true, force: true });
   const shared = ['startup.c', 'console.c', 'memory_functions.c', `core/${target.core.setup}.c`];
   const headers = [
-    ...['lm2mcu.h', 'platform.h', 'sleep.h', 'stm32_pins.h'],
+    ...['lm2mcu.h', 'platform.h', 'sleep.h', 'stm32_pins.h', 'npu/npu.h'],
+    ...(target.npu?.driver === 'ethos-u' ? ['npu/hardware.h'] : []),
     ...(target.bootloader === undefined ? [] : bootloaderHeaders),
   ];
   const parts = machines.flatMap((machine) => machine.parts.map((part) => `${part}.c`));
@@ -304,6 +307,7 @@ async function link(
       ...request.placement,
     },
     stackBytes: stackBytes + stackCanaryBytes,
+    isArenaAlone: target.npu !== undefined,
   });
   writeFileSync(join(outDir, `${machine.name}.ld`), script);
   const command = [

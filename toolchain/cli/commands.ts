@@ -2,6 +2,7 @@
 import { buildCommand } from './build.ts';
 import type { Command } from './command.ts';
 import { compressCommand } from './compress.ts';
+import { designCommand } from './design.ts';
 import { doctorCommand } from './doctor.ts';
 import { emulateCommand } from './emulate.ts';
 import { evalCommand } from './eval.ts';
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   runCommand,
   evalCommand,
   compressCommand,
+  designCommand,
   emulateCommand,
   flashCommand,
   monitorCommand,

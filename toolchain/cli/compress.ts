@@ -3,9 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { digestOf } from '../build/out-folder.ts';
 import type { Candidate } from '../compress/candidates.ts';
-import { choosePoint, dropOf } from '../compress/choose.ts';
+import { chooseEmitted, dropOf } from '../compress/choose.ts';
 import { frontTable, optionTable } from '../compress/front-text.ts';
+import { emittedBytes, type IntegerLoss, integerLoss } from '../compress/integer-check.ts';
 import { fixedBytesOf, prepareTexts, searchedGraph } from '../compress/prepare.ts';
+import { sample } from '../compress/random.ts';
 import type { Provenance, Recipe } from '../compress/recipe.ts';
 import { writeRecipe } from '../compress/recipe-file.ts';
 import { type FrontPoint, search } from '../compress/search.ts';
@@ -62,6 +64,12 @@ export const compressCommand = defineCommand({
       requiresArg: true,
       describe: 'The longest input, [CLS] and [SEP] included',
     },
+    texts: {
+      type: 'number',
+      default: 1000,
+      requiresArg: true,
+      describe: 'Measure on at most so many texts: more take longer, and tell smaller losses apart',
+    },
     pooling: {
       choices: ['cls', 'mean'],
       requiresArg: true,
@@ -100,6 +108,7 @@ export const compressCommand = defineCommand({
     const target = findTarget(targetName);
     const maxDrop = checkDrop(flags.maxAccuracyDrop) / 100;
     const budgetBytes = checkBudget(flags.flashBudget) ?? flashBytes(target);
+    const mostMeasured = checkTextCount(flags.texts);
     const imported = importModel(model, pooling === undefined ? {} : { pooling });
     const examples = readExamples(data);
     const validation = validate === undefined ? null : readExamples(validate);
@@ -111,69 +120,114 @@ export const compressCommand = defineCommand({
       imported.tokenizer,
       classified(examples.examples),
       validation === null ? null : classified(validation.examples),
-      maxTokens,
+      { maxTokens, mostMeasured },
     );
     checkTexts(examples.examples.length, texts.fitting, data);
     context.progress.report('sizes of the image');
     const fixed = fixedBytesOf(model, imported, target, maxTokens, examples.examples);
     const saved = texts.droppings[0]!.tokens.length * fixed.tokenizerBytesPerToken;
+    const isVector = imported.card.kind === 'embedding';
+    const steps = openSteps(join(outDir, 'steps'), flags.resume);
+    const digest = digestOf(
+      new TextEncoder().encode(
+        JSON.stringify([
+          ...[stepsVersion, imported.card.sha256, examples.digest, validation?.digest],
+          ...[maxTokens, mostMeasured],
+        ]),
+      ),
+    );
+    const progress = async (phase: string, done: number, total: number): Promise<void> => {
+      context.progress.report(phase, done, total);
+      await new Promise((resume) => setImmediate(resume));
+    };
     const result = await search({
       ...texts,
       graph: searchedGraph(imported),
       maxTokens,
-      isVector: imported.card.kind === 'embedding',
+      isVector,
       fixedBytes: Math.round(fixed.bytes - saved),
       budgetBytes,
       tokenizerBytesPerToken: fixed.tokenizerBytesPerToken,
-      steps: openSteps(join(outDir, 'steps'), flags.resume),
-      digest: digestOf(
-        new TextEncoder().encode(
-          JSON.stringify([imported.card.sha256, examples.digest, validation?.digest, maxTokens]),
-        ),
-      ),
-      progress: async (phase, done, total) => {
-        context.progress.report(phase, done, total);
-        await new Promise((resume) => setImmediate(resume));
-      },
+      steps,
+      digest,
+      progress,
     });
-    const wish = { maxDrop, budgetBytes, fillsBudget: flags.flashBudget !== undefined };
-    const chosen = choosePoint(result.front, wish);
-    const recipe = {
-      ...joined(await result.candidatesOf(chosen)),
+    const recipeOf = async (point: FrontPoint): Promise<Recipe> => ({
+      ...joined(await result.candidatesOf(point)),
       modelSha256: imported.card.sha256,
-      droppedTokens: result.droppedOf(chosen),
+      droppedTokens: result.droppedOf(point),
       provenance: {
         command: 'lm2mcu compress',
         data: examples.digest,
         ...(validation === null ? {} : { validation: validation.digest }),
         maxTokens,
-        predictedBytes: chosen.bytes,
         measuredTexts: texts.measuring.length,
-        ...measuredLoss(chosen),
+        ...measuredLoss(point),
       },
-    } satisfies Recipe;
-    const [recipeFile] = writeRecipe(join(outDir, 'recipe.json'), recipe);
+    });
+    const calibration = sample(examples.examples, calibrationTexts, 6);
+    const request = { modelPath: model, pooling, target, maxTokens, calibration };
+    const wish = { maxDrop, budgetBytes, fillsBudget: flags.flashBudget !== undefined };
+    const { front, chosen } = await chooseEmitted(result.front, wish, async (point) => {
+      await progress(`emit ${point.word}`, 0, 0);
+      return emittedBytes({ ...request, recipe: await recipeOf(point) });
+    });
+    const recipe = await recipeOf(chosen);
+    const integers = await steps.run(
+      'integers',
+      [digest, String(chosen.bytes), ...chosen.choice.map(String)],
+      () =>
+        integerLoss(
+          { ...request, recipe },
+          result.reference,
+          texts.measured.slice(0, integerTexts),
+          isVector,
+          (done, total) => progress('the integers', done, total),
+        ),
+    );
+    const [recipeFile] = writeRecipe(join(outDir, 'recipe.json'), {
+      ...recipe,
+      provenance: { ...recipe.provenance, predictedBytes: chosen.bytes, integers: { ...integers } },
+    });
     const page = renderCompressPage({
       ...{ model: imported.card.name, target: target.title, maxTokens, budgetBytes, maxDrop },
-      ...{ chosen, front: result.front, options: result.options },
+      ...{ chosen, front, options: result.options },
     });
     writeFileSync(join(outDir, 'search.html'), page);
     const json = {
       recipe: recipeFile,
       chosen,
-      drop: dropOf(chosen, result.front),
-      front: result.front,
+      drop: dropOf(chosen, front),
+      integers,
+      front,
       options: result.options,
     };
     const tables = [
       ...(flags.options ? [optionTable(result.options)] : []),
-      frontTable(result.front, chosen),
+      frontTable(front, chosen),
+      integerLine(integers),
       `recipe  ${recipeFile}`,
       ...(chosen.loss.accuracyDrop === null ? [unlabelledNote] : []),
     ];
     return { json, text: tables.join('\n\n') };
   },
 });
+
+/** Changes with what steps compute: results of another version are not taken up. */
+const stepsVersion = 2;
+/** Calibration needs no more. */
+const calibrationTexts = 256;
+/** The interpreter is slow. */
+const integerTexts = 500;
+
+function integerLine({ texts, accuracyDrop, interval, agreement }: IntegerLoss): string {
+  const points = (share: number): string => (100 * share).toFixed(2);
+  const lost =
+    accuracyDrop === null || interval === null
+      ? ''
+      : `${points(accuracyDrop)} points lost (${interval.map(points).join(' … ')}), `;
+  return `its integers, on ${texts} texts: ${lost}${points(agreement)} % agreement with float`;
+}
 
 const unlabelledNote =
   'The texts have no labels of this model: an answer that changed counts as one lost.';
@@ -204,8 +258,7 @@ function joined(
 }
 
 function measuredLoss({ loss, interval }: FrontPoint): Provenance {
-  const { distance, agreement, accuracyDrop } = loss;
-  return { distance, agreement, accuracyDrop, accuracyDropInterval: interval };
+  return { ...loss, accuracyDropInterval: interval };
 }
 
 function withClasses(list: readonly LabelledExample[], { card, graph }: ImportedModel) {
@@ -224,6 +277,15 @@ function checkDrop(points: number): number {
     code: 'bad-accuracy-drop',
     message: '--max-accuracy-drop takes percentage points from 0 to 100',
     hint: 'Use 0.5 for one text in two hundred.',
+  });
+}
+
+function checkTextCount(count: number): number {
+  if (Number.isInteger(count) && count >= fewestTexts) return count;
+  throw userError({
+    code: 'bad-text-count',
+    message: `--texts takes a whole number from ${fewestTexts}`,
+    hint: 'Use 1000 for intervals of about a point.',
   });
 }
 

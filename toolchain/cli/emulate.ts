@@ -1,17 +1,18 @@
 /** `lm2mcu emulate`: the board of a build under QEMU, with a serial port to flash and to talk to. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { startBoard } from '../emulate/board.ts';
+import { type EmulatedBoard, startBoard, startTwin } from '../emulate/board.ts';
+import { firmwareImage } from '../emulate/executor.ts';
 import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { environmentError, userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
-import { boardOf } from '../targets.ts';
+import { boardOf, type Target } from '../targets.ts';
 import { checkBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 
 export const emulateCommand = defineCommand({
   usage: 'emulate <dir>',
-  summary: 'Run a board with its bootloader, for flash and monitor, until Ctrl-C',
+  summary: 'Run the board of a build behind a port, until Ctrl-C; with a bootloader, for flash',
   positionals: {
     dir: { type: 'string', demandOption: true, describe: 'The folder that lm2mcu build wrote' },
   },
@@ -19,7 +20,8 @@ export const emulateCommand = defineCommand({
     storage: {
       type: 'string',
       requiresArg: true,
-      describe: 'The file that keeps the board’s flash; <dir>.storage if not given',
+      describe:
+        'The file that keeps the flash of a board with a bootloader; <dir>.storage if not given',
     },
   },
   examples: [
@@ -32,23 +34,15 @@ export const emulateCommand = defineCommand({
   async run({ dir, storage, json }, { onInterrupt }) {
     checkBuilt(dir);
     const target = boardOf(parseStoredModel(readGraphFile(join(dir, 'graph.bin'))).target);
-    const bootloaderPath = join(dir, 'bootloader.elf');
-    if (target.bootloader !== undefined && !existsSync(bootloaderPath)) {
-      throw userError({
-        code: 'no-firmware',
-        message: 'there is no bootloader in this build',
-        where: bootloaderPath,
-        hint: 'Build it: lm2mcu build <model> --target <board> --out <dir>',
-      });
-    }
     const release = onInterrupt(endLeftovers);
     try {
       const storagePath = storage ?? `${dir.replace(/\/+$/, '')}.storage`;
-      const board = await startBoard({ target, bootloaderPath, storagePath });
-      const facts = { port: board.port, board: target.name, storage: storagePath };
+      const board = await start(target, dir, storagePath);
+      const kept = target.bootloader === undefined ? null : storagePath;
+      const facts = { port: board.port, board: target.name, storage: kept };
       const lines = [
         `board     ${target.name}, under qemu-system-arm until Ctrl-C`,
-        `storage   ${storagePath}`,
+        ...(kept === null ? [] : [`storage   ${kept}`]),
         `port      ${board.port}`,
       ];
       process.stdout.write(`${json ? JSON.stringify(facts) : lines.join('\n')}\n`);
@@ -59,3 +53,23 @@ export const emulateCommand = defineCommand({
     }
   },
 });
+
+function start(target: Target, dir: string, storagePath: string): Promise<EmulatedBoard> {
+  if (target.bootloader === undefined) {
+    const elfPath = firmwareImage(dir);
+    if (elfPath === undefined) throw noImage(join(dir, 'firmware.elf'), 'firmware');
+    return startTwin({ target, elfPath });
+  }
+  const bootloaderPath = join(dir, 'bootloader.elf');
+  if (!existsSync(bootloaderPath)) throw noImage(bootloaderPath, 'bootloader');
+  return startBoard({ target, bootloaderPath, storagePath });
+}
+
+function noImage(where: string, what: string): Error {
+  return userError({
+    code: 'no-firmware',
+    message: `there is no ${what} in this build`,
+    where,
+    hint: 'Build it: lm2mcu build <model> --target <board> --out <dir>',
+  });
+}

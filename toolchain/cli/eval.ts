@@ -1,4 +1,5 @@
 /** `lm2mcu eval`: how good a built model is on labelled texts, beside the float model. */
+import { bootstrapInterval } from '../compress/bootstrap.ts';
 import type { Answer } from '../emulate/executor.ts';
 import { interpret } from '../emulate/interpreter.ts';
 import type { RunnableModel } from '../emulate/stored-model.ts';
@@ -100,9 +101,17 @@ function checkLimit(limit: number): number {
   });
 }
 
+/** Of integers against floats on the same texts, in percentage points, with its 95 % interval. */
+interface AccuracyLoss {
+  readonly points: number;
+  readonly low: number;
+  readonly high: number;
+}
+
 interface Scores {
   readonly floatAccuracy: number | null;
   readonly accuracy: number | null;
+  readonly accuracyLoss: AccuracyLoss | null;
   /** Share of rows whose largest value is at the same place in float and in integer. */
   readonly agreement: number | null;
   /** Of the real values, over all outputs. */
@@ -114,6 +123,7 @@ function newTally(hasClasses: boolean) {
   let labelled = 0;
   let right = 0;
   let floatRight = 0;
+  const lost: number[] = [];
   let rows = 0;
   let agreeing = 0;
   let compared = 0;
@@ -124,8 +134,13 @@ function newTally(hasClasses: boolean) {
       const { outputs, columns } = answer;
       if (wanted !== null) {
         labelled += 1;
-        if (indexOfLargest(outputs) === wanted) right += 1;
-        if (float !== null && indexOfLargest(float) === wanted) floatRight += 1;
+        const isRight = Number(indexOfLargest(outputs) === wanted);
+        right += isRight;
+        if (float !== null) {
+          const wasRight = Number(indexOfLargest(float) === wanted);
+          floatRight += wasRight;
+          lost.push(wasRight - isRight);
+        }
       }
       if (float === null) return;
       compared += 1;
@@ -145,10 +160,18 @@ function newTally(hasClasses: boolean) {
     result: (): Scores => ({
       floatAccuracy: compared > 0 && labelled > 0 ? floatRight / labelled : null,
       accuracy: labelled > 0 ? right / labelled : null,
+      accuracyLoss: lost.length > 0 ? accuracyLossOf(lost) : null,
       agreement: rows > 0 ? agreeing / rows : null,
       maxLogitError: compared > 0 ? maxLogitError : null,
     }),
   };
+}
+
+/** `lost`: of each text, right in float less right in integer. */
+function accuracyLossOf(lost: readonly number[]): AccuracyLoss {
+  const [low, high] = bootstrapInterval(lost);
+  const mean = lost.reduce((sum, one) => sum + one, 0) / lost.length;
+  return { points: 100 * mean, low: 100 * low, high: 100 * high };
 }
 
 /** Imports the model again; it must be the one that was built. */
@@ -195,14 +218,19 @@ function describePrices(prices: readonly KindPrice[]): string {
   return [head, ...lines].join('\n');
 }
 
+function describeLoss({ points, low, high }: AccuracyLoss): string {
+  return `${points.toFixed(2)} points, ${low.toFixed(2)} to ${high.toFixed(2)} in 95 % of resampled texts`;
+}
+
 function describe(result: Scores & { readonly on: string; readonly examples: number }): string {
   const percent = (value: number | null) =>
     value === null ? 'not known' : `${(100 * value).toFixed(2)} %`;
-  const { on, examples, accuracy, floatAccuracy, agreement, maxLogitError } = result;
+  const { on, examples, accuracy, accuracyLoss, floatAccuracy, agreement, maxLogitError } = result;
   return [
     `on              ${on}, ${examples.toLocaleString('en-US')} texts`,
     `float accuracy  ${percent(floatAccuracy)}`,
     `accuracy        ${percent(accuracy)}`,
+    ...(accuracyLoss === null ? [] : [`accuracy loss   ${describeLoss(accuracyLoss)}`]),
     `agreement       ${percent(agreement)}`,
     `logit error     ${maxLogitError === null ? 'not known' : `at most ${maxLogitError.toFixed(4)}`}`,
     ...(floatAccuracy === null && agreement === null

@@ -41,6 +41,7 @@ export function fitOf(graph: Graph<'float'>, bytes: ModelBytes, tokens: number):
     room: 'any',
     goal: 'smallest',
     scratchBytes: kernelScratch(kernels, first!.core.features, tokens),
+    npu: null,
     instructions: (program) => programInstructions(program, tokens, kernels, first!),
   });
   const boards = targets.map((target): BoardFit => {

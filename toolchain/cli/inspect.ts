@@ -1,7 +1,7 @@
 /** `lm2mcu inspect`: what is in a model, and what the compiler would make of it. */
-import { formatBytes } from '../errors.ts';
+import { formatBytes, type LayerOutcome, Lm2mcuError, userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
-import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
+import { type Graph, type Stage, type Tensor, tensorOf } from '../ir/graph.ts';
 import { macsOf, simplify } from '../pipeline.ts';
 import { leastWork } from '../schedule/plan.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
@@ -31,12 +31,50 @@ export const inspectCommand = defineCommand({
     const { inspectStream } = await import('./inspect-npu.ts');
     const stream = inspectStream(model);
     if (stream !== null) return stream;
-    const imported = importModel(model);
+    const imported = importOrExplain(model, layers);
     const tokenizer = compileTokenizer(imported.tokenizer);
     const inspection = inspect(imported, tokenizer);
     return { json: inspection, text: describe(inspection, layers) };
   },
 });
+
+/** A graph that is understood in part is refused with what its layers would become. */
+function importOrExplain(model: string, showsLayers: boolean): ImportedModel {
+  try {
+    return importModel(model);
+  } catch (error) {
+    if (!(error instanceof Lm2mcuError) || error.details.layers === undefined) throw error;
+    const { message, layers } = error.details;
+    const lines = showsLayers ? layerLines(layers) : [layerSummary(layers)];
+    throw userError({ ...error.details, message: [message, ...lines].join('\n    ') });
+  }
+}
+
+function layerSummary(layers: readonly LayerOutcome[]): string {
+  const counts = new Map<string, number>();
+  for (const layer of layers) {
+    const key = layer.outcome === 'mapped' ? layer.becomes.join(' and ') : layer.outcome;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  const list = [...counts].map(([key, number]) => `${number} ${key}`).join(', ');
+  return `of ${layers.length} layers that compute: ${list} (--layers names them)`;
+}
+
+function layerLines(layers: readonly LayerOutcome[]): readonly string[] {
+  const rows = layers.map((layer) => [layer.name, outcomeText(layer)]);
+  return alignColumns(rows).split('\n');
+}
+
+function outcomeText(layer: LayerOutcome): string {
+  switch (layer.outcome) {
+    case 'mapped':
+      return `becomes ${layer.becomes.join(' and ')}`;
+    case 'unsupported':
+      return layer.problem;
+    case 'behind-unsupported':
+      return 'reads what is not supported';
+  }
+}
 
 const tokenCounts = [64, 128, 512] as const;
 
@@ -48,8 +86,8 @@ type Inspection = ReturnType<typeof inspect>;
 function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
   const simple = simplify(graph, tokenizer.idOrder, 'native');
   const compiled = leastWork(simple);
-  const weightBytes = constantElements(compiled);
-  const embedding = tableElements(compiled);
+  const weightBytes = constantBytes(compiled);
+  const embedding = tableBytes(compiled);
   const bytes = {
     embedding,
     encoder: weightBytes - embedding,
@@ -68,7 +106,7 @@ function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledToken
       compiledTokens: tokenizer.idOrder.length,
       compiledBytes: tokenizer.sizeBytes.total,
     },
-    /** Matrices as 8-bit integers, a byte a weight. */
+    /** Matrices as 8-bit integers, a byte a weight; half a byte where they came in 4 bits. */
     weightBytes,
     fit: fitOf(simple, bytes, Math.min(fitTokens, card.maxPositions)),
     /** The user's layers, in order, and the ops they become. */
@@ -124,17 +162,22 @@ function partOf(name: string): string {
 
 const wrappers = new Set(['model', 'bert', 'StatefulPartitionedCall']);
 
-function tableElements(graph: Graph<Stage>): number {
+function tableBytes(graph: Graph<Stage>): number {
   const tables = graph.nodes.flatMap((node) =>
     node.op === 'lookupRows' ? [tensorOf(graph, node.inputs[1]!)] : [],
   );
-  return tables.reduce((sum, { shape }) => sum + Number(shape[0]) * shape[1], 0);
+  return tables.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
 }
 
-function constantElements(graph: Graph<Stage>): number {
+function constantBytes(graph: Graph<Stage>): number {
   return Object.values(graph.tensors)
     .filter(({ role }) => role === 'constant')
-    .reduce((sum, { shape }) => sum + Number(shape[0]) * shape[1], 0);
+    .reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+}
+
+/** At a byte an element, or as few bits as it came in. */
+function bytesOf({ dtype, shape }: Tensor): number {
+  return Number(shape[0]) * (dtype === 'int4' ? Math.ceil(shape[1] / 2) : shape[1]);
 }
 
 function describe(inspection: Inspection, withLayers: boolean): string {
@@ -153,7 +196,7 @@ function describe(inspection: Inspection, withLayers: boolean): string {
     'parameters',
     alignColumns(Object.entries(parameters).map(([part, size]) => [`  ${part}`, count(size)])),
     `vocabulary  ${count(vocabulary.tokens)} tokens; ${count(vocabulary.compiledTokens)} that texts can reach are compiled, in ${formatBytes(vocabulary.compiledBytes)}`,
-    `weights     about ${formatBytes(inspection.weightBytes)} at a byte each`,
+    `weights     about ${formatBytes(inspection.weightBytes)}, at a byte each unless they are of 4 bits`,
     'work',
     alignColumns(work),
     ...describeFit(inspection.fit),

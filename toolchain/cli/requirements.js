@@ -61,6 +61,21 @@ export const requirements = [
     },
   },
   {
+    name: 'mkfifo',
+    purpose: 'joins the emulator and the simulated NPU (run --on emulator)',
+    probe: {
+      command: 'sh',
+      args: ['-c', 'command -v mkfifo'],
+    },
+    neededFor: 'option',
+    packages: {
+      'apt-get': 'coreutils',
+      dnf: 'coreutils',
+      pacman: 'coreutils',
+      brew: 'coreutils',
+    },
+  },
+  {
     name: 'gcc',
     purpose: "runs the model's C on this host (--on host)",
     probe: {

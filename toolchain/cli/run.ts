@@ -63,7 +63,7 @@ export const runCommand = defineCommand({
 });
 
 /** Of a model that generates: `generated` are vocabulary ids. */
-function outputOf(executor: Executor, spoken: Spoken, rate: number | null): Output {
+function outputOf(executor: Executor, spoken: Spoken, rate: Rate | null): Output {
   const { tokens, truncated, ids, text, stopped, instructions } = spoken;
   const head = { label: null, scores: null };
   const { target } = executor.model;
@@ -84,13 +84,13 @@ function outputOf(executor: Executor, spoken: Spoken, rate: number | null): Outp
 function describeRate(
   { instructions, ids }: Spoken,
   target: AnyTarget,
-  rate: number | null,
+  rate: Rate | null,
 ): readonly string[] {
   // The first token comes of the prompt, and the last one is not computed on.
   const steps = ids.length - 1;
   if (instructions === null || steps < 1 || isEngine(target)) return [];
   const each = instructions.generation / steps;
-  const perSecond = rate === null ? null : target.clockHz / (each * rate);
+  const perSecond = rate === null ? null : target.clockHz / (each * rate.cyclesPerInstruction);
   const speed = perSecond === null ? '' : `, about ${perSecond.toFixed(1)} tokens a second`;
   const count = Math.round(each).toLocaleString('en-US');
   return [`a token   ${count} instructions${speed}`];
@@ -102,7 +102,7 @@ function describe(
   target: AnyTarget,
   answer: Answer,
   head: Head,
-  rate: number | null,
+  rate: Rate | null,
 ): string {
   return [
     ...describeStart(on, target, answer),
@@ -122,18 +122,27 @@ function describeStart(
   ];
 }
 
-/** Cycles an instruction, waits for flash among them, as the report of the build estimates them. */
-function rateOf(dir: string): number | null {
+/** As the report of the build estimates them. */
+interface Rate {
+  /** Waits for flash among them. */
+  readonly cyclesPerInstruction: number;
+  /** In which the core waits for the NPU, whose jobs are as long for every text. */
+  readonly npuCycles: number;
+}
+
+function rateOf(dir: string): Rate | null {
   if (!existsSync(join(dir, 'report.json'))) return null;
   const { compute, layers } = readReport(dir);
   const instructions = layers.reduce((sum, layer) => sum + layer.estimatedInstructions, 0);
-  return instructions === 0 ? null : compute.estimatedCycles / instructions;
+  if (instructions === 0) return null;
+  const npuCycles = compute.npu?.estimatedCycles ?? 0;
+  return { cyclesPerInstruction: (compute.estimatedCycles - npuCycles) / instructions, npuCycles };
 }
 
 function describeWork(
   { instructions }: Pick<Answer, 'instructions'>,
   target: AnyTarget,
-  rate: number | null,
+  rate: Rate | null,
 ): readonly string[] {
   if (instructions === null || isEngine(target)) return [];
   const { name, clockHz } = target;
@@ -141,10 +150,12 @@ function describeWork(
   const count = (value: number) => value.toLocaleString('en-US');
   const work = `work      ${count(inference)} instructions, and ${count(tokenizer)} for the tokenizer`;
   if (rate === null) return [work];
-  const estimate = duration(((tokenizer + inference) * rate) / clockHz);
+  const { cyclesPerInstruction, npuCycles } = rate;
+  const cycles = (tokenizer + inference) * cyclesPerInstruction + npuCycles;
+  const waits = npuCycles === 0 ? '' : ` and ${count(npuCycles)} cycles for the NPU`;
   return [
     work,
-    `time      about ${estimate} on ${name} (an estimate: ${rate.toFixed(2)} cycles an instruction, as in the report, at ${megahertz(clockHz)})`,
+    `time      about ${duration(cycles / clockHz)} on ${name} (an estimate: ${cyclesPerInstruction.toFixed(2)} cycles an instruction${waits}, as in the report, at ${megahertz(clockHz)})`,
   ];
 }
 

@@ -7,6 +7,7 @@ import {
   loadEngine,
   loadTarget,
   type MemoryRegion,
+  type Npu,
   type Target,
 } from '../targets.ts';
 import { findTarget } from './build.ts';
@@ -47,6 +48,7 @@ function summaryOf(target: Target) {
     name: target.name,
     title: target.title,
     core: target.core.name,
+    npu: target.npu?.accelerator ?? null,
     clockHz: target.clockHz,
     flashBytes: sizeOf(target, isFlash),
     sramBytes: sizeOf(target, (region) => !isFlash(region)),
@@ -75,12 +77,14 @@ function sizeOf({ regions }: Target, isCounted: (region: MemoryRegion) => boolea
 function table(targets: readonly Target[]): string {
   const kib = (bytes: number) => `${(bytes / 1024).toLocaleString('en-US')} KiB`;
   const rows = targets.map((target) => {
-    const { name, core, clockHz, flashBytes, sramBytes, emulator, verified } = summaryOf(target);
+    const { name, core, npu, clockHz, flashBytes, sramBytes, emulator, verified } =
+      summaryOf(target);
     const mhz = `${clockHz / 1e6} MHz`;
-    return [name, core, mhz, kib(flashBytes), kib(sramBytes), emulator ?? '-', verified];
+    const memory = [kib(flashBytes), kib(sramBytes)];
+    return [name, core, npu ?? '-', mhz, ...memory, emulator ?? '-', verified];
   });
   return alignColumns([
-    ['board', 'core', 'clock', 'flash', 'RAM', 'emulator', 'verified'],
+    ['board', 'core', 'NPU', 'clock', 'flash', 'RAM', 'emulator', 'verified'],
     ...rows,
   ]);
 }
@@ -108,6 +112,7 @@ function describe(target: Target): string {
     core,
     clockHz,
     regions,
+    npu,
     uart,
     emulation,
     bootloader,
@@ -127,8 +132,9 @@ function describe(target: Target): string {
     `chip      ${chip}, ${core.title}, ${clockHz / 1e6} MHz`,
     'memory',
     alignColumns(memory),
+    ...(npu === undefined ? [] : [`NPU       ${describeNpu(npu)}`]),
     `console   ${uart.driver} at 0x${uart.base.toString(16)}, ${uart.baud} baud`,
-    `emulator  ${emulation === undefined ? 'none' : `${emulation.machine} under qemu-system-arm`}`,
+    `emulator  ${emulation === undefined ? 'none' : `${emulation.machine} under qemu-system-arm${npu === undefined ? '' : ', the NPU simulated'}`}`,
     ...(bootloader === undefined
       ? []
       : [`start by  our bootloader; lm2mcu emulate runs it on ${bootloader.machine}`]),
@@ -140,6 +146,19 @@ function describe(target: Target): string {
     ...loaders.map((loader) => `load by   ${describeLoader(loader)}`),
     `verified  ${verified.status}: ${verified.how}`,
   ].join('\n');
+}
+
+function describeNpu(npu: Npu): string {
+  const { accelerator, reaches, runTimeWeights, driver } = npu;
+  const place =
+    driver === 'emulated'
+      ? 'simulated'
+      : `at 0x${npu.base.toString(16).padStart(8, '0')}, interrupt ${npu.interrupt}`;
+  const weights =
+    runTimeWeights === undefined
+      ? ''
+      : '; keys and values as weights, which only simulators ran yet';
+  return `${accelerator} ${place}, reaches ${reaches.join(', ')}${weights}`;
 }
 
 function describeEngine({ name, title, verified }: EngineTarget): string {
@@ -161,6 +180,8 @@ function describeLoader(loader: Target['loaders'][number]): string {
     case 'probe-rs':
     case 'openocd':
       return `${loader.protocol}: ${loader.how}`;
+    case 'by-hand':
+      return loader.how;
     case 'emulator':
       return 'the emulator';
     default:

@@ -31,11 +31,12 @@ export interface PlannedCandidate {
   make(): Candidate;
 }
 
-/** Few stages serve small tables, many large ones; by bytes of codes a row. */
+/** Refining stages take 12 KB of entries, which small tables do better without; by bytes of codes a row. */
 const codebookLadders = [
-  { name: 'codebooks', rank: 48, stages: 8, bytes: [2.5, 3, 3.5, 4, 4.5, 5, 6] },
-  { name: 'many codebooks', rank: 96, stages: 16, bytes: [6, 7, 8, 10, 12] },
+  { name: 'codebooks', refiningStages: 0, bytes: [2.5, 3, 3.5, 4, 4.5] },
+  { name: 'refined codebooks', refiningStages: 8, bytes: [4.5, 5, 5.5, 6.1, 7, 8, 10, 12] },
 ] as const;
+const codebookShape = { rank: 48, stages: 8 } as const;
 const tiers = 4;
 const lowRanks = [16, 24, 32, 48] as const;
 /** Bytes a row of clustered low rank; in int8 MCUBERT's 9.5 numbers. */
@@ -79,9 +80,13 @@ export function wordCandidates(
         ),
       ),
     ),
-    ...codebookLadders.flatMap(({ name, rank, stages, bytes }) => {
+    ...codebookLadders.flatMap(({ name, refiningStages, bytes }) => {
       let trained: TrainedStages | undefined; // serves all sizes
-      const shape = { rank: Math.min(rank, width), stages: Math.min(stages, width) };
+      const rank = Math.min(codebookShape.rank, width);
+      const most = (stages: number) => Math.min(stages, rank);
+      const shape = {
+        ...{ rank, stages: most(codebookShape.stages), refiningStages: most(refiningStages) },
+      };
       return bytes.map((bytesPerRow) =>
         table(`${name}, ${bytesPerRow} B`, () => {
           trained ??= trainStages(rows, shape);

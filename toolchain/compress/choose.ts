@@ -44,6 +44,31 @@ export function choosePoint(
   throw outOfReach(front, { maxDrop, budgetBytes, fillsBudget });
 }
 
+export interface Choice {
+  /** By bytes, ascending; what was emitted with the bytes it then had. */
+  readonly front: readonly FrontPoint[];
+  readonly chosen: FrontPoint;
+}
+
+/** The same, with real sizes: sums of parts until here, a point that would be taken is emitted first. */
+export async function chooseEmitted(
+  predicted: readonly FrontPoint[],
+  wish: Wish,
+  emittedBytes: (point: FrontPoint) => Promise<number>,
+): Promise<Choice> {
+  const emitted = new Set<FrontPoint>();
+  let front = predicted;
+  for (;;) {
+    const chosen = choosePoint(front, wish);
+    if (emitted.has(chosen)) return { front, chosen };
+    const point = { ...chosen, bytes: await emittedBytes(chosen) };
+    emitted.add(point);
+    front = front
+      .map((one) => (one === chosen ? point : one))
+      .toSorted((a, b) => a.bytes - b.bytes);
+  }
+}
+
 function outOfReach(front: readonly FrontPoint[], { maxDrop, budgetBytes }: Wish): Lm2mcuError {
   const points = (share: number): string => (100 * share).toFixed(2);
   const good = front.find((point) => dropOf(point, front) <= maxDrop);

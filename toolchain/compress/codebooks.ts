@@ -15,7 +15,10 @@ import { type Basis, fitProjection, type WeightedRows, weightedBasis } from './w
 export interface CodebookOptions {
   /** Columns of the rotated space that are kept. */
   readonly rank: number;
+  /** Stages that have a column each to themselves. */
   readonly stages: number;
+  /** Further stages, on what the first ones leave of the same columns: for rows that matter most. */
+  readonly refiningStages: number;
   /** At most so many numbers of stages a row can have. */
   readonly tiers: number;
   /** Codes of all rows together. */
@@ -25,7 +28,7 @@ export interface CodebookOptions {
 const mostEntries = 256;
 const iterations = 8;
 /** Again, from the entries that are there. */
-const refiningIterations = 3;
+const againIterations = 3;
 
 /** Codebooks for all rows, before anything is left out. */
 export interface TrainedStages {
@@ -42,23 +45,25 @@ interface TrainedStage extends CodebookStage {
 /** The slow part, which serves every size. */
 export function trainStages(
   rows: WeightedRows,
-  { rank, stages }: Pick<CodebookOptions, 'rank' | 'stages'>,
+  { rank, stages, refiningStages }: Omit<CodebookOptions, 'tiers' | 'codeBytes'>,
 ): TrainedStages {
   const basis = weightedBasis(rows);
-  const cuts = stageColumns(basis.variances, Math.min(rank, rows.width), stages);
   const weights = trainingWeights(rows.weights);
-  return {
-    basis,
-    rank: cuts.at(-1)!,
-    stages: cuts.slice(1).map((end, stage) => {
-      const firstColumn = cuts[stage]!;
-      const start = { entries: Math.min(mostEntries, rows.rows), seed: stage + 1 };
-      return trainStage(basis, rows, firstColumn, end - firstColumn, weights, {
-        start,
-        iterations,
-      });
-    }),
+  const columns = Math.min(rank, rows.width);
+  const left = basis.coordinates.slice();
+  const trained: TrainedStage[] = [];
+  const train = (cuts: readonly number[]): void => {
+    for (const [index, end] of cuts.slice(1).entries()) {
+      const start = { entries: Math.min(mostEntries, rows.rows), seed: trained.length + 1 };
+      const at = { firstColumn: cuts[index]!, columns: end - cuts[index]! };
+      trained.push(trainStage(left, rows, at, weights, { start, iterations }));
+    }
   };
+  train(stageColumns(basis.variances, columns, stages));
+  if (refiningStages > 0) {
+    train(stageColumns(weightedVariances(left, rows), columns, refiningStages));
+  }
+  return { basis, rank: columns, stages: trained };
 }
 
 export function encodeWithTrained(
@@ -70,15 +75,15 @@ export function encodeWithTrained(
   const stageCounts = chooseStages(errors, trained.stages.length, codeBytes, tierCount);
   const tierStages = [...new Set(stageCounts)].sort((a, b) => a - b);
   const used = trained.stages.slice(0, tierStages.at(-1)!);
+  const left = trained.basis.coordinates.slice();
   const stages = used.map((stage, index) => {
     const weights = trainingWeights(
       rows.weights.map((weight, row) => (stageCounts[row]! > index ? weight : 0)),
     );
-    const { firstColumn, columns, entries: start } = stage;
-    const again = { start, iterations: refiningIterations };
-    return trainStage(trained.basis, rows, firstColumn, columns, weights, again);
+    const again = { start: stage.entries, iterations: againIterations };
+    return trainStage(left, rows, stage, weights, again);
   });
-  const rank = stages.at(-1)!.firstColumn + stages.at(-1)!.columns;
+  const rank = Math.max(...stages.map(({ firstColumn, columns }) => firstColumn + columns));
   const coordinates = decodedCoordinates(rows.rows, rank, stages, stageCounts);
   const { projection, offset } = fitProjection(rows, coordinates, rank);
   const scales = columnScales(stages, rank);
@@ -119,6 +124,17 @@ function trainingWeights(weights: Float64Array): Float64Array {
   return weights.map(Math.sqrt);
 }
 
+/** Of each column, as far as the rows matter. */
+function weightedVariances(left: Float32Array, { weights, width }: WeightedRows): Float64Array {
+  const variances = new Float64Array(width);
+  for (const [row, weight] of weights.entries()) {
+    for (let column = 0; column < width; column++) {
+      variances[column]! += weight * left[row * width + column]! ** 2;
+    }
+  }
+  return variances;
+}
+
 /** Ends of the stages' columns, after a 0: as much information in each. */
 function stageColumns(variances: Float64Array, rank: number, stages: number): readonly number[] {
   const least = Math.max(variances[rank - 1]! / 2, Number.MIN_VALUE);
@@ -138,20 +154,27 @@ function stageColumns(variances: Float64Array, rank: number, stages: number): re
   return [...cuts, rank];
 }
 
+/** Takes away what it finds from what is `left` of the coordinates. */
 function trainStage(
-  { coordinates }: Basis,
+  left: Float32Array,
   { rows, width }: WeightedRows,
-  firstColumn: number,
-  columns: number,
+  { firstColumn, columns }: Pick<CodebookStage, 'firstColumn' | 'columns'>,
   weights: Float64Array,
   options: KMeansOptions,
 ): TrainedStage {
   const values = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     const from = row * width + firstColumn;
-    values.set(coordinates.subarray(from, from + columns), row * columns);
+    values.set(left.subarray(from, from + columns), row * columns);
   }
-  return { firstColumn, columns, ...kMeans({ count: rows, columns, values }, weights, options) };
+  const found = kMeans({ count: rows, columns, values }, weights, options);
+  for (let row = 0; row < rows; row++) {
+    const entry = found.codes[row]! * columns;
+    for (let column = 0; column < columns; column++) {
+      left[row * width + firstColumn + column]! -= found.entries[entry + column]!;
+    }
+  }
+  return { firstColumn, columns, ...found };
 }
 
 /** Weighted squared error of each row with 0, 1, … stages: (rows, stages + 1). A row keeps one at least. */
@@ -163,15 +186,15 @@ function errorsByStages(
   const counts = stages.length + 1;
   const errors = new Float64Array(rows * counts);
   for (let row = 0; row < rows; row++) {
-    let error = 0;
-    for (let column = 0; column < width; column++) {
-      error += basis.coordinates[row * width + column]! ** 2;
-    }
+    const left = basis.coordinates.slice(row * width, (row + 1) * width);
+    let error = left.reduce((sum, value) => sum + value ** 2, 0);
     errors[row * counts] = weights[row]! * error;
     for (const [index, { firstColumn, columns, entries, codes }] of stages.entries()) {
       for (let column = 0; column < columns; column++) {
-        const value = basis.coordinates[row * width + firstColumn + column]!;
-        error += (value - entries[codes[row]! * columns + column]!) ** 2 - value ** 2;
+        const value = left[firstColumn + column]!;
+        const rest = value - entries[codes[row]! * columns + column]!;
+        error += rest ** 2 - value ** 2;
+        left[firstColumn + column] = rest;
       }
       errors[row * counts + index + 1] = weights[row]! * error;
     }
@@ -256,7 +279,9 @@ function decodedCoordinates(
   for (let row = 0; row < rows; row++) {
     for (const { firstColumn, columns, entries, codes } of stages.slice(0, stageCounts[row]!)) {
       const from = codes[row]! * columns;
-      coordinates.set(entries.subarray(from, from + columns), row * rank + firstColumn);
+      for (let column = 0; column < columns; column++) {
+        coordinates[row * rank + firstColumn + column]! += entries[from + column]!;
+      }
     }
   }
   return coordinates;

@@ -9,6 +9,7 @@ export function frontTable(front: readonly FrontPoint[], chosen: FrontPoint): st
     point.interval === null ? '' : `${points(point.interval[0])} … ${points(point.interval[1])}`,
     `${(100 * point.loss.agreement).toFixed(2)} %`,
     point.loss.distance.toFixed(4),
+    point.loss.hiddenCosine.toFixed(4),
     point.word,
     point.position,
     `${point.int4} of ${point.matrices}`,
@@ -16,19 +17,20 @@ export function frontTable(front: readonly FrontPoint[], chosen: FrontPoint): st
   ]);
   return columns([
     [
-      ...['', 'KB', 'points lost', '95 %', 'agreement', 'distance', 'word table'],
-      ...['position table', 'int4', 'dropped'],
+      ...['', 'KB', 'points lost', '95 %', 'agreement', 'distance', 'hidden cosine'],
+      ...['word table', 'position table', 'int4', 'dropped'],
     ],
     ...rows,
   ]);
 }
 
 export function optionTable(options: readonly MeasuredOption[]): string {
-  const rows = options.map(({ part, name, bytes, loss, agreement, accuracyDrop }) => [
-    ...[part, name, String(Math.round(bytes)), loss.toFixed(5)],
+  const rows = options.map(({ part, name, bytes, loss, hiddenCosine, agreement, accuracyDrop }) => [
+    ...[part, name, String(Math.round(bytes)), loss.toFixed(5), hiddenCosine.toFixed(4)],
     ...[`${(100 * agreement).toFixed(2)} %`, points(accuracyDrop)],
   ]);
-  return columns([['part', 'option', 'bytes', 'distance', 'agreement', 'points lost'], ...rows]);
+  const head = ['part', 'option', 'bytes', 'distance', 'hidden cosine', 'agreement', 'points lost'];
+  return columns([head, ...rows]);
 }
 
 function points(share: number | null): string {

@@ -2,20 +2,27 @@
  * What a changed model loses against the float model: task accuracy, and the measures that are less
  * forgiving.
  */
-import type { Graph } from '../ir/graph.ts';
+import { internalError } from '../errors.ts';
+import { type Graph, tensorOf } from '../ir/graph.ts';
+import { bootstrapInterval, type Interval } from './bootstrap.ts';
 import { evaluateNetwork, graphConstants } from './network.ts';
-import { seededRandom } from './random.ts';
 import { batchRows } from './sensitivity.ts';
 import { loadTensors } from './tensors.ts';
 import { batchesOf, embeddingSum, embeddingTables, type TokenText } from './texts.ts';
 
-/** Outputs of texts one after the other, a row of `columns` values each. */
-export interface Outputs {
+/** Texts one after the other: of each its rows of `columns` values. */
+export interface TextRows {
   readonly columns: number;
   readonly rows: readonly Float32Array[];
 }
 
-export interface Loss {
+export interface Outputs extends TextRows {
+  /** What the head reads: the last normalized rows that are computed. */
+  readonly hidden: TextRows;
+}
+
+/** What can be told from the outputs alone. */
+export interface OutputLoss {
   /** Kullback-Leibler divergence of the class probabilities, in nats; of vectors 1 − cosine. */
   readonly distance: number;
   /** Share of rows with the same largest output; of vectors, with the same nearest other text. */
@@ -25,7 +32,10 @@ export interface Loss {
   readonly accuracy: number | null;
 }
 
-export type Interval = readonly [low: number, high: number];
+export interface Loss extends OutputLoss {
+  /** Mean cosine of the hidden rows before and after. */
+  readonly hiddenCosine: number;
+}
 
 /** The float graph's outputs, with constants replaced by name. */
 export async function networkOutputs(
@@ -46,37 +56,68 @@ export async function networkOutputs(
     segment: withReplaced(segment),
   };
   const { constants, dispose } = graphConstants(tf, graph, replaced);
-  const rows: Float32Array[] = [];
-  let columns = 0;
+  const hidden = graph.nodes.findLast(({ op }) => op === 'layerNorm')?.output;
+  if (hidden === undefined) throw internalError('the graph has no normalized rows');
+  const wanted = [graph.outputs[0]!, hidden].map((name) => ({
+    name,
+    columns: tensorOf(graph, name).shape[1],
+    rows: [] as Float32Array[],
+  }));
+  let done = 0;
   for (const batch of batchesOf(texts, batchRows)) {
-    await progress(rows.length, texts.length);
+    await progress(done, texts.length);
+    done += batch.length;
     const sum = embeddingSum(tables, batch);
-    const layout = { lengths: batch.map(({ ids }) => ids.length) };
-    const output = tf.tidy(() => {
+    const lengths = batch.map(({ ids }) => ids.length);
+    const found = tf.tidy(() => {
       const x = tf.tensor2d(sum, [sum.length / word.width, word.width]);
-      const [first] = evaluateNetwork(tf, graph, x, layout, constants, graph.outputs);
-      columns = first!.shape[1];
-      return first!.dataSync() as Float32Array;
+      const names = wanted.map(({ name }) => name);
+      const tensors = evaluateNetwork(tf, graph, x, { lengths }, constants, names);
+      return tensors.map((tensor) => tensor.dataSync() as Float32Array);
     });
-    const perText = output.length === batch.length * columns;
-    let from = 0;
-    for (const { ids } of batch) {
-      const length = (perText ? 1 : ids.length) * columns;
-      rows.push(output.slice(from, from + length));
-      from += length;
+    for (const [index, { columns, rows }] of wanted.entries()) {
+      rows.push(...byText(found[index]!, columns, lengths));
     }
   }
   dispose();
-  return { columns, rows };
+  const [outputs, normalized] = wanted;
+  return { columns: outputs!.columns, rows: outputs!.rows, hidden: normalized! };
 }
 
-/** `isVector`: outputs are embeddings, compared by their angle. */
+/** The rows of each text, of which there is one, or one a token. */
+function byText(
+  values: Float32Array,
+  columns: number,
+  lengths: readonly number[],
+): readonly Float32Array[] {
+  const perText = values.length === lengths.length * columns;
+  let end = 0;
+  return lengths.map((length) => {
+    const start = end;
+    end += (perText ? 1 : length) * columns;
+    return values.slice(start, end);
+  });
+}
+
+/** Of the first texts of both; `isVector`: outputs are embeddings, compared by their angle. */
 export function lossOf(
   reference: Outputs,
   changed: Outputs,
   texts: readonly TokenText[],
   isVector: boolean,
 ): Loss {
+  return {
+    ...outputLossOf(reference, changed, texts, isVector),
+    hiddenCosine: meanCosine(reference.hidden, changed.hidden, texts.length),
+  };
+}
+
+export function outputLossOf(
+  reference: TextRows,
+  changed: TextRows,
+  texts: readonly Pick<TokenText, 'label'>[],
+  isVector: boolean,
+): OutputLoss {
   const { columns } = reference;
   let distance = 0;
   let rows = 0;
@@ -99,7 +140,10 @@ export function lossOf(
     if (largestOf(before) === label) rightBefore += 1;
     if (largestOf(after) === label) right += 1;
   }
-  if (isVector) same = sharedNeighbours(reference.rows, changed.rows);
+  if (isVector) {
+    const own = ({ rows }: TextRows) => rows.slice(0, texts.length);
+    same = sharedNeighbours(own(reference), own(changed));
+  }
   return {
     distance: distance / rows,
     agreement: same / rows,
@@ -108,45 +152,55 @@ export function lossOf(
   };
 }
 
-/** Of the drop of accuracy: the middle 95 % of a paired bootstrap over texts. */
-export function accuracyDropInterval(
-  reference: Outputs,
-  changed: Outputs,
-  texts: readonly TokenText[],
-): Interval {
-  const differences = texts.map(({ label }, index) => {
-    const isRight = (row: Float32Array): number => Number(largestOf(row) === label);
-    return isRight(reference.rows[index]!) - isRight(changed.rows[index]!);
-  });
-  const random = seededRandom(1);
-  const drops = Array.from({ length: resamples }, () => {
-    let sum = 0;
-    for (let count = 0; count < differences.length; count++) {
-      sum += differences[Math.floor(random() * differences.length)]!;
+function meanCosine({ columns, rows }: TextRows, changed: TextRows, texts: number): number {
+  let sum = 0;
+  let count = 0;
+  for (const [index, before] of rows.slice(0, texts).entries()) {
+    for (let from = 0; from < before.length; from += columns) {
+      const row = (values: Float32Array) => values.subarray(from, from + columns);
+      sum += cosine(row(before), row(changed.rows[index]!));
+      count += 1;
     }
-    return sum / differences.length;
-  }).sort((a, b) => a - b);
-  return [drops[Math.floor(resamples * 0.025)]!, drops[Math.ceil(resamples * 0.975) - 1]!];
+  }
+  return sum / count;
 }
 
-const resamples = 2000;
+/** Of the drop of accuracy, over the texts that have a class; null where none has. */
+export function accuracyDropInterval(
+  reference: TextRows,
+  changed: TextRows,
+  texts: readonly Pick<TokenText, 'label'>[],
+): Interval | null {
+  const drops = texts.flatMap(({ label }, index) => {
+    const isRight = (row: Float32Array): number => Number(largestOf(row) === label);
+    return label === null ? [] : [isRight(reference.rows[index]!) - isRight(changed.rows[index]!)];
+  });
+  return drops.length === 0 ? null : bootstrapInterval(drops);
+}
 
 /** Texts whose nearest other text, by angle, is the same among the changed vectors. */
 function sharedNeighbours(before: readonly Float32Array[], after: readonly Float32Array[]): number {
-  const nearest = nearestOthers(before);
-  return nearestOthers(after).filter((other, index) => other === nearest[index]).length;
+  const nearest = nearestTexts(before, 1);
+  return nearestTexts(after, 1).filter(([other], index) => other === nearest[index]![0]).length;
 }
 
-function nearestOthers(vectors: readonly Float32Array[]): readonly number[] {
+/** Of each vector the `count` others at the least angle, the nearest first. */
+export function nearestTexts(
+  vectors: readonly Float32Array[],
+  count: number,
+): readonly (readonly number[])[] {
   const units = vectors.map((vector) => {
     const length = Math.hypot(...vector) || 1;
     return vector.map((value) => value / length);
   });
   return units.map((unit, index) => {
-    const products = units.map((other, at) =>
-      at === index ? -2 : unit.reduce((sum, value, k) => sum + value * other[k]!, 0),
+    const products = units.map((other) =>
+      unit.reduce((sum, value, k) => sum + value * other[k]!, 0),
     );
-    return largestOf(products);
+    return Array.from(units.keys())
+      .filter((other) => other !== index)
+      .sort((a, b) => products[b]! - products[a]! || a - b)
+      .slice(0, count);
   });
 }
 

@@ -4,6 +4,8 @@
  *
  *   tables/<tensor>/codes, scales, clusterOf, clusters.<i>.factors, projection, offset, …
  *   weights/<tensor>/codes, scales          constants/<tensor>          droppedTokens
+ *
+ * Codes and factors of 4 bits are two a byte, the first in the low half, each row in whole bytes.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,6 +14,8 @@ import * as z from 'zod';
 import { assertExhaustive, type Lm2mcuError, userError } from '../errors.ts';
 import { quote, shorten } from '../importers/files.ts';
 import { parseSafetensors, type StoredTensor } from '../importers/safetensors.ts';
+import type { TypedArrayOf } from '../ir/dtypes.ts';
+import { packNibbles } from '../schedule/packings.ts';
 import type { CodedTable } from './coded-table.ts';
 import type { PlainJson, Recipe } from './recipe.ts';
 import {
@@ -43,11 +47,14 @@ type TableHeader = z.infer<typeof tableSchema>;
 const plainJson: z.ZodType<PlainJson> = z.json();
 
 const recipeSchema = z.strictObject({
-  schema: z.literal(1),
+  schema: z.literal(2),
   model: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'a digest is written "sha256:…"'),
   arrays: z.strictObject({ file: z.string(), sha256: z.string() }),
   tables: z.record(z.string(), tableSchema),
-  weights: z.record(z.string(), z.strictObject({ bits, bytes: z.int().nonnegative() })),
+  weights: z.record(
+    z.string(),
+    z.strictObject({ bits, rows: count, columns: count, bytes: z.int().nonnegative() }),
+  ),
   constants: z.array(z.string()),
   droppedTokens: z.int().nonnegative(),
   provenance: z.record(z.string(), plainJson),
@@ -79,17 +86,18 @@ export function formatRecipe(
     putTable(table, (part, data, columns) => put(`tables/${name}/${part}`, data, columns)),
   );
   const weights = mapValues(recipe.weights, (weight, name) => {
-    const { codes, scales } = weight;
-    put(`weights/${name}/codes`, codes, codes.length / scales.length);
+    const { bits, codes, scales } = weight;
+    const columns = codes.length / scales.length;
+    const stored = storedCodes(codes, bits, columns);
+    put(`weights/${name}/codes`, ...stored);
     put(`weights/${name}/scales`, scales);
-    const bytes = Math.ceil((codes.length * weight.bits) / 8);
-    return { bits: weight.bits, bytes };
+    return { bits, rows: scales.length, columns, bytes: stored[0].length };
   });
   for (const [name, data] of Object.entries(recipe.constants)) put(`constants/${name}`, data);
   put('droppedTokens', recipe.droppedTokens);
   const arrays = formatSafetensors(tensors);
   const header: z.infer<typeof recipeSchema> = {
-    schema: 1,
+    schema: 2,
     model: `sha256:${recipe.modelSha256}`,
     arrays: { file, sha256: sha256Of(arrays) },
     tables,
@@ -101,6 +109,17 @@ export function formatRecipe(
   return { json: `${JSON.stringify(header, null, 2)}\n`, arrays };
 }
 
+/** The array to put, and its columns. */
+function storedCodes(
+  codes: Int8Array,
+  bits: 4 | 8,
+  columns: number,
+): readonly [data: Int8Array | Uint8Array, columns: number] {
+  if (bits === 8) return [codes, columns];
+  const packed = packNibbles(codes as TypedArrayOf<'int8'>, codes.length / columns, columns);
+  return [new Uint8Array(packed.buffer), Math.ceil(columns / 2)];
+}
+
 type Put = (part: string, data: WritableArray, columns?: number) => void;
 
 function putTable(table: CodedTable, put: Put): TableHeader {
@@ -108,13 +127,14 @@ function putTable(table: CodedTable, put: Put): TableHeader {
   const shape = { rows, width, bytes: tableBytes(table, () => true) };
   switch (method) {
     case 'rows':
-      put('codes', table.codes, width);
+      put('codes', ...storedCodes(table.codes, table.bits, width));
       put('scales', table.scales);
       return { method, ...shape, bits: table.bits };
     case 'low-rank':
       put('clusterOf', table.clusterOf);
-      for (const [index, { rank, factors, projection, offset }] of table.clusters.entries()) {
-        put(`clusters.${index}.factors`, factors, rank);
+      for (const [index, cluster] of table.clusters.entries()) {
+        const { rank, factors, projection, offset } = cluster;
+        put(`clusters.${index}.factors`, ...storedCodes(factors, cluster.bits, rank));
         put(`clusters.${index}.projection`, projection, width);
         put(`clusters.${index}.offset`, offset);
       }
@@ -173,14 +193,28 @@ export function readRecipeFile(path: string): RecipeFile {
     unread.delete(name);
     return arrayOf(stored.get(name), dtype, name, path);
   };
+  const readCodes: ReadCodes = (name, shape) => {
+    if (shape.bits === 8) return read(name, 'I8');
+    const packed = read(name, 'U8');
+    const bytes = shape.rows * Math.ceil(shape.columns / 2);
+    if (packed.length === bytes) return unpackedNibbles(packed, shape);
+    throw badRecipe(
+      `the array ${quote(name)} has ${packed.length} bytes, it must have ${bytes}`,
+      path,
+    );
+  };
   const recipe: Recipe = {
     modelSha256: header.model.slice('sha256:'.length),
     tables: mapValues(header.tables, (table, name) =>
-      readTable(table, (part, dtype) => read(`tables/${name}/${part}`, dtype)),
+      readTable(
+        table,
+        (part, dtype) => read(`tables/${name}/${part}`, dtype),
+        (part, shape) => readCodes(`tables/${name}/${part}`, shape),
+      ),
     ),
     weights: mapValues(header.weights, (weight, name) => ({
       bits: weight.bits,
-      codes: read(`weights/${name}/codes`, 'I8'),
+      codes: readCodes(`weights/${name}/codes`, weight),
       scales: read(`weights/${name}/scales`, 'F32'),
     })),
     constants: Object.fromEntries(
@@ -218,8 +252,25 @@ const arrayTypes = { I8: Int8Array, U8: Uint8Array, I32: Int32Array, F32: Float3
 type StoredType = keyof typeof arrayTypes;
 type ArrayOf<D extends StoredType> = InstanceType<(typeof arrayTypes)[D]>;
 type Read = <D extends StoredType>(name: string, dtype: D) => ArrayOf<D>;
+type ReadCodes = (name: string, shape: CodesShape) => Int8Array;
 
-function readTable(table: TableHeader, read: Read): CodedTable {
+interface CodesShape {
+  readonly bits: 4 | 8;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+function unpackedNibbles(packed: Uint8Array, { rows, columns }: CodesShape): Int8Array {
+  const rowBytes = Math.ceil(columns / 2);
+  return Int8Array.from({ length: rows * columns }, (_, index) => {
+    const [row, column] = [Math.floor(index / columns), index % columns];
+    const byte = packed[row * rowBytes + (column >> 1)]!;
+    const upper = column % 2 === 0 ? byte << 28 : byte << 24;
+    return upper >> 28; // with its sign
+  });
+}
+
+function readTable(table: TableHeader, read: Read, readCodes: ReadCodes): CodedTable {
   const { rows, width } = table;
   switch (table.method) {
     case 'rows': {
@@ -229,7 +280,7 @@ function readTable(table: TableHeader, read: Read): CodedTable {
         rows,
         width,
         bits: b,
-        codes: read('codes', 'I8'),
+        codes: readCodes('codes', { bits: b, rows, columns: width }),
         scales: read('scales', 'F32'),
       };
     }
@@ -237,8 +288,9 @@ function readTable(table: TableHeader, read: Read): CodedTable {
       return {
         ...{ method: table.method, rows, width },
         clusterOf: read('clusterOf', 'U8'),
-        clusters: table.clusters.map(({ rank, bits: b }, index) => ({
-          ...{ rank, bits: b, factors: read(`clusters.${index}.factors`, 'I8') },
+        clusters: table.clusters.map(({ rank, bits: b, rows: own }, index) => ({
+          ...{ rank, bits: b },
+          factors: readCodes(`clusters.${index}.factors`, { bits: b, rows: own, columns: rank }),
           projection: read(`clusters.${index}.projection`, 'F32'),
           offset: read(`clusters.${index}.offset`, 'F32'),
         })),

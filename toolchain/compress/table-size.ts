@@ -1,4 +1,5 @@
 /** Bytes of a coded table in flash, as its row op stores it. */
+import { blockRows, groupBits } from '../emit/packed-rows.ts';
 import { assertExhaustive } from '../errors.ts';
 import type { CodedTable } from './coded-table.ts';
 
@@ -44,15 +45,12 @@ function projectionBytes(rank: number, width: number): number {
   return rank * width + 9 * width;
 }
 
-/** Rows that one count of the rank directory serves. */
-const directoryRows = 64;
-
 /** A packed index a row, and for each block of rows how many of each kind stand before it. */
 function indexBytes(indexOf: Uint8Array, kinds: number, kept: (row: number) => boolean): number {
   if (kinds === 1) return 0;
   const rows = countKept(indexOf.length, kept);
-  const bits = Math.ceil(Math.log2(kinds));
-  return Math.ceil((rows * bits) / 8) + Math.ceil(rows / directoryRows) * 2 * kinds;
+  const bits = groupBits(kinds);
+  return Math.ceil((rows * bits) / 8) + Math.ceil(rows / blockRows) * 2 * kinds;
 }
 
 function countKept(rows: number, kept: (row: number) => boolean): number {

@@ -1,19 +1,13 @@
 /**
- * `run` as AssemblyScript: the whole forward pass in one function that can be read from top to bottom,
- * the twin of what `c-run.ts` writes in C. Buffers and parameters are addresses in the one memory.
+ * The calls of `run` in AssemblyScript: what run-body.ts leaves to the language. Buffers and parameters
+ * are addresses in the one memory.
  */
 import { assertExhaustive, internalError } from '../errors.ts';
-import { dtypes } from '../ir/dtypes.ts';
 import type { Node } from '../ir/graph.ts';
-import {
-  type Call,
-  loopsOf,
-  type Program,
-  type ProgramSegment,
-  type Slot,
-} from '../schedule/program.ts';
+import type { Call, Program, Slot } from '../schedule/program.ts';
 import type { CNames } from './c-names.ts';
-import { commentText, hex } from './c-text.ts';
+import { hex } from './c-text.ts';
+import { rowsOfSlot, runBody, slotPointer } from './run-body.ts';
 import type { NodeParams } from './wasm-params.ts';
 
 export interface RunRequest {
@@ -36,84 +30,20 @@ export const assemblyScriptWords: readonly string[] =
 
 /** The statements of the function's body. */
 export function runStatements(request: RunRequest): string {
-  const lines = declarations(request);
-  let firstCall = 0;
-  for (const segment of request.program.segments) {
-    lines.push('', ...segmentLines(request, segment, firstCall));
-    firstCall += segment.calls.length;
-  }
-  return lines.map((line) => (line === '' ? '' : `  ${line}`)).join('\n');
-}
-
-function declarations({ program, names, arenaAddress }: RunRequest): string[] {
-  const state = program.graph.inputs[1];
-  return Object.values(program.buffers)
-    .filter(({ name, kind }) => kind !== 'scratch' && name !== state)
-    .map(({ name, dtype, rows, columns, offset, firstCall, lastCall, kind }) => {
-      const life = firstCall === lastCall ? `call ${lastCall}` : `calls ${firstCall}-${lastCall}`;
+  const { program, names, arenaAddress } = request;
+  return runBody(program, {
+    comment: (text) => `// ${text}`,
+    declaration({ name, dtype, rows, columns, offset, kind }, life) {
       const what = `(${rows}, ${columns}) ${dtype} ${kind}, ${life}`;
       return `const ${names.buffers.get(name)!}: usize = ${hex(arenaAddress + offset)}; // ${what}`;
-    });
-}
-
-function segmentLines(request: RunRequest, segment: ProgramSegment, firstCall: number): string[] {
-  const lines = loopsOf(segment.calls).flatMap((calls) =>
-    runLines(request, calls, firstCall + segment.calls.indexOf(calls[0]!)),
-  );
-  if (segment.rows === 1) return ['// One row.', ...lines];
-  return loopLines('All tokens', 'row', 'rows', segment.tileRows, lines);
-}
-
-/** Calls under one head: those of an inner loop, of the first tile, or of every tile. */
-function runLines(request: RunRequest, calls: readonly Call[], firstNumber: number): string[] {
-  const { inner, onlyFirst } = calls[0]!;
-  const lines = calls.flatMap((call, index) => [
-    `// ${firstNumber + index}: ${commentText(call.node?.name ?? `copy of ${call.inputs[0]!.buffer}`)}`,
-    callLine(request, call),
-  ]);
-  if (inner !== null) {
-    return loopLines('All tokens again', 'token', 'count', inner.tileRows, lines);
-  }
-  return onlyFirst ? ['if (row === 0) {', ...lines.map((line) => `  ${line}`), '}'] : lines;
-}
-
-function loopLines(
-  title: string,
-  variable: string,
-  count: string,
-  step: number,
-  body: readonly string[],
-): string[] {
-  return [
-    step === 1 ? `// ${title}.` : `// ${title}, ${step} at a time.`,
-    `for (let ${variable}: i32 = 0; ${variable} < tokens; ${variable} += ${step}) {`,
-    `  const ${count}: i32 = min<i32>(${step}, tokens - ${variable});`,
-    ...body.map((line) => `  ${line}`),
-    '}',
-  ];
-}
-
-/** The rows that a slot stands for. */
-function rowsOfSlot(
-  { rows }: Pick<Slot, 'rows'>,
-  { inner }: Call,
-): { readonly first: string; readonly count: string } {
-  switch (rows) {
-    case 'tile':
-      return inner === null ? { first: 'row', count: 'rows' } : { first: 'token', count: 'count' };
-    case 'outer':
-      return { first: 'row', count: 'rows' };
-    case 'all':
-      return { first: '0', count: 'tokens' };
-    case 'past':
-      return { first: '0', count: 'row + rows' };
-    case 'first':
-      return { first: '0', count: '1' };
-    case 'last':
-      return { first: '(tokens - 1)', count: '1' };
-    default:
-      return assertExhaustive(rows);
-  }
+    },
+    loopHead: (variable, begin, step) =>
+      `for (let ${variable}: i32 = ${begin}; ${variable} < tokens; ${variable} += ${step})`,
+    countLine: (count, variable, step) =>
+      `const ${count}: i32 = min<i32>(${step}, tokens - ${variable});`,
+    equals: '===',
+    call: (call) => [callLine(request, call)],
+  });
 }
 
 function callLine(request: RunRequest, call: Call): string {
@@ -122,7 +52,7 @@ function callLine(request: RunRequest, call: Call): string {
   const { first, count } = rowsOfSlot(output, call);
   /** Address and stride. */
   const view = (slot: Slot | null | undefined): readonly string[] => [
-    slotPointer(program, call, slot!, names),
+    slotPointer(program, call, slot!, names, 'bytes'),
     String(program.buffers[slot!.buffer]!.columns),
   ];
   const y = view(output);
@@ -184,20 +114,4 @@ function callLine(request: RunRequest, call: Call): string {
     }
   };
   return `${kernelName(node)}(${[p, ...args()].join(', ')});`;
-}
-
-/** In bytes; `slot.firstColumn` and rows count elements. */
-function slotPointer(program: Program, call: Call, slot: Slot, names: CNames): string {
-  const { kind, rows, columns, dtype } = program.buffers[slot.buffer]!;
-  const isOfTile = kind === 'tile' || rows === 1;
-  const first = !isOfTile
-    ? rowsOfSlot(slot, call).first
-    : slot.rows === 'last' && rows > 1
-      ? `(tokens - 1) % ${rows}`
-      : '0';
-  const { bytes } = dtypes[dtype];
-  const terms = [names.buffers.get(slot.buffer)!];
-  if (first !== '0') terms.push(`${first} * ${columns * bytes}`);
-  if (slot.firstColumn > 0) terms.push(String(slot.firstColumn * bytes));
-  return terms.join(' + ');
 }

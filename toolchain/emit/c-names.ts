@@ -7,6 +7,10 @@ export interface CNames {
   readonly constants: ReadonlyMap<string, string>;
   /** By a buffer's name; local to `lm2mcu_run`. */
   readonly buffers: ReadonlyMap<string, string>;
+  /** By NPU job. */
+  readonly jobs: readonly string[];
+  /** By attention of the NPU. */
+  readonly attentions: readonly string[];
 }
 
 /** What follows a node's name in the names of its constants. */
@@ -47,11 +51,11 @@ const reserved =
   int long register restrict return short signed sizeof static struct switch typedef union unsigned
   void volatile while bool true false offsetof arena card labels result row rows segment_start start state
   token tokens`.split(/\s+/);
-const reservedForm = /^(lm|lm2mcu|model|u?int[0-9]*)(_|$)|^[A-Z0-9_]+$/;
+const reservedForm = /^(lm|lm2mcu|model|npu|u?int[0-9]*)(_|$)|^[A-Z0-9_]+$/;
 
 /** `moreReserved`: words that another language than C keeps for itself. */
 export function chooseNames(
-  { graph, buffers }: Pick<Program, 'graph' | 'buffers'>,
+  { graph, buffers, npu }: Pick<Program, 'graph' | 'buffers' | 'npu'>,
   moreReserved: readonly string[] = [],
 ): CNames {
   const constants = new Map<string, string>();
@@ -72,7 +76,9 @@ export function chooseNames(
     taken.add(name);
     locals.set(buffer, name);
   }
-  return { constants, buffers: locals };
+  const jobs = (npu?.jobs ?? []).map((_, index) => `npu_job_${index}`);
+  const attentions = (npu?.attentions ?? []).map((_, index) => `npu_attention_${index}`);
+  return { constants, buffers: locals, jobs, attentions };
 }
 
 function firstFree(layer: string, isTaken: (candidate: string) => boolean): string {

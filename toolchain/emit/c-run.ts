@@ -1,39 +1,41 @@
-/**
- * `lm2mcu_run` as C: the whole forward pass in one function that can be read from top to bottom. It
- * begins with the buffers, each with its shape, place and life; calls have the numbers that the
- * lives are counted in.
- */
+/** The calls of `lm2mcu_run` in C: what run-body.ts leaves to the language. */
 import { assertExhaustive, internalError } from '../errors.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Node } from '../ir/graph.ts';
-import {
-  type Buffer,
-  type Call,
-  keepsState,
-  loopsOf,
-  type Program,
-  type ProgramSegment,
-  type Slot,
-} from '../schedule/program.ts';
+import type { Buffer, Call, Program, Slot } from '../schedule/program.ts';
 import type { CNames, ConstantSuffix } from './c-names.ts';
-import { commentText, hex, wrap } from './c-text.ts';
+import { hex, wrap } from './c-text.ts';
+import type { NpuImage } from './npu-image.ts';
+import { rowsOfSlot, runBody, slotPointer } from './run-body.ts';
 
 export interface RunRequest {
   readonly program: Program;
   readonly names: CNames;
   readonly kernelName: (node: Node) => string;
+  /** Null: no call runs on an NPU. */
+  readonly image: NpuImage | null;
 }
 
 /** The statements of the function's body, indented by two spaces. */
-export function runBody(request: RunRequest): string {
-  const { program } = request;
-  const lines = declarations(request);
-  let firstCall = 0;
-  for (const segment of program.segments) {
-    lines.push('', ...segmentLines(request, segment, firstCall));
-    firstCall += segment.calls.length;
-  }
-  return lines.map((line) => (line === '' ? '' : `  ${line}`)).join('\n');
+export function runBodyInC(request: RunRequest): string {
+  const { program, names } = request;
+  return runBody(program, {
+    comment: (text) => `/* ${text} */`,
+    declaration(buffer, life) {
+      const { name, rows, columns, kind, turned } = buffer;
+      const type = `${kind === 'input' ? 'const ' : ''}${dtypes[buffer.dtype].c}`;
+      const shape = turned ? `(${columns}, ${rows})` : `(${rows}, ${columns})`;
+      const comment = `/* ${shape} ${kind}, ${life} */`;
+      return `${type} *const ${names.buffers.get(name)!} = ${bufferPointer(buffer)}; ${comment}`;
+    },
+    loopHead: (variable, begin, step) =>
+      `for (int32_t ${variable} = ${begin}; ${variable} < tokens; ${variable} += ${step})`,
+    countLine: (count, variable, step) =>
+      `const int32_t ${count} = lm_min(${step}, tokens - ${variable});`,
+    equals: '==',
+    call: (call, depth) =>
+      wrap(call.job === null ? callWords(request, call) : jobWords(request, call, call.job), depth),
+  });
 }
 
 /** `AT` is a macro of the generated file. */
@@ -41,94 +43,10 @@ function bufferPointer({ dtype, offset }: Buffer): string {
   return `AT(${dtypes[dtype].c}, ${hex(offset)})`;
 }
 
-/** Buffers of one tile, of all tokens, or of the result; scratch stands where it is used. */
-function declarations({ program, names }: RunRequest): string[] {
-  const state = program.graph.inputs[1];
-  return Object.values(program.buffers)
-    .filter(({ name, kind }) => kind !== 'scratch' && name !== state)
-    .map((buffer) => {
-      const { rows, columns, firstCall, lastCall, kind, turned } = buffer;
-      const type = `${kind === 'input' ? 'const ' : ''}${dtypes[buffer.dtype].c}`;
-      const life = firstCall === lastCall ? `call ${lastCall}` : `calls ${firstCall}-${lastCall}`;
-      const shape = turned ? `(${columns}, ${rows})` : `(${rows}, ${columns})`;
-      const comment = `/* ${shape} ${kind}, ${life} */`;
-      return `${type} *const ${names.buffers.get(buffer.name)!} = ${bufferPointer(buffer)}; ${comment}`;
-    });
-}
-
-function segmentLines(request: RunRequest, segment: ProgramSegment, firstCall: number): string[] {
-  const lines = loopsOf(segment.calls).flatMap((calls) =>
-    runLines(request, segment, calls, firstCall + segment.calls.indexOf(calls[0]!)),
-  );
-  if (segment.rows === 1) return ['/* One row. */', ...lines];
-  return keepsState(request.program)
-    ? loopLines('All new tokens', 'row', 'start', 'rows', segment.tileRows, lines)
-    : loopLines('All tokens', 'row', '0', 'rows', segment.tileRows, lines);
-}
-
-/** Calls under one head: those of an inner loop, of the first tile, or of every tile. */
-function runLines(
-  request: RunRequest,
-  segment: ProgramSegment,
-  calls: readonly Call[],
-  firstNumber: number,
-): string[] {
-  const { inner, onlyFirst } = calls[0]!;
-  const depth = (segment.rows === 1 ? 2 : 4) + (inner !== null || onlyFirst ? 2 : 0);
-  const lines = calls.flatMap((call, index) => [
-    `/* ${firstNumber + index}: ${commentText(call.node?.name ?? `copy of ${call.inputs[0]!.buffer}`)} */`,
-    ...wrap(callWords(request, call), depth),
-  ]);
-  if (inner !== null) {
-    return loopLines('All tokens again', 'token', '0', 'count', inner.tileRows, lines);
-  }
-  return onlyFirst ? ['if (row == 0) {', ...lines.map((line) => `  ${line}`), '}'] : lines;
-}
-
-function loopLines(
-  title: string,
-  variable: string,
-  begin: string,
-  count: string,
-  step: number,
-  body: readonly string[],
-): string[] {
-  return [
-    step === 1 ? `/* ${title}. */` : `/* ${title}, ${step} at a time. */`,
-    `for (int32_t ${variable} = ${begin}; ${variable} < tokens; ${variable} += ${step}) {`,
-    `  const int32_t ${count} = lm_min(${step}, tokens - ${variable});`,
-    ...body.map((line) => `  ${line}`),
-    '}',
-  ];
-}
-
-/** The rows that a slot stands for, as C expressions. */
-function rowsOfSlot(
-  { rows }: Pick<Slot, 'rows'>,
-  { inner }: Call,
-): { readonly first: string; readonly count: string } {
-  switch (rows) {
-    case 'tile':
-      return inner === null ? { first: 'row', count: 'rows' } : { first: 'token', count: 'count' };
-    case 'outer':
-      return { first: 'row', count: 'rows' };
-    case 'all':
-      return { first: '0', count: 'tokens' };
-    case 'past':
-      return { first: '0', count: 'row + rows' };
-    case 'first':
-      return { first: '0', count: '1' };
-    case 'last':
-      return { first: '(tokens - 1)', count: '1' };
-    default:
-      return assertExhaustive(rows);
-  }
-}
-
 /** A statement as the words between which it may be broken into lines. */
 function callWords({ program, names, kernelName }: RunRequest, call: Call): string[] {
   const { node, inputs, output, scratch, carry } = call;
-  const pointer = (slot: Slot): string => slotPointer(program, call, slot, names);
+  const pointer = (slot: Slot): string => slotPointer(program, call, slot, names, 'elements');
   const { first, count } = rowsOfSlot(output, call);
   const stride = (slot: Slot): number => {
     const { turned, rows, columns } = program.buffers[slot.buffer]!;
@@ -163,8 +81,25 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     return [`${copy}(${matrix(from)}`, `${count},`, `${from.columns},`, ...end(y)];
   }
   const scratchPointer = scratch === null ? 'NULL' : bufferPointer(program.buffers[scratch]!);
+  const attentionTile = (): string[] => [
+    `&(lm_attention_tile){.rows = ${count},`,
+    `.row_start = ${first},`,
+    '.tokens = tokens,',
+    `.q = ${view(inputs[0])},`,
+    `.k = ${view(inputs[1])},`,
+    `.v = ${view(inputs[2])},`,
+    `.scratch = ${scratchPointer}},`,
+  ];
   const params = `&${names.constants.get(node.output)!}_params,`;
   const start = `${kernelName(node)}(${params}`;
+  if (call.attention !== null) {
+    return [
+      `if (!lm_npu_attention_s8_s8(&${names.attentions[call.attention]!},`,
+      ...attentionTile(),
+      ...y.with(-1, `${y.at(-1)!}))`),
+      'return LM2MCU_ERROR_NPU;',
+    ];
+  }
   switch (node.op) {
     case 'linear':
       return [
@@ -176,17 +111,7 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
       ];
     case 'attention':
     case 'normalizedAttention':
-      return [
-        start,
-        `&(lm_attention_tile){.rows = ${count},`,
-        `.row_start = ${first},`,
-        `.tokens = tokens,`,
-        `.q = ${view(inputs[0])},`,
-        `.k = ${view(inputs[1])},`,
-        `.v = ${view(inputs[2])},`,
-        `.scratch = ${scratchPointer}},`,
-        ...end(y),
-      ];
+      return [start, ...attentionTile(), ...end(y)];
     case 'attendInputs':
       return [
         start,
@@ -249,21 +174,31 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
   }
 }
 
+/** The job that ends with `call`. */
+function jobWords({ program, names, image }: RunRequest, call: Call, index: number): string[] {
+  const { regionBytes } = image!.jobs[index]!;
+  const pointers = program.npu!.jobs[index]!.regions.map((slot) => {
+    const buffer = program.buffers[slot.buffer]!;
+    return buffer.kind === 'scratch'
+      ? bufferPointer(buffer)
+      : slotPointer(program, call, slot, names, 'elements');
+  });
+  const words = (items: readonly string[]) =>
+    items.map((item, at) => (at < items.length - 1 ? `${item},` : item));
+  return [
+    `if (!lm_npu_run(&${names.jobs[index]!},`,
+    '(void *const[]){(void *)(uintptr_t)model_npu_constants,',
+    ...words(pointers).with(-1, `${pointers.at(-1)!}},`),
+    '(const uint32_t[]){sizeof model_npu_constants,',
+    ...words(regionBytes.slice(1).map((bytes) => `${bytes}u`)).with(
+      -1,
+      `${regionBytes.at(-1)!}u}))`,
+    ),
+    'return LM2MCU_ERROR_NPU;',
+  ];
+}
+
 /** The last words of a call. */
 function end(words: readonly string[]): string[] {
   return words.with(-1, `${words.at(-1)});`);
-}
-
-function slotPointer(program: Program, call: Call, slot: Slot, names: CNames): string {
-  const { kind, turned, rows, columns } = program.buffers[slot.buffer]!;
-  const isOfTile = kind === 'tile' || rows === 1;
-  const first = !isOfTile
-    ? rowsOfSlot(slot, call).first
-    : slot.rows === 'last' && rows > 1
-      ? `(tokens - 1 - ${keepsState(program) ? 'start' : '0'}) % ${rows}`
-      : '0';
-  const terms = [names.buffers.get(slot.buffer)!];
-  if (first !== '0') terms.push(columns === 1 || turned ? first : `${first} * ${columns}`);
-  if (slot.firstColumn > 0) terms.push(String(slot.firstColumn));
-  return terms.join(' + ');
 }

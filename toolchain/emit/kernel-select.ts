@@ -7,6 +7,7 @@ import { internalError } from '../errors.ts';
 import type { Graph, Node, Stage } from '../ir/graph.ts';
 import { packagePath } from '../package-root.ts';
 import { type Kernel, type KernelTable, kernelOfNode } from '../schedule/kernels.ts';
+import type { PackingName } from '../schedule/packings.ts';
 import type { SourceFile } from './source-file.ts';
 
 /** Best first, with what the compiler says of such a core. */
@@ -30,10 +31,13 @@ export function anyCoreFeatures({ extraFeatures }: AnyCore): readonly (readonly 
   return cores.map(({ features }) => [...features, ...extraFeatures]);
 }
 
+/** Orders of weights that kernels of every core read: one for each integer type. */
+const sharedPackings: readonly PackingName[] = ['row-major', 'nibbles'];
+
 /** The kernels that read the weights of a linear as all cores do. */
 export function sharedKernels(table: KernelTable): KernelTable {
   const isShared = ({ weights }: Kernel): boolean =>
-    weights === undefined || weights === 'row-major';
+    weights === undefined || sharedPackings.includes(weights);
   return { ...table, kernels: table.kernels.filter(isShared) };
 }
 

@@ -10,7 +10,6 @@ import { type KernelTable, loadKernels } from '../schedule/kernels.ts';
 import type { ScratchBytes } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
 import { type KernelSet, kernelSetOf } from '../targets.ts';
-import { compileTokenizer } from '../tokenizer/compile.ts';
 import { emitModel, sha256Of } from './c-model.ts';
 import { type AnyCore, anyCoreFeatures, sharedKernels } from './kernel-select.ts';
 import type { SourceFile } from './source-file.ts';
@@ -33,11 +32,11 @@ function anyCoreOf(kernelSet: KernelSet): AnyCore {
 
 /** `compiled`: for a library (`emit` of the request), so that its arena has room for any core. */
 export function emitLibrary(compiled: Compiled): readonly SourceFile[] {
-  const { program, imported, target, graphBin } = compiled;
+  const { program, imported, tokenizer, target, graphBin } = compiled;
   const { sources } = emitModel({
     program,
     card: imported.card,
-    tokenizer: compileTokenizer(imported.tokenizer),
+    tokenizer,
     targetName: target.name,
     features: anyCoreOf(kernelSetOf(target)),
     kernels: sharedKernels(loadKernels()),

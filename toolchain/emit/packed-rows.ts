@@ -9,7 +9,12 @@ export function packRows(dtype: DType, data: TypedArray, width: number): TypedAr
 }
 
 /** Rows of a block: LM_GROUP_BLOCK in kernels/c/kernels.h. */
-const blockRows = 64;
+export const blockRows = 64;
+
+/** Of a row's group: they do not straddle bytes. */
+export function groupBits(groups: number): number {
+  return [1, 2, 4].find((bits) => groups <= 2 ** bits) ?? 8;
+}
 
 /** `lm_row_groups`. */
 export interface PackedGroups {
@@ -21,7 +26,7 @@ export interface PackedGroups {
 
 export function packGroups(groupOf: TypedArray, groups: number): PackedGroups {
   if (groups === 1) return { groups, bits: 1, packed: new Uint8Array(), before: new Uint16Array() };
-  const bits = [1, 2, 4].find((each) => groups <= 2 ** each) ?? 8;
+  const bits = groupBits(groups);
   const packed = new Uint8Array(Math.ceil((groupOf.length * bits) / 8));
   const before = new Uint16Array(Math.ceil(groupOf.length / blockRows) * groups);
   const counts = new Uint16Array(groups);

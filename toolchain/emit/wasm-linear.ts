@@ -10,7 +10,7 @@ const scaleBytes = 80;
 const step = 8;
 
 export interface ColumnScales {
-  /** Of all columns, to the right: 1 … 30. */
+  /** Of all columns, to the right: 1 … 22. */
   readonly shift: number;
   readonly data: Uint8Array;
 }
@@ -20,7 +20,7 @@ export interface ColumnScales {
  * 16 is best: the kernels then take upper halves.
  */
 export function columnScales(
-  { multipliers, shifts }: Pick<LinearInteger, 'multipliers' | 'shifts'>,
+  { multipliers, shifts, zeroPoint }: Pick<LinearInteger, 'multipliers' | 'shifts' | 'zeroPoint'>,
   largestSums: ArrayLike<number>,
 ): ColumnScales | null {
   // A multiplier of 0 gives 0 with every shift.
@@ -30,7 +30,7 @@ export function columnScales(
   const fits = (shift: number): boolean =>
     rights.every((right, column) => {
       const left = shift + 1 - right;
-      return left >= 1 && left <= 30 && largestSums[column]! * 2 ** left < 2 ** 31;
+      return left >= 1 && largestSums[column]! * 2 ** left < 2 ** 31;
     });
   const shift = [halfShift, most].find(fits);
   if (shift === undefined) return null;
@@ -42,14 +42,17 @@ export function columnScales(
     const lane = column % 4;
     view.setInt32(group + 4 * lane, 2 ** left, true);
     view.setInt32(group + 16 + 4 * lane, multipliers[column]!, true);
-    view.setBigInt64(group + 32 + 8 * lane, 1n << BigInt(30 + left), true);
+    const rounding = (1n << BigInt(30 + left)) + (1n << BigInt(31 + shift));
+    const moved = rounding + (BigInt(zeroPoint) << BigInt(32 + shift));
+    view.setBigInt64(group + 32 + 8 * lane, moved, true);
     view.setInt32(group + 64 + 4 * lane, -(2 ** (left - 1)), true);
   }
   return { shift, data };
 }
 
 const halfShift = 16;
-const mostShift = 30;
+/** Zero points are added before the shift: 2^30 + 128·2^22 + 2^21 is the largest sum. */
+const mostShift = 22;
 
 /** Multiplier and shift of each column, for the kernels' slow way. */
 export function columnRequants(integer: Pick<LinearInteger, 'multipliers' | 'shifts'>): Int32Array {

@@ -160,7 +160,7 @@ function kernelOf({ kernels, program }: ModuleRequest, node: Node, variant: Wasm
 /** The files of the classes of parameters. */
 const classFiles = {
   Linear: 'linear_finish',
-  Attention: 'attention_rows',
+  Attention: 'attention',
   NormalizedAttention: 'normalized_attention',
   AttendInputs: 'attend_inputs',
   Add: 'add',

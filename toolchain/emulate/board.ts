@@ -1,6 +1,6 @@
 /**
- * A board with a bootloader under QEMU: its serial port is a pseudo-terminal that any flasher or
- * terminal opens, its storage a file that survives the emulator.
+ * A board under QEMU whose serial port is a pseudo-terminal that any flasher or terminal opens. With a
+ * bootloader, its storage is a file that survives the emulator.
  *
  * On a machine with a model of serial NOR the file is that chip's content. On the others it backs the
  * RAM that plays the storage. A pseudo-terminal knows no baud rate, parity, DTR or RTS.
@@ -19,7 +19,8 @@ import { createInterface } from 'node:readline';
 import * as z from 'zod';
 import { environmentError, internalError, userError } from '../errors.ts';
 import { addChild } from '../leftovers.ts';
-import { type BootloaderFacts, listTargets, loadTarget, type Target } from '../targets.ts';
+import type { BootloaderFacts, Target } from '../targets.ts';
+import { prepareMachine, type QemuMachine, type QemuRequest } from './qemu.ts';
 import { lockStorage } from './storage-lock.ts';
 
 const EMULATOR = 'qemu-system-arm';
@@ -44,27 +45,47 @@ export interface EmulatedBoard {
   readonly ended: Promise<void>;
 }
 
+/** Boards with the project's bootloader: erased at first, to be flashed. */
 export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> {
   const { target, bootloaderPath, storagePath } = request;
   const { bootloader } = target;
   if (bootloader === undefined) {
-    throw userError({
-      code: 'no-bootloader',
-      message: `${target.name} has no bootloader to flash it by under QEMU`,
-      hint: `Build for one that has: ${listTargets().filter(hasBootloader).join(', ')}. To run the model alone: lm2mcu run.`,
-    });
+    throw internalError(`${target.name} has no bootloader to flash it by under QEMU`);
   }
   makeStorage(storagePath, bootloader);
   const unlock = lockStorage(storagePath);
-  const qemu = spawn(EMULATOR, [
-    ...machineArguments(bootloader, storagePath),
-    ...['-kernel', bootloaderPath, '-icount', 'shift=0', '-display', 'none', '-net', 'none'],
-    ...['-chardev', 'pty,id=uart', '-serial', 'chardev:uart'],
-    ...['-monitor', 'none', '-qmp', 'stdio', '-S'],
-  ]);
+  return startMachine({
+    args: [
+      ...machineArguments(bootloader, storagePath),
+      ...['-kernel', bootloaderPath, '-icount', 'shift=0', '-display', 'none', '-net', 'none'],
+    ],
+    folder: undefined,
+    close: unlock,
+  });
+}
+
+/** Any other board that is emulated: with its firmware, which runs at once. */
+export function startTwin(request: QemuRequest): Promise<EmulatedBoard> {
+  return startMachine(prepareMachine(request));
+}
+
+async function startMachine({
+  args,
+  folder,
+  close,
+}: Pick<QemuMachine, 'args' | 'folder' | 'close'>): Promise<EmulatedBoard> {
+  const qemu = spawn(
+    EMULATOR,
+    [
+      ...args,
+      ...['-chardev', 'pty,id=uart', '-serial', 'chardev:uart'],
+      ...['-monitor', 'none', '-qmp', 'stdio', '-S'],
+    ],
+    { cwd: folder },
+  );
   addChild(qemu, 'SIGKILL');
   const monitor = openMonitor(qemu);
-  void monitor.closed.then(unlock);
+  void monitor.closed.then(close);
   await monitor.execute('qmp_capabilities');
   const port = ptyOf(await monitor.execute('query-chardev'));
   // While nobody has the pseudo-terminal open, QEMU drops what the board says, and looks only every
@@ -87,10 +108,6 @@ export async function startBoard(request: BoardRequest): Promise<EmulatedBoard> 
     },
     ended: monitor.closed,
   };
-}
-
-function hasBootloader(name: string): boolean {
-  return loadTarget(name).bootloader !== undefined;
 }
 
 function machineArguments({ machine, storage }: BootloaderFacts, path: string): readonly string[] {

@@ -3,7 +3,7 @@
  * same on every machine.
  *
  *   interpreter   the graph of graph.bin, op by op: the definition of the bits
- *   program       the schedule of that graph on one arena, as the chip does it
+ *   program       the schedule of that graph on one arena, as the chip does it; NPU jobs by the simulator
  *   host          the emitted C with portable kernels, compiled here
  *   wasm          the model as a WebAssembly module
  *   emulator      the firmware image under QEMU
@@ -15,11 +15,13 @@ import type { Model } from '../../firmware-templates/wasm/model.d.ts';
 import { endTokensOf } from '../emit/c-generation.ts';
 import { emitModel, type SourceFile, sha256Of } from '../emit/c-model.ts';
 import type { WasmVariant } from '../emit/wasm-model.ts';
-import { assertExhaustive, internalError, type Lm2mcuError, userError } from '../errors.ts';
+import { assertExhaustive, internalError, Lm2mcuError, userError } from '../errors.ts';
 import { greedy, type Sampling, tokenChooser } from '../generate/sample.ts';
 import { type Matrix, tensorOf } from '../ir/graph.ts';
 import { compactEncoder, type Example, noModuleGenerates } from '../pipeline.ts';
 import { loadKernels } from '../schedule/kernels.ts';
+import type { NpuTarget } from '../schedule/npu.ts';
+import { npuOf } from '../schedule/npu-target.ts';
 import type { Program } from '../schedule/program.ts';
 import { schedule } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
@@ -121,7 +123,8 @@ export async function openExecutor(
     case 'interpreter':
       return inProcess(on, model, () => (tokens) => interpret(model.graph, tokens));
     case 'program': {
-      const program = programOf(model, model.target.core.features);
+      const npu = npuOf(model.target, loadKernels());
+      const program = programOf(model, model.target.core.features, npu);
       return inProcess(on, model, () => programRuns(program));
     }
     case 'host': {
@@ -144,12 +147,17 @@ export async function openExecutor(
 }
 
 function readBuilt(folder: string): BuiltModel {
-  const images = ['firmware-twin.elf', 'firmware.elf'].map((name) => join(folder, name));
   return {
     graphBin: readGraphFile(join(folder, 'graph.bin')),
-    emulatorElfPath: images.find((path) => existsSync(path)),
+    emulatorElfPath: firmwareImage(folder),
     module: readWasmFiles(folder) ?? undefined,
   };
+}
+
+/** What QEMU runs of a build. */
+export function firmwareImage(folder: string): string | undefined {
+  const images = ['firmware-twin.elf', 'firmware.elf'].map((name) => join(folder, name));
+  return images.find((path) => existsSync(path));
 }
 
 /** A module of a model that was compiled for whatever target. */
@@ -169,12 +177,14 @@ function noFirmware(): Lm2mcuError {
 function programOf(
   { graph, maxTokens, plan }: RunnableModel,
   features: readonly string[],
+  npu: NpuTarget | null = null,
 ): Program {
   return schedule(graph, {
     maxTokens,
     tileRows: plan.tileRows,
     recomputeInputs: plan.recomputeInputs,
     scratchBytes: kernelScratch(loadKernels(), features, maxTokens),
+    npu,
   });
 }
 
@@ -279,6 +289,12 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
     },
     classify: async (example) => {
       await askForLogits();
+      if (!isOneLine(model, example)) {
+        const { truncated, ...tokens } = tokensOf(example);
+        const whole = isWhole(() => tokens.ids.length);
+        const answer = await console.ask(idsLine(tokens), whole);
+        return { ...parseAnswer(model, answer), truncated };
+      }
       const whole = isWhole(() => tokensOf(example).ids.length);
       const answer = await console.ask(textLine(example), whole);
       const roomBytes = missingRoom(answer);
@@ -337,6 +353,13 @@ function firstWords(text: string, bytes: number): string {
   if (utf8.length <= bytes) return text;
   const start = new TextDecoder().decode(utf8.subarray(0, Math.max(0, bytes)));
   return start.replace(/\S*$/, '');
+}
+
+const lineBreaks = /[\t\n\r]/;
+
+/** Whether a line says all of the text: BPE has tokens of line breaks, which a line cannot have. */
+function isOneLine({ tokenizer }: RunnableModel, { text, textPair = '' }: Text): boolean {
+  return tokenizer.kind === 'wordpiece' || !(lineBreaks.test(text) || lineBreaks.test(textPair));
 }
 
 /** A text on the console is one line: for BERT any white space is a space, and TAB begins the pair. */
@@ -426,7 +449,15 @@ interface ConsoleAnswer {
   readonly logits?: readonly number[];
   readonly embedding?: readonly number[];
   readonly instructions: Answer['instructions'];
-  readonly error?: { readonly code: string; readonly message: string; readonly limit?: number };
+  readonly error?: ConsoleError;
+}
+
+interface ConsoleError {
+  readonly code: string;
+  readonly message: string;
+  readonly limit?: number;
+  /** Of a job that failed: the NPU's STATUS register, and how far it had read. */
+  readonly npu?: { readonly status: string; readonly word: number };
 }
 
 export function parseAnswer({ graph }: RunnableModel, line: string): Answer {
@@ -448,7 +479,15 @@ function parseGenerated(line: string): Generated {
   return { tokens, truncated, generated, stopped, instructions: work };
 }
 
-function consoleError({ code, message, limit }: NonNullable<ConsoleAnswer['error']>): Lm2mcuError {
+function consoleError({ code, message, limit, npu }: ConsoleError): Lm2mcuError {
+  if (npu !== undefined) {
+    return new Lm2mcuError('internal', {
+      code: 'npu-failed',
+      message: `a job of the NPU failed: ${message}`,
+      where: `word ${npu.word} of the command stream, status ${npu.status}`,
+      hint: 'Check that the firmware was built for this board; if it was, this is a bug in lm2mcu: please report it.',
+    });
+  }
   if (code === 'line-too-long') {
     return userError({
       code,

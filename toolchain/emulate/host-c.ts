@@ -60,7 +60,8 @@ export async function buildHostProgram(
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), content);
   }
-  for (const file of ['lm2mcu.h', 'platform.h', 'console.c', 'host/host.c']) {
+  const parts = ['console.c', 'host/host.c', 'npu/none.c'];
+  for (const file of ['lm2mcu.h', 'platform.h', 'npu/npu.h', ...parts]) {
     mkdirSync(dirname(join(folder, 'firmware', file)), { recursive: true });
     cpSync(packagePath('firmware-templates', file), join(folder, 'firmware', file));
   }
@@ -70,7 +71,8 @@ export async function buildHostProgram(
     ...(sanitize ? sanitized : optimised),
     ...['-I.', '-Ifirmware'],
     ...sources.map(({ path }) => path).filter((path) => path.endsWith('.c')),
-    ...['firmware/console.c', 'firmware/host/host.c', '-o', program],
+    ...parts.map((part) => `firmware/${part}`),
+    ...['-o', program],
   ];
   await compile(args, folder);
   return program;

@@ -21,6 +21,8 @@ export interface ProcessConsole {
 export interface ProcessRequest {
   readonly command: string;
   readonly args: readonly string[];
+  /** Where it is started; without it here. */
+  readonly folder?: string | undefined;
   /** Names the machine in errors. */
   readonly where: string;
   /** When the process ends by itself. */
@@ -85,9 +87,10 @@ export async function openProcessConsole(request: ProcessRequest): Promise<Proce
 async function start({
   command,
   args,
+  folder,
   missing,
 }: ProcessRequest): Promise<ChildProcessWithoutNullStreams> {
-  const child = spawn(command, args);
+  const child = spawn(command, args, { cwd: folder });
   addChild(child, 'SIGKILL');
   child.stdin.on('error', () => {}); // a broken pipe shows as the end of stdout
   try {

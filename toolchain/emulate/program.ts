@@ -2,11 +2,17 @@
  * Runs a Program call by call on one arena, as the chip does, and poisons every byte that is not in
  * use: the proof that the plan's lifetimes and offsets are right. Its result must equal the graph's.
  */
+import { type NpuImage, npuImage } from '../emit/npu-image.ts';
+import { internalError } from '../errors.ts';
+import { accelerators } from '../ethosu/accelerators.ts';
 import { dtypes, viewBytes } from '../ir/dtypes.ts';
 import { denseMatrix, type Matrix, rowsOf, tensorOf } from '../ir/graph.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 import { type Buffer, type Call, loopsOf, type Program, type Slot } from '../schedule/program.ts';
+import { definedSpace, type Space } from './ethosu/memory.ts';
+import { simulate } from './ethosu/simulate.ts';
 import { constantMatrix, inputMatrix, type Tokens } from './interpreter.ts';
+import { attendOnNpu } from './npu-attention.ts';
 
 export interface RunOptions {
   /** The byte written where nothing may be read: before a buffer's first and after its last use. */
@@ -46,6 +52,7 @@ function runOnArena(
   poison: number | undefined,
 ): readonly Matrix[] {
   const { graph } = program;
+  const image = npuImage(program);
   const count = tokens.ids.length;
   const all = Object.values(program.buffers);
   const live = new Set<Buffer>(all.filter(({ kind }) => kind === 'state'));
@@ -66,11 +73,16 @@ function runOnArena(
         if (onlyFirst && block.rowStart > 0) continue;
         const tiles = inner === null ? [block] : blocksOf(0, count, inner.tileRows);
         for (const tile of tiles) {
-          for (const call of steps) {
+          const position: Position = { tile, outer: block, count, start };
+          for (const [index, call] of steps.entries()) {
             if (poison !== undefined) {
               poisonDead(arena, all, live, first + segment.calls.indexOf(call), poison);
             }
-            runCall(program, arena, call, tokens, { tile, outer: block, count, start });
+            if (call.attention !== null) runAttention(program, image, arena, call, position);
+            else if (call.job === null) runCall(program, arena, call, tokens, position);
+            else if (steps[index - 1]?.job !== call.job) {
+              runJob(program, image, arena, call.job, position);
+            }
           }
         }
       }
@@ -83,6 +95,49 @@ function runOnArena(
     const data = bufferView(arena, buffer).slice(0, rows * buffer.columns);
     return { data, offset: 0, rows, columns: buffer.columns, stride: buffer.columns };
   });
+}
+
+/** As the NPU does it: by the simulator, on the same arena. */
+function runJob(
+  program: Program,
+  image: NpuImage | null,
+  arena: Uint8Array,
+  index: number,
+  position: Position,
+): void {
+  const job = image?.jobs[index];
+  if (image === null || job === undefined) throw internalError(`there is no NPU job ${index}`);
+  const tiles = program.npu!.jobs[index]!.regions.map((slot, region): Space => {
+    const { offset } = slotMatrix(program, arena, slot, position);
+    const { dtype, offset: base } = program.buffers[slot.buffer]!;
+    const begin = base + offset * dtypes[dtype].bytes;
+    return definedSpace(slot.buffer, arena.subarray(begin, begin + job.regionBytes[region + 1]!));
+  });
+  const constants = definedSpace('the constants', image.constants);
+  simulate(job.words, accelerators[image.accelerator], [constants, ...tiles]);
+}
+
+function runAttention(
+  program: Program,
+  image: NpuImage | null,
+  arena: Uint8Array,
+  { node, inputs, output, attention: index }: Call,
+  position: Position,
+): void {
+  const found = image?.attentions[index!];
+  if (image === null || found === undefined || node?.op !== 'attention') {
+    throw internalError(`there is no NPU attention ${index}`);
+  }
+  const [q, k, v] = inputs.map((slot) => slotMatrix(program, arena, slot!, position));
+  const begin = program.buffers[inputs[0]!.buffer]!.offset + q!.offset;
+  const run = {
+    ...{ accelerator: image.accelerator, constants: image.constants, image: found },
+    plan: program.npu!.attentions[index!]!.plan,
+    ...{ attrs: node.attrs, integer: node.integer },
+    queries: arena.subarray(begin, begin + found.jobs[0]!.regionBytes[1]!),
+    rowStart: position.tile.rowStart,
+  };
+  attendOnNpu(run, k!, v!, slotMatrix(program, arena, output, position));
 }
 
 interface Block {

@@ -34,6 +34,7 @@ export interface ConvolutionWork {
   readonly output: Shape3;
   readonly inputDepth: number;
   readonly inputBytes: 1 | 2;
+  readonly outputBytes: 1 | 2 | 4;
   readonly kernel: BlockUse['kernel'];
   readonly stride: BlockUse['stride'];
   readonly isPartKernelFirst: boolean;
@@ -117,7 +118,7 @@ function activationCycles(work: ConvolutionWork, block: Shape3, blocks: number):
   const read = height * width * inputDepth * inputBytes * subKernels * blocks;
   const transferred =
     (read * sram.burstBytes) / inputBurst(work, block) +
-    (volume(output) * sram.burstBytes) / outputBurst(work, block);
+    (volume(output) * work.outputBytes * sram.burstBytes) / outputBurst(work, block);
   return Math.floor(transferred / sram.bytesPerCycle);
 }
 
@@ -190,7 +191,8 @@ function firstInputCycles(work: ConvolutionWork, block: Shape3): number {
 
 function lastOutputCycles(work: ConvolutionWork, block: Shape3): number {
   const { output } = work;
-  const bytes = volume(least(block, output)) * (sram.burstBytes / outputBurst(work, block));
+  const written = volume(least(block, output)) * work.outputBytes;
+  const bytes = written * (sram.burstBytes / outputBurst(work, block));
   return sram.writeLatency + Math.floor(bytes / sram.bytesPerCycle);
 }
 
@@ -215,10 +217,46 @@ function inputBurst(work: ConvolutionWork, block: Shape3): number {
   return Math.min(sram.burstBytes, inputBytes * blockDepth * run);
 }
 
-function outputBurst({ output }: ConvolutionWork, block: Shape3): number {
+function outputBurst({ output, outputBytes }: ConvolutionWork, block: Shape3): number {
   const isWhole = output.depth === block.depth && block.depth <= 16;
   const run = isWhole ? block.depth * block.width : Math.min(16, block.depth);
-  return Math.min(sram.burstBytes, run);
+  return Math.min(sram.burstBytes, run * outputBytes);
+}
+
+/** Of a transfer between two memories, whose slower one decides. */
+export function dmaCycles(bytes: number, from: MemorySpeed, to: MemorySpeed): number {
+  return Math.max(
+    from.readLatency + bytes / from.bytesPerCycle,
+    to.writeLatency + bytes / to.bytesPerCycle,
+  );
+}
+
+/**
+ * A product of two activations as Vela lowers it for a U55: for each column of the result the rows
+ * times that column, element by element to int32, and their sum.
+ */
+export function columnProductCycles(
+  accelerator: Accelerator,
+  {
+    rows,
+    depth,
+    columns,
+  }: { readonly rows: number; readonly depth: number; readonly columns: number },
+): number {
+  const { microBlock } = accelerator;
+  const { table } = outputCycles[accelerator.macsPerCycle as keyof typeof outputCycles];
+  // Vela counts an op without an activation like one with a table, which then decides.
+  const product = Math.ceil(Math.max(wideProductCycles(accelerator), table) * rows * depth);
+  const places = Math.ceil(rows / (microBlock.height * microBlock.width));
+  const weightCycles = (32 * microBlock.depth) / 8;
+  const mac = Math.max(weightCycles, 4 * places) * Math.ceil(depth / 32);
+  const sum = mac + table * rows + sram.readLatency + sram.writeLatency;
+  return columns * (product + sum);
+}
+
+/** Of an element of a product to int32. */
+function wideProductCycles({ macsPerCycle }: Accelerator): number {
+  return { 32: 3, 64: 1.5, 128: 0.75, 256: 0.5 }[macsPerCycle] ?? 1;
 }
 
 export interface ChosenBlock {

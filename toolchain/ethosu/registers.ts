@@ -264,3 +264,25 @@ export function readField(name: CommandName, field: string, param: number): numb
   if (found === undefined) throw internalError(`${name} has no field ${field}`);
   return fieldValue(found, param);
 }
+
+/** The param whose fields have these values, or are called so; the others are 0. */
+export function paramOf(
+  name: CommandName,
+  values: Readonly<Record<string, number | string>>,
+): number {
+  let param = 0;
+  for (const [field, value] of Object.entries(values)) {
+    const found = rowOf(name).fields.find((candidate) => candidate.name === field);
+    if (found === undefined) throw internalError(`${name} has no field ${field}`);
+    const { bit, width, lessOne, names = {} } = found;
+    const number =
+      typeof value === 'number'
+        ? value - (lessOne === true ? 1 : 0)
+        : Number(Object.keys(names).find((key) => names[Number(key)] === value));
+    if (!Number.isInteger(number) || number >= 2 ** width || number < -(2 ** (width - 1))) {
+      throw internalError(`${name} cannot have ${field} ${value}`);
+    }
+    param |= (number & (2 ** width - 1)) << bit;
+  }
+  return param >>> 0;
+}

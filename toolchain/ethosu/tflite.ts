@@ -7,6 +7,7 @@
  * TensorFlow's `schema.fbs`.
  */
 import { userError } from '../errors.ts';
+import { rootTable, type Table } from '../importers/tflite/flatbuffer.ts';
 
 export interface NpuModel {
   readonly payload: Uint8Array;
@@ -40,138 +41,66 @@ export function isTflite(bytes: Uint8Array): boolean {
 
 /** Null: the file has no such operator. */
 export function readTflite(bytes: Uint8Array, where: string): NpuModel | null {
-  const file = flatbuffer(bytes, where);
-  const model = file.root();
-  const codes = file.tables(model, 1);
-  const [subgraph] = file.tables(model, 2);
-  if (subgraph === undefined) throw file.fail('the model has no subgraph', 0);
-  const buffers = file.tables(model, 4);
+  const bad = (message: string, { position }: Table) =>
+    userError({
+      code: 'bad-tflite',
+      message,
+      where: `${where}, byte ${position}`,
+      hint: 'Get the file again; it is one that Vela wrote.',
+    });
+  const model = rootTable(bytes, identifier, where);
+  const codes = model.tables(1);
+  const [subgraph] = model.tables(2);
+  if (subgraph === undefined) throw bad('the model has no subgraph', model);
+  const buffers = model.tables(4);
   const data = (index: number): Uint8Array => {
     const buffer = buffers[index];
-    if (buffer === undefined) throw file.fail(`there is no buffer ${index}`, 0);
-    return file.bytes(buffer, 0);
+    if (buffer === undefined) throw bad(`there is no buffer ${index}`, model);
+    return buffer.bytes(0);
   };
-  const tensors = file.tables(subgraph, 0);
-  const offsets = arenaOffsets(file, model, data);
-  const placed = (index: number): PlacedTensor => {
+  const tensors = subgraph.tables(0);
+  const offsets = arenaOffsets(model, data);
+  const tensorAt = (index: number): Table => {
     const tensor = tensors[index];
-    if (tensor === undefined) throw file.fail(`there is no tensor ${index}`, 0);
-    const elements = file.integers(tensor, 0).reduce((product, side) => product * side, 1);
+    if (tensor === undefined) throw bad(`there is no tensor ${index}`, subgraph);
+    return tensor;
+  };
+  const placed = (index: number): PlacedTensor => {
+    const tensor = tensorAt(index);
+    const elements = tensor.int32s(0).reduce((product, side) => product * side, 1);
     const offset = offsets?.[index] ?? -1;
     return {
-      name: file.text(tensor, 3),
-      sizeBytes: elements * (elementBytes[file.number(tensor, 1, 1)] ?? 1),
+      name: tensor.text(3),
+      sizeBytes: elements * (elementBytes[tensor.int8(1)] ?? 1),
       offset: offset < 0 ? null : offset,
     };
   };
-  const constantOf = (index: number): Uint8Array => {
-    const tensor = tensors[index];
-    if (tensor === undefined) throw file.fail(`there is no tensor ${index}`, 0);
-    return data(file.number(tensor, 2, 4));
-  };
-  const operators = file.tables(subgraph, 3);
-  const found = operators.filter((operator) => {
-    const code = codes[file.number(operator, 0, 4)];
-    return code !== undefined && file.text(code, 1) === customCode;
-  });
-  const [operator] = found;
+  const constantOf = (index: number): Uint8Array => data(tensorAt(index).uint32(2));
+  const operators = subgraph.tables(3);
+  const operator = operators.find((one) => codes[one.uint32(0)]?.text(1) === customCode);
   if (operator === undefined) return null;
-  const [payload, constants, arena, fast] = file.integers(operator, 1);
+  const [payload, constants, arena, fast] = operator.int32s(1);
   if (payload === undefined || constants === undefined || arena === undefined) {
-    throw file.fail('the ethos-u operator has fewer than three inputs', operator);
+    throw bad('the ethos-u operator has fewer than three inputs', operator);
   }
   return {
     payload: constantOf(payload),
     constants: constantOf(constants),
     arenaBytes: placed(arena).sizeBytes,
     fastBytes: fast === undefined ? 0 : placed(fast).sizeBytes,
-    inputs: file.integers(subgraph, 1).map(placed),
-    outputs: file.integers(subgraph, 2).map(placed),
+    inputs: subgraph.int32s(1).map(placed),
+    outputs: subgraph.int32s(2).map(placed),
     isWhole: operators.length === 1,
   };
 }
 
-function arenaOffsets(
-  file: Flatbuffer,
-  model: number,
-  data: (index: number) => Uint8Array,
-): Int32Array | null {
-  const metadata = file.tables(model, 6).find((table) => file.text(table, 0) === allocationName);
+function arenaOffsets(model: Table, data: (index: number) => Uint8Array): Int32Array | null {
+  const metadata = model.tables(6).find((table) => table.text(0) === allocationName);
   if (metadata === undefined) return null;
-  const bytes = data(file.number(metadata, 1, 4));
+  const bytes = data(metadata.uint32(1));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const words = Math.floor(bytes.length / 4) - allocationHeaderWords;
   return Int32Array.from({ length: Math.max(0, words) }, (_, index) =>
     view.getInt32(4 * (allocationHeaderWords + index), true),
   );
-}
-
-/** Tables are the byte at which they begin; a field that is absent is 0, empty or ''. */
-interface Flatbuffer {
-  root(): number;
-  number(table: number, field: number, width: 1 | 4): number;
-  integers(table: number, field: number): readonly number[];
-  tables(table: number, field: number): readonly number[];
-  bytes(table: number, field: number): Uint8Array;
-  text(table: number, field: number): string;
-  fail(message: string, at: number): Error;
-}
-
-function flatbuffer(bytes: Uint8Array, where: string): Flatbuffer {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const fail = (message: string, at: number) =>
-    userError({
-      code: 'bad-tflite',
-      message,
-      where: `${where}, byte ${at}`,
-      hint: 'Get the file again; it is one that Vela wrote.',
-    });
-  const check = (at: number, length: number) => {
-    if (at < 0 || length < 0 || at + length > bytes.length) {
-      const message = `the file refers to bytes ${at} to ${at + length}, and has ${bytes.length}`;
-      throw fail(message, Math.max(0, Math.min(at, bytes.length)));
-    }
-    return at;
-  };
-  const word = (at: number) => view.getUint32(check(at, 4), true);
-  /** 0: the field is absent. */
-  const place = (table: number, field: number): number => {
-    const vtable = table - view.getInt32(check(table, 4), true);
-    const entry = 4 + 2 * field;
-    if (entry >= view.getUint16(check(vtable, 2), true)) return 0;
-    const offset = view.getUint16(check(vtable + entry, 2), true);
-    return offset === 0 ? 0 : table + offset;
-  };
-  /** First element and count. */
-  const vector = (table: number, field: number, width: number): readonly [number, number] => {
-    const at = place(table, field);
-    if (at === 0) return [0, 0];
-    const start = at + word(at);
-    const count = word(start);
-    return [check(start + 4, count * width), count];
-  };
-  const integers = (table: number, field: number) => {
-    const [start, count] = vector(table, field, 4);
-    return Array.from({ length: count }, (_, i) => view.getInt32(start + 4 * i, true));
-  };
-  const span = (table: number, field: number) => {
-    const [start, length] = vector(table, field, 1);
-    return bytes.subarray(start, start + length);
-  };
-  return {
-    fail,
-    root: () => word(0),
-    number(table, field, width) {
-      const at = place(table, field);
-      if (at === 0) return 0;
-      return width === 1 ? view.getUint8(check(at, 1)) : word(at);
-    },
-    integers,
-    tables(table, field) {
-      const [start, count] = vector(table, field, 4);
-      return Array.from({ length: count }, (_, i) => start + 4 * i + word(start + 4 * i));
-    },
-    bytes: span,
-    text: (table, field) => Buffer.from(span(table, field)).toString('utf8'),
-  };
 }

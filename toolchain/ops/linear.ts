@@ -4,7 +4,10 @@ import { type Matrix, realValues, type Tensor } from '../ir/graph.ts';
 import { clamp, requantize, toRequant } from '../quantize/fixed-point.ts';
 import type { OpDef, QuantizeArgs, Quantized } from './op.ts';
 
-export type LinearAttrs = Readonly<Record<string, never>>;
+export interface LinearAttrs {
+  /** On a graph for planning, which has no integer meaning yet: a table follows. */
+  readonly hasTable?: true;
+}
 
 /**
  * `acc = bias + Σ x·w` in int32 (the bias holds −zeroPoint(x)·Σw), then per output column

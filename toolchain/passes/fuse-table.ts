@@ -16,7 +16,8 @@ export function fuseTable<S extends 'float' | 'quantized'>(graph: Graph<S>): Gra
       source.integer === null || node.integer === null
         ? null
         : { ...source.integer, table: node.integer.table };
-    return { ...source, output: node.output, integer } as Node<S>;
+    const attrs = integer === null ? { hasTable: true } : source.attrs;
+    return { ...source, output: node.output, integer, attrs } as Node<S>;
   });
   return dropDead({ ...graph, nodes });
 }

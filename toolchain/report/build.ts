@@ -14,6 +14,8 @@ import { peakOf } from '../schedule/plan.ts';
 import { planText } from '../schedule/plan-text.ts';
 import { type Buffer, liveBytes, type Program } from '../schedule/program.ts';
 import type { AnyTarget } from '../targets.ts';
+import { npuLayers, npuSummary } from './npu.ts';
+import { rowBytesRead } from './row-reads.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
 
 /** What the report takes of a firmware: the measured image and the stack bound. */
@@ -22,7 +24,12 @@ export type Linked = Pick<Firmware, 'image' | 'stack'>;
 /** `firmware`: null where only sources or a library were made. */
 export function buildReport(compiled: Compiled, firmware: Linked | null): Report {
   const { program, target } = compiled;
-  const layers = layersOf(compiled, firmwareEstimate(compiled));
+  const onNpu = npuLayers(compiled);
+  const layers = layersOf(compiled, firmwareEstimate(compiled)).map((layer, call) => ({
+    ...layer,
+    ...onNpu[call],
+  }));
+  const npu = npuSummary(compiled, layers);
   const arenaRegion = compiled.placement[sectionNames.arena] ?? target.dataRegion;
   const regions = regionsOf(compiled, firmware, arenaRegion);
   const sum = (pick: (layer: ReportLayer) => number): number =>
@@ -36,7 +43,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
       title: target.title,
       chip: target.chip,
       core: target.core.name,
-      npu: null,
+      npu: target.npu?.accelerator ?? null,
       clockHz: target.clockHz,
       verified: { status: target.verified.status, how: target.verified.how },
     },
@@ -63,6 +70,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
       estimatedInstructions: sum((layer) => layer.estimatedInstructions),
       estimatedCycles: sum((layer) => layer.estimatedCycles),
       estimatedFrom: estimatedFrom(compiled),
+      ...(npu === undefined ? {} : { npu }),
     },
     layers,
     segments: segmentsOf(program),
@@ -287,7 +295,7 @@ export function layersOf(
         kernel.name,
         segment,
         maxTokens,
-        { weightBytes: constants.encoder, bytesPerRow: constants.embeddingRow },
+        { weightBytes: constants.encoder, bytesPerRow: rowBytesRead(graph, node) },
         target,
       );
       const cycles = cyclesOf(instructions, constantBytesRead, constants);
@@ -311,8 +319,6 @@ export function layersOf(
 export interface ConstantBytes {
   readonly encoder: number;
   readonly embedding: number;
-  /** Of the embedding tables, what one row of the output reads. */
-  readonly embeddingRow: number;
 }
 
 function constantBytes(graph: Graph<'legal'>, node: Node<'legal'>, kernel: Kernel): ConstantBytes {
@@ -323,12 +329,7 @@ function constantBytes(graph: Graph<'legal'>, node: Node<'legal'>, kernel: Kerne
   const tables = arrays.filter(({ section }) => section === sectionMacros.embedding);
   const sum = (list: typeof arrays): number =>
     list.reduce((total, { data }) => total + data.byteLength, 0);
-  const columns = tensorOf(graph, node.output).shape[1];
-  return {
-    encoder: sum(arrays) - sum(tables),
-    embedding: sum(tables),
-    embeddingRow: tables.reduce((total, { data }) => total + columns * data.BYTES_PER_ELEMENT, 0),
-  };
+  return { encoder: sum(arrays) - sum(tables), embedding: sum(tables) };
 }
 
 export function segmentsOf({ segments, maxTokens }: Program): Report['segments'] {

@@ -115,19 +115,19 @@ function grid(x: Axis, y: Axis, { name, text }: Measure): Markup {
 
 function frontTable({ front, chosen, budgetBytes, maxDrop }: CompressPage): Markup {
   return html`<p>${`Chosen within ${bytes(budgetBytes)} and ${(100 * maxDrop).toFixed(2)} points. The interval is the middle 95 % of a paired bootstrap over the texts.`}</p>
-<table><thead><tr><th>image</th><th>points lost</th><th>95 %</th><th>agreement</th><th>distance</th><th>word table</th><th>position table</th><th>int4 matrices</th><th>tokens dropped</th></tr></thead><tbody>
+<table><thead><tr><th>image</th><th>points lost</th><th>95 %</th><th>agreement</th><th>distance</th><th>hidden cosine</th><th>word table</th><th>position table</th><th>int4 matrices</th><th>tokens dropped</th></tr></thead><tbody>
 ${front.map(
   (point) =>
-    html`<tr><td>${`${point === chosen ? '▸ ' : ''}${bytes(point.bytes)}`}</td><td>${points(point.loss.accuracyDrop)}</td><td>${point.interval === null ? '' : `${points(point.interval[0])} … ${points(point.interval[1])}`}</td><td>${`${(100 * point.loss.agreement).toFixed(2)} %`}</td><td>${point.loss.distance.toFixed(4)}</td><td>${`${point.word} (${bytes(point.wordBytes)})`}</td><td>${point.position}</td><td>${`${point.int4} of ${point.matrices}`}</td><td>${grouped(point.dropped)}</td></tr>`,
+    html`<tr><td>${`${point === chosen ? '▸ ' : ''}${bytes(point.bytes)}`}</td><td>${points(point.loss.accuracyDrop)}</td><td>${point.interval === null ? '' : `${points(point.interval[0])} … ${points(point.interval[1])}`}</td><td>${`${(100 * point.loss.agreement).toFixed(2)} %`}</td><td>${point.loss.distance.toFixed(4)}</td><td>${point.loss.hiddenCosine.toFixed(4)}</td><td>${`${point.word} (${bytes(point.wordBytes)})`}</td><td>${point.position}</td><td>${`${point.int4} of ${point.matrices}`}</td><td>${grouped(point.dropped)}</td></tr>`,
 )}
 </tbody></table>`;
 }
 
 function optionTable(options: readonly MeasuredOption[]): Markup {
-  return html`<table><thead><tr><th>part</th><th>option</th><th>bytes</th><th>distance</th><th>agreement</th><th>points lost</th></tr></thead><tbody>
+  return html`<table><thead><tr><th>part</th><th>option</th><th>bytes</th><th>distance</th><th>hidden cosine</th><th>agreement</th><th>points lost</th></tr></thead><tbody>
 ${options.map(
-  ({ part, name, bytes: size, loss, agreement, accuracyDrop }) =>
-    html`<tr><td>${part}</td><td>${name}</td><td>${grouped(Math.round(size))}</td><td>${loss.toFixed(5)}</td><td>${`${(100 * agreement).toFixed(2)} %`}</td><td>${points(accuracyDrop)}</td></tr>`,
+  ({ part, name, bytes: size, loss, hiddenCosine, agreement, accuracyDrop }) =>
+    html`<tr><td>${part}</td><td>${name}</td><td>${grouped(Math.round(size))}</td><td>${loss.toFixed(5)}</td><td>${hiddenCosine.toFixed(4)}</td><td>${`${(100 * agreement).toFixed(2)} %`}</td><td>${points(accuracyDrop)}</td></tr>`,
 )}
 </tbody></table>`;
 }

@@ -15,6 +15,7 @@ import {
   estimateWords,
   flashParts,
   grouped,
+  npuWords,
   type Part,
   percent,
   regionState,
@@ -213,12 +214,14 @@ function plans(report: Report): Markup {
 </section>`;
 }
 
-function layers({ layers: rows, compute }: Report): Markup {
+function layers(report: Report): Markup {
+  const { layers: rows, compute } = report;
   const most = Math.max(1, ...rows.map(({ estimatedCycles }) => estimatedCycles));
   const sum = (pick: (layer: ReportLayer) => number): number =>
     rows.reduce((total, layer) => total + pick(layer), 0);
   return html`<section><h2>Layers</h2>
 <p class="soft">${`Cycles are an estimate: ${compute.estimatedFrom}.`}</p>
+${npuNote(report)}
 <div class="scroll" tabindex="0" role="region" aria-label="Layers, scrollable"><table class="layers">
 <thead><tr><th class="n" scope="col">#</th><th scope="col">Layer</th><th class="kernel" scope="col">Operation</th><th class="n shape" scope="col">Output</th><th class="n" scope="col">MACs</th><th class="n" scope="col">Weights, B</th><th class="n" scope="col">Cycles</th><th class="n bar" scope="col">Share</th></tr></thead>
 <tbody>${rows.map((layer) => layerRow(layer, compute.estimatedCycles, most))}</tbody>
@@ -226,12 +229,29 @@ function layers({ layers: rows, compute }: Report): Markup {
 </table></div></section>`;
 }
 
+function npuNote(report: Report): Markup | null {
+  const { npu } = report.compute;
+  if (npu === undefined) return null;
+  return html`<p class="soft">${`Of the multiply-accumulates ${npuWords(report)}: an estimate from ${npu.estimatedFrom}. Point at the cycles of a layer to see what the other would take.`}</p>`;
+}
+
+/** What a layer takes where it does not run. */
+function otherDevice({ device, estimates }: ReportLayer): string {
+  if (estimates === undefined) return '';
+  if (device === 'npu') return `${grouped(estimates.core)} on the core`;
+  return estimates.npu === null ? 'not on the NPU' : `${grouped(estimates.npu)} on the NPU`;
+}
+
 function layerRow(layer: ReportLayer, total: number, most: number): Markup {
   const { name, op, kernel, call, rows, columns, macs, weightBytes, estimatedCycles } = layer;
   const share = percent(estimatedCycles, total);
   const number = (value: number): Markup =>
     html`<td class="n" data-value="${String(value)}">${grouped(value)}</td>`;
-  return html`<tr><td class="n" data-value="${call}">${call}</td><td class="name">${breakable(name)}</td><td class="kernel" title="${kernel ?? ''}">${op}</td><td class="n shape" data-value="${rows * columns}">${`${rows} × ${columns}`}</td>${number(macs)}${number(weightBytes)}${number(estimatedCycles)}<td class="n bar" data-value="${String(estimatedCycles)}"><svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="${share}"><title>${share}</title><rect width="${(100 * estimatedCycles) / most}" height="10"/></svg></td></tr>`;
+  const cycles =
+    layer.estimates === undefined
+      ? number(estimatedCycles)
+      : html`<td class="n" data-value="${String(estimatedCycles)}" title="${otherDevice(layer)}">${grouped(estimatedCycles)}</td>`;
+  return html`<tr><td class="n" data-value="${call}">${call}</td><td class="name">${breakable(name)}</td><td class="kernel" title="${kernel ?? ''}">${op}${layer.device === 'npu' ? ' (NPU)' : ''}</td><td class="n shape" data-value="${rows * columns}">${`${rows} × ${columns}`}</td>${number(macs)}${number(weightBytes)}${cycles}<td class="n bar" data-value="${String(estimatedCycles)}"><svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="${share}"><title>${share}</title><rect width="${(100 * estimatedCycles) / most}" height="10"/></svg></td></tr>`;
 }
 
 /** May break after dots, as names of layers should. */

@@ -6,6 +6,7 @@ import {
   estimateWords,
   flashParts,
   grouped,
+  npuWords,
   percent,
   regionState,
   short,
@@ -45,6 +46,11 @@ export function renderMarkdown(report: Report): string {
     `**${short(compute.macs)} MACs** (${short(compute.macsUnoptimized)} as imported), about ` +
       `${estimateWords(report)} an inference. An estimate: ` +
       `${escapeMarkdown(compute.estimatedFrom)}.`,
+    ...(compute.npu === undefined
+      ? []
+      : [
+          `**NPU**: ${npuWords(report)}. An estimate: ${escapeMarkdown(compute.npu.estimatedFrom)}.`,
+        ]),
     `**Plan**, ${goalWords(report)}: ${escapeMarkdown(plan.text)}. Arena ${bytes(plan.arenaBytes)}, ` +
       `${gapWords(report)}, fullest in ${escapeMarkdown(sram.peakAt)}` +
       `${sram.peakBytes === null ? '' : `; RAM of the linked image ${bytes(sram.peakBytes)} (arena, static, bound of the stack)`}. ` +
@@ -68,7 +74,7 @@ export function renderMarkdown(report: Report): string {
         ['Layer', 'Rows', 'MACs', 'Weights', 'Cycles', 'Share'],
         ['l', 'r', 'r', 'r', 'r', 'r'],
         report.layers.map((layer) => [
-          escapeMarkdown(layer.name),
+          `${escapeMarkdown(layer.name)}${layer.device === 'npu' ? ' (NPU)' : ''}`,
           grouped(layer.rows),
           grouped(layer.macs),
           bytes(layer.weightBytes),

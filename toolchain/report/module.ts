@@ -16,10 +16,7 @@ export function buildModuleReport(
   const { arenaBytes } = program;
   const layers = layersOf(compiled, {
     target,
-    constantsOf: ({ output }) => {
-      const { encoder, embedding } = module.nodeSizes.get(output)!;
-      return { encoder, embedding, embeddingRow: 0 };
-    },
+    constantsOf: ({ output }) => module.nodeSizes.get(output)!,
     cyclesOf: (instructions) => instructions,
   });
   const sum = (pick: (layer: ReportLayer) => number): number =>

@@ -56,8 +56,20 @@ export function timeWords({ compute, target }: Report): string {
 
 /** `STM32F746, cortex-m7, 216 MHz`. */
 export function chipWords({ target }: Report): string {
-  const { chip, core, clockHz } = target;
-  return clockHz === 0 ? chip : `${chip}, ${core}, ${megahertz(clockHz)}`;
+  const { chip, core, npu, clockHz } = target;
+  if (clockHz === 0) return chip;
+  return `${chip}, ${core}${npu === null ? '' : ` with ${npu}`}, ${megahertz(clockHz)}`;
+}
+
+/** What the NPU does of an inference; null where there is none. */
+export function npuWords({ compute }: Report): string | null {
+  const { npu } = compute;
+  if (npu === undefined) return null;
+  const { accelerator, runs, macs, estimatedCycles, coreCycles } = npu;
+  return (
+    `${accelerator} makes ${percent(macs, compute.macs)} of them in ${grouped(runs)} jobs: ` +
+    `${short(estimatedCycles)} cycles instead of ${short(coreCycles)} on the core`
+  );
 }
 
 export interface RegionState {

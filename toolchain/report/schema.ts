@@ -40,6 +40,9 @@ const layerSchema = z.object({
   weightBytesRead: count,
   estimatedInstructions: count,
   estimatedCycles: count,
+  /** Where the target has an NPU: what makes the layer, and the cycles that either would take. */
+  device: z.enum(['core', 'npu']).exactOptional(),
+  estimates: z.object({ core: count, npu: count.nullable() }).exactOptional(),
 });
 
 const bufferSchema = z.object({
@@ -183,6 +186,21 @@ export const reportSchema = z.object({
     estimatedCycles: count,
     /** Where the estimate comes from and how good it is. */
     estimatedFrom: z.string(),
+    /** Where the target has an NPU: its share of what stands above. */
+    npu: z
+      .object({
+        accelerator: z.string(),
+        jobs: count,
+        /** Jobs that are started in one inference. */
+        runs: count,
+        macs: count,
+        /** In cycles of the core, what starting the jobs takes included. */
+        estimatedCycles: count,
+        /** The core alone would take so many for the same layers. */
+        coreCycles: count,
+        estimatedFrom: z.string(),
+      })
+      .exactOptional(),
   }),
   layers: list(layerSchema),
   segments: list(

@@ -6,6 +6,7 @@ import {
   estimateWords,
   flashParts,
   grouped,
+  npuWords,
   type Part,
   percent,
   regionState,
@@ -143,6 +144,12 @@ function compute(report: Report, paint: Paint): string[] {
     `  ${short(macs)} multiply-accumulates; ${short(macsUnoptimized)} as imported (${saved.toFixed(0)} % saved)`,
     `  about ${estimateWords(report)}: an estimate from`,
     ...wrap(printable(report.compute.estimatedFrom), COLUMNS - 2),
+    ...(report.compute.npu === undefined
+      ? []
+      : [
+          ...wrap(`${npuWords(report)}: an estimate from`, COLUMNS - 2),
+          ...wrap(printable(report.compute.npu.estimatedFrom), COLUMNS - 2),
+        ]),
   ];
 }
 
@@ -159,7 +166,10 @@ function layers({ layers: rows }: Report, paint: Paint): string[] {
   return [
     paint('bold', head),
     ...rows.map((layer) => {
-      const name = shorten(printable(layer.name), NAME_COLUMNS).padEnd(NAME_COLUMNS);
+      const mark = layer.device === 'npu' ? ' NPU' : '';
+      const name = `${shorten(printable(layer.name), NAME_COLUMNS - mark.length)}${mark}`.padEnd(
+        NAME_COLUMNS,
+      );
       const { rows: count, macs, weightBytes, estimatedCycles } = layer;
       const numbers = [grouped(count), short(macs), grouped(weightBytes), short(estimatedCycles)]
         .map((text, index) => text.padStart(numberColumns[index]!))

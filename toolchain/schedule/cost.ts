@@ -95,7 +95,7 @@ export function programInstructions(
   for (const segment of segments) {
     for (const call of segment.calls) {
       const { node } = call;
-      if (node === null) continue;
+      if (node === null || call.job !== null || call.attention !== null) continue;
       const { name } = kernelOfNode(kernels, graph, node, target.core.features);
       const nodeCall = { ...call, node };
       sum += callCost(graph, nodeCall, name, segment, tokens, noConstants, target).instructions;

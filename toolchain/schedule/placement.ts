@@ -22,7 +22,9 @@ export function arenaRegion(target: Target): {
   readonly region: MemoryRegion;
   readonly availableBytes: number;
 } {
-  const ram = target.regions.filter(({ kind }) => kind === 'sram' || kind === 'tcm');
+  const ram = target.regions.filter(
+    ({ kind, name }) => (kind === 'sram' || kind === 'tcm') && isReachable(target, name),
+  );
   const free = (region: MemoryRegion): number =>
     Math.max(0, region.sizeBytes - (region.name === target.dataRegion ? ramReserveBytes : 0));
   const region = ram.reduce((a, b) => (free(b) > free(a) ? b : a));
@@ -42,12 +44,23 @@ export function placeConstants(
   free.set(code.name, code.codeOnly ? 0 : Math.max(0, code.sizeBytes - codeReserveBytes));
   const placed: Partial<Record<ConstantPart, string>> = {};
   for (const part of constantParts) {
-    const region = [...free].find(([, bytes]) => bytes >= sizes[part]);
-    if (region === undefined) throw doesNotFit(sizes, part, free);
+    // The NPU reads constants of the encoder.
+    const usable = part === 'encoder' ? reachable(target, free) : free;
+    const region = [...usable].find(([, bytes]) => bytes >= sizes[part]);
+    if (region === undefined) throw doesNotFit(sizes, part, usable);
     placed[part] = region[0];
     free.set(region[0], region[1] - sizes[part]);
   }
   return placed as Record<ConstantPart, string>;
+}
+
+/** By the NPU, where there is one. */
+function isReachable({ npu }: Target, region: string): boolean {
+  return npu === undefined || npu.reaches.includes(region);
+}
+
+function reachable(target: Target, free: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  return new Map([...free].filter(([name]) => isReachable(target, name)));
 }
 
 function doesNotFit(sizes: ConstantSizes, part: ConstantPart, free: ReadonlyMap<string, number>) {

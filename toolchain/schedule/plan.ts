@@ -18,6 +18,7 @@ import {
 } from '../passes/attention-forms.ts';
 import { fuseTable } from '../passes/fuse-table.ts';
 import { integerDtype } from '../quantize/quantize.ts';
+import type { NpuTarget } from './npu.ts';
 import { liveBytes, type Program } from './program.ts';
 import { type Draft, draft, type ScratchBytes } from './schedule.ts';
 
@@ -49,6 +50,7 @@ export interface PlanRequest {
   /** What the available bytes are, for messages. */
   readonly room: string;
   readonly scratchBytes: ScratchBytes;
+  readonly npu: NpuTarget | null;
   /** Estimate for `maxTokens` tokens. */
   readonly instructions: (program: Draft) => number;
 }
@@ -67,7 +69,7 @@ export interface Planned extends PricedPlan {
 
 export function choosePlan(request: PlanRequest): Planned {
   const pricer = new Pricer(request);
-  const uniform = paretoFront(uniformPlans(request.graph).map((plan) => pricer.candidate(plan)));
+  const uniform = paretoFront(uniformPlans(request).map((plan) => pricer.candidate(plan)));
   const mixed = uniform.flatMap((one) => mixedPlans(one, pricer));
   const front = paretoFront([...uniform, ...mixed]).map(priced);
   const chosen = chooseFrom(front, request);
@@ -121,10 +123,17 @@ function paretoFront(plans: readonly Candidate[]): readonly Candidate[] {
   return front.toReversed();
 }
 
+/** Few jobs of many rows are better than many of few. */
+const npuTileRowChoices = [512, 256, 192, 128, 96] as const;
 const tileRowChoices = [64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1] as const;
 
 /** Plans that give all layers with many query rows the same form. */
-function uniformPlans(graph: Graph<'float'>): readonly Plan[] {
+function uniformPlans({
+  graph,
+  npu,
+  maxTokens,
+}: Pick<PlanRequest, 'graph' | 'npu' | 'maxTokens'>): readonly Plan[] {
+  const large = npu === null ? [] : npuTileRowChoices.filter((rows) => rows < 2 * maxTokens);
   const choices = attentionsOf(graph).map((node) => ({ node, forms: formsOf(graph, node) }));
   const most = Math.max(1, ...choices.map(({ forms }) => forms.length));
   return Array.from({ length: most }, (_, index) =>
@@ -133,7 +142,7 @@ function uniformPlans(graph: Graph<'float'>): readonly Plan[] {
       ...forms[Math.min(index, forms.length - 1)]!,
     })),
   ).flatMap((layers) =>
-    tileRowChoices.flatMap((tileRows) =>
+    [...large, ...tileRowChoices].flatMap((tileRows) =>
       [false, true].map((recomputeInputs) => ({ tileRows, recomputeInputs, layers })),
     ),
   );
@@ -213,7 +222,7 @@ function priced({ plan, arenaBytes, instructions }: Candidate): PricedPlan {
 /** Schedules plans; what several plans share is made once. */
 class Pricer {
   readonly graph: Graph<'float'>;
-  private readonly request: PlanRequest;
+  readonly request: PlanRequest;
   private readonly graphs = new Map<string, Graph<'float'>>();
   private readonly candidates = new Map<string, Candidate>();
 
@@ -235,8 +244,8 @@ class Pricer {
   /** The program a plan would give: the same shapes and types, without any numbers. */
   draft(plan: Plan, maxTokens = this.request.maxTokens): Draft {
     const { tileRows, recomputeInputs } = plan;
-    const { scratchBytes } = this.request;
-    return draft(this.shaped(plan), { maxTokens, tileRows, recomputeInputs, scratchBytes });
+    const { scratchBytes, npu } = this.request;
+    return draft(this.shaped(plan), { maxTokens, tileRows, recomputeInputs, scratchBytes, npu });
   }
 
   /** The graph in the plan's forms, with the integer types it will have. */
@@ -292,7 +301,9 @@ export function peakOf(program: Program): string {
 
 /** The most tokens, in steps of 8, for which some plan fits; null if there are none. */
 function mostTokens(pricer: Pricer, maxTokens: number, availableBytes: number): number | null {
-  const plans = uniformPlans(pricer.graph).filter(({ tileRows }) => smallTiles.includes(tileRows));
+  const plans = uniformPlans(pricer.request).filter(({ tileRows }) =>
+    smallTiles.includes(tileRows),
+  );
   const fits = (steps: number): boolean =>
     plans.some((plan) => {
       const drafted = pricer.draft(plan, steps * 8);

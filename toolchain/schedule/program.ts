@@ -4,12 +4,15 @@
  * Plain data. Segments run one after the other; a segment over all tokens is a loop over tiles of
  * `tileRows` rows, and its calls run once a tile. Where a call reads rows of all tokens that no buffer
  * keeps, a loop inside the tile makes them again, block by block. Buffers have fixed offsets in one
- * arena.
+ * arena. Calls that an NPU makes stand next to each other in jobs.
  *
  * A run may begin behind the first token: where all that a row reads of others is in `state` buffers,
  * the rows of earlier runs are still there. A prompt is a run from token 0 on, each token that is
  * generated is a run of one row, and both are the same program.
  */
+import type { AcceleratorName } from '../ethosu/accelerators.ts';
+import type { AttentionPlan } from '../ethosu/attention-plan.ts';
+import type { LinearPlan } from '../ethosu/linear-plan.ts';
 import type { DType } from '../ir/dtypes.ts';
 import type { Dim, Graph, Node } from '../ir/graph.ts';
 
@@ -41,6 +44,49 @@ export interface Call {
   readonly inner: InnerLoop | null;
   /** Runs in the segment's first tile only: it makes one row that later tiles need. */
   readonly onlyFirst: boolean;
+  /** Index into the program's jobs; null: the core makes it. */
+  readonly job: number | null;
+  /** Index into the attentions of the NPU: the core makes the call, but not its products. */
+  readonly attention: number | null;
+}
+
+/**
+ * What an NPU does at one go: calls that stand next to each other under one head. Its command stream
+ * works on regions of memory that are given when it runs, so that a loop runs one job on tile after
+ * tile.
+ */
+export interface NpuJob {
+  /**
+   * Rows that each run computes, also where fewer are left: buffers have room for them, and what
+   * lies behind the last token is read and written, but means nothing.
+   */
+  readonly rows: number;
+  /**
+   * The stream's regions from 1 on (region 0 holds constants): each begins where the slot's rows do
+   * and has all columns of its buffer. The last may be scratch for weights on their way.
+   */
+  readonly regions: readonly Slot[];
+  /** By call. */
+  readonly layers: readonly LinearPlan[];
+  /** Weights come through the last region, in two places of so many bytes; 0: they stay where they are. */
+  readonly stagedPlaceBytes: number;
+  /** Of one run, in cycles of the NPU; an estimate. */
+  readonly cycles: number;
+}
+
+/** The products of an attention, from weights that the core packs in each run. */
+export interface NpuAttention {
+  readonly plan: AttentionPlan;
+  /** Of one run, the core's own work and the jobs together, in cycles of the core; an estimate. */
+  readonly coreCycles: number;
+}
+
+/** The part of a program that runs on an NPU. */
+export interface NpuPart {
+  readonly accelerator: AcceleratorName;
+  /** Those of the first call first. */
+  readonly jobs: readonly NpuJob[];
+  readonly attentions: readonly NpuAttention[];
 }
 
 /** A loop over all tokens, run once a tile of its segment; its calls stand next to each other. */
@@ -74,7 +120,7 @@ export interface Buffer {
   readonly rows: number;
   readonly columns: number;
   readonly sizeBytes: number;
-  /** In the arena; a multiple of 8, but for what shares the bytes of another. */
+  /** In the arena; a multiple of 8, but for what shares the bytes of another; with an NPU of 16. */
   readonly offset: number;
   /**
    * First and last call, counted through the program, between which it holds something; a loop uses
@@ -90,6 +136,8 @@ export interface Program {
   readonly graph: Graph<'legal'>;
   readonly maxTokens: number;
   readonly segments: readonly ProgramSegment[];
+  /** Null: the target has none. */
+  readonly npu: NpuPart | null;
   readonly buffers: Readonly<Record<string, Buffer>>;
   readonly arenaBytes: number;
   /** From here to the arena's end text may lie until the run begins; 8 bytes a token at least. */

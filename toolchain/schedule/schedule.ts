@@ -24,6 +24,8 @@ import {
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 import { operandOf, opOf } from '../ops/index.ts';
+import { type NpuTarget, npuAlignment } from './npu.ts';
+import { layOutNpu } from './npu-layout.ts';
 import { blocksOf, type OpenBuffer, placeBuffers } from './place-buffers.ts';
 import type {
   BufferKind,
@@ -52,10 +54,12 @@ export interface ScheduleOptions {
   readonly recomputeInputs: boolean;
   /** Scratch of one call of the kernel that will compute the node. */
   readonly scratchBytes: ScratchBytes;
+  /** Without it the core makes all calls. */
+  readonly npu?: NpuTarget | null;
 }
 
 /** A program whose buffers have no place yet: enough to count instructions and to bound the arena. */
-export interface Draft extends Pick<Program, 'graph' | 'maxTokens' | 'segments'> {
+export interface Draft extends Pick<Program, 'graph' | 'maxTokens' | 'segments' | 'npu'> {
   /** The most bytes in use during any call: no placement needs less. */
   readonly lowerBoundBytes: number;
   place(): Program;
@@ -66,16 +70,20 @@ export function draft(graph: Graph<Stage>, options: ScheduleOptions): Draft {
   const { maxTokens } = options;
   const segments = cutSegments(graph, options);
   const layout = new Layout(graph, segments, options);
+  const { buffers } = layout;
+  const laidOut = segments.map((segment, index) => layout.segment(segment, index));
   const program = {
     graph: graph as Graph<'legal'>,
     maxTokens,
-    segments: segments.map((segment, index) => layout.segment(segment, index)),
+    ...(options.npu == null
+      ? { segments: laidOut, npu: null }
+      : layOutNpu(graph, laidOut, buffers, options.npu, maxTokens)),
   };
-  const blocks = blocksOf(layout.buffers, layout.lastCall);
+  const blocks = blocksOf(buffers, layout.lastCall);
   return {
     ...program,
     lowerBoundBytes: blocks.lowerBoundBytes,
-    place: () => ({ ...program, ...placeBuffers(layout.buffers, blocks, maxTokens) }),
+    place: () => ({ ...program, ...placeBuffers(buffers, blocks, maxTokens) }),
   };
 }
 
@@ -137,7 +145,8 @@ class Layout {
         firstCall,
       );
     }
-    return { name: calls.findLast(({ node }) => node !== null)!.node!.name, rows, tileRows, calls };
+    const name = calls.findLast(({ node }) => node !== null)!.node!.name;
+    return { name, rows, tileRows, calls };
   }
 
   /** The loop that makes blocks of what `node` reads whole; they and scratch are its own. */
@@ -186,6 +195,8 @@ class Layout {
     const call = {
       node: node as Node<'legal'>,
       ...{ inputs, output, scratch, carry, inner, onlyFirst },
+      job: null,
+      attention: null,
     };
     this.touch(call);
     return [...copies, call, ...this.turn(node, place)];
@@ -512,7 +523,7 @@ class Layout {
     firstCall: number,
   ): void {
     const columns = tensor.shape[1];
-    const sizeBytes = rows * columns * dtypes[tensor.dtype].bytes;
+    const sizeBytes = this.roomBytes(kind, rows, columns * dtypes[tensor.dtype].bytes);
     this.buffers.set(name, {
       kind,
       turned: kind === 'state' && this.isTurned(name),
@@ -525,6 +536,16 @@ class Layout {
       tensors: [],
       overwrittenBy: null,
     });
+  }
+
+  /** An NPU takes whole tiles, and addresses that are multiples of 16. */
+  private roomBytes(kind: BufferKind, rows: number, rowBytes: number): number {
+    if (this.options.npu == null) return rows * rowBytes;
+    if (rows === 1) return roundUp(rowBytes, npuAlignment);
+    const isOfTile = kind === 'tile' || kind === 'scratch';
+    const { tileRows } = this.options;
+    const whole = isOfTile ? rows : roundUp(rows, Math.min(tileRows, rows));
+    return roundUp(whole, npuAlignment) * rowBytes;
   }
 
   private touch(call: Call): void {
@@ -550,6 +571,13 @@ function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {
 }
 
 function copy(from: Slot, output: Slot): Call {
-  const nothing = { node: null, scratch: null, carry: null, inner: null, onlyFirst: false };
+  const nothing = {
+    ...{ node: null, scratch: null, carry: null, inner: null, onlyFirst: false },
+    ...{ job: null, attention: null },
+  };
   return { ...nothing, inputs: [from], output };
+}
+
+function roundUp(value: number, step: number): number {
+  return Math.ceil(value / step) * step;
 }

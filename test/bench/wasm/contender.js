@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
-/** @type {{kind: string, path: string, packages: string, tokens: number[], warmMs: number, measureMs: number}} */
+/** @type {{kind: string, path: string, packages: string, size: import('../models.ts').EncoderSize, output: import('./onnx-encoder.ts').OnnxOutput, tokens: number[], warmMs: number, measureMs: number}} */
 const request = JSON.parse(process.argv[2] ?? '');
 const require = createRequire(`${request.packages}/`);
 
@@ -14,6 +14,7 @@ const contenders = {
   relaxed: () => ours('relaxed'),
   'onnxruntime-web': () => onnx('onnxruntime-web'),
   'onnxruntime-node': () => onnx('onnxruntime-node'),
+  'tfjs-wasm': tfjs,
 };
 
 /** @param {string} variant */
@@ -34,6 +35,12 @@ async function onnx(name) {
       new ort.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
     return session.run({ ids: tensor(ids), positions: tensor(ids.map((_, index) => index)) });
   };
+}
+
+/** Loaded here only, for it starts slowly. */
+async function tfjs() {
+  const { openTfjsEncoder } = await import('./tfjs-encoder.ts');
+  return openTfjsEncoder(request.path, request.size, request.output);
 }
 
 /** Nanoseconds that the main thread has run. */

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { ACK, NACK } from './harness.ts';
 
 const SYNC = 0x7f;
-const ANSWER_TIMEOUT_MS = 30_000;
+const ANSWER_TIMEOUT_MS = 60_000;
 /** How long an application may take to obey `!boot`: a bootloader does not answer it. */
 const OBEY_MS = 500;
 /** Long enough that no knock is under way any more when the next one comes. */
@@ -32,7 +32,14 @@ export function openSerial(port: string): Serial {
   let isInBootloader = false;
   let wake = () => {};
   let isClosed = false;
-  let stream = open(port, take);
+  let failure: Error | undefined;
+  const broken: string[] = [];
+  let stream = open(port, take, fail);
+
+  /** That of a board that was killed says nothing; another is in the message of the next silence. */
+  function fail(error: Error): void {
+    failure = error;
+  }
 
   function take(bytes: Buffer): void {
     for (const byte of bytes) {
@@ -53,6 +60,10 @@ export function openSerial(port: string): Serial {
         resolve();
       };
     });
+  const noAnswer = () =>
+    new Error(
+      `the bootloader does not answer; lines ${JSON.stringify(lines)}, broken off ${JSON.stringify(broken)}, error ${failure?.message}`,
+    );
   const write = (text: string) => {
     stream.write(Buffer.from(text, 'latin1'));
   };
@@ -70,9 +81,12 @@ export function openSerial(port: string): Serial {
       const end = Date.now() + ANSWER_TIMEOUT_MS;
       isInBootloader = false;
       while (!isInBootloader) {
-        if (Date.now() > end) throw new Error('the bootloader does not answer');
+        if (Date.now() > end) throw noAnswer();
         write('\n!boot\n');
         await new Promise((resolve) => setTimeout(resolve, OBEY_MS));
+        // A line that a reset broke off never ends: what comes now is an answer to the knock.
+        broken.push(begun);
+        begun = '';
         write(String.fromCharCode(SYNC));
         const knocked = Date.now();
         while (!isInBootloader && Date.now() < knocked + KNOCK_MS) await change(KNOCK_MS);
@@ -88,7 +102,7 @@ export function openSerial(port: string): Serial {
       const end = Date.now() + ANSWER_TIMEOUT_MS;
       while (!isInBootloader && Date.now() < end) await change(KNOCK_MS);
       clearInterval(knocking);
-      if (!isInBootloader) throw new Error('the bootloader does not answer');
+      if (!isInBootloader) throw noAnswer();
       // What was knocked too often is a frame that breaks off, a second later.
       await new Promise((resolve) => setTimeout(resolve, 2_000));
     },
@@ -99,7 +113,7 @@ export function openSerial(port: string): Serial {
       try {
         return await work();
       } finally {
-        if (!isClosed) stream = open(port, take);
+        if (!isClosed) stream = open(port, take, fail);
       }
     },
     close() {
@@ -109,11 +123,15 @@ export function openSerial(port: string): Serial {
   };
 }
 
-function open(port: string, take: (bytes: Buffer) => void): ReadStream {
+function open(
+  port: string,
+  take: (bytes: Buffer) => void,
+  fail: (error: Error) => void,
+): ReadStream {
   const file = openSync(port, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   const stream = new ReadStream(file);
   stream.setRawMode(true);
-  stream.on('error', () => {}); // the board was killed
+  stream.on('error', fail);
   stream.on('data', take);
   return stream;
 }

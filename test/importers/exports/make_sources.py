@@ -1,6 +1,6 @@
 """Tiny models with random weights of every architecture, saved as Hugging Face folders.
 
-    python make_sources.py ../../fixtures/exports
+    python make_sources.py ../../fixtures/exports [name ...]
 
 Needs torch and transformers. Each folder gets `golden.json`: token ids, segments and the outputs of
 transformers for them. `make_onnx.py` exports these folders.
@@ -76,7 +76,28 @@ SOURCES = {
         hf.RobertaModel,
         hf.RobertaConfig(**{**SHAPE, "max_position_embeddings": 26}, pad_token_id=1),
     ),
+    "roberta-bpe": (
+        hf.RobertaForSequenceClassification,
+        hf.RobertaConfig(
+            **{**SHAPE, "vocab_size": 1200, "max_position_embeddings": 66},
+            **LABELS, type_vocab_size=1, pad_token_id=1,
+        ),
+    ),
 }
+BPE = Path(__file__).resolve().parents[2] / "fixtures" / "tokenizers" / "byte-level-bpe.json"
+
+
+def write_bpe(folder):
+    """The trained byte-level BPE, framed as RoBERTa's."""
+    tokenizer = json.loads(BPE.read_text())
+    tokenizer["post_processor"] = dict(
+        type="RobertaProcessing", sep=["</s>", 1], cls=["<s>", 0], trim_offsets=True,
+        add_prefix_space=False,
+    )
+    (folder / "tokenizer.json").write_text(
+        json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")) + "\n"
+    )
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizer"}\n')
 
 
 def make(name, folder):
@@ -91,7 +112,10 @@ def make(name, folder):
             if is_norm:
                 values += 1.0
     model.save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    if name.endswith("-bpe"):
+        write_bpe(folder)
+    else:
+        (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     return model
 
 
@@ -122,7 +146,7 @@ def output_of(model, outputs):
 
 def main():
     root = Path(sys.argv[1])
-    for name in SOURCES:
+    for name in sys.argv[2:] or SOURCES:
         folder = root / name
         model = make(name, folder)
         golden = []

@@ -279,6 +279,13 @@ export const standardOps: Readonly<Record<string, Converter>> = {
     else builder.add('opaque', { what: 'GatherND' }, [input(0)], output());
   },
   ReduceMean: reduce('mean'),
+  GlobalAveragePool: ({ builder, input, output }) => {
+    const sizes = { start: 0, end: Number.MAX_SAFE_INTEGER };
+    const rank = builder.add('shape', sizes, [builder.add('shape', sizes, [input(0)])]);
+    const ends = [builder.integers([2]), rank, builder.integers([1])];
+    const axes = builder.add('range', {}, ends);
+    builder.add('reduce', { kind: 'mean', keepAxes: true }, [input(0), axes], output());
+  },
   ReduceSum: reduce('sum'),
   ReduceMax: reduce('max'),
   ReduceMin: reduce('min'),

@@ -1,10 +1,11 @@
 /** Which output of the user's graph is the model's, and what it is the logits of. */
-import { type Lm2mcuError, userError } from '../../errors.ts';
+import { type LayerOutcome, type Lm2mcuError, userError } from '../../errors.ts';
 import { quote } from '../files.ts';
 import type { PrimitiveGraph } from '../primitive/graph.ts';
 import type { Recognized } from './recognize.ts';
 import { matrixTerm } from './rule.ts';
 import { depthOf, type Source } from './source.ts';
+import { surveyLayers } from './survey.ts';
 import type { Finish, Problem, Term } from './term.ts';
 import { matrixOf } from './view.ts';
 
@@ -23,7 +24,10 @@ export function outputOf(
   tokens: number,
 ): ModelOutput {
   const names = chosenOutputs(graph.outputs);
-  const finished = names.map((name) => finishedOutput(recognized.termOf(name), name, file, tokens));
+  const layers = () => surveyLayers(graph, recognized);
+  const finished = names.map((name) =>
+    finishedOutput(recognized.termOf(name), name, file, tokens, layers),
+  );
   const [first, second] = finished;
   if (second === undefined) return { ...first!, name: names[0]! };
   // Start and end logits of question answering are columns of one product.
@@ -55,8 +59,9 @@ function finishedOutput(
   name: string,
   file: string,
   tokens: number,
+  layers: () => readonly LayerOutcome[],
 ): Omit<ModelOutput, 'name'> {
-  if (term?.kind === 'unsupported') throw unsupportedNodes(term.problems, file);
+  if (term?.kind === 'unsupported') throw unsupportedNodes(term.problems, file, layers());
   if (term?.kind === 'finished') {
     const source = matrixOf(term.of, tokens);
     if (source !== null) return { source, finish: term.how };
@@ -102,7 +107,11 @@ function joinColumns(a: Source, b: Source): Source | null {
 const maxListed = 10;
 
 /** All nodes that are in the way, each with its reason; advice once. */
-function unsupportedNodes(problems: readonly Problem[], file: string): Lm2mcuError {
+function unsupportedNodes(
+  problems: readonly Problem[],
+  file: string,
+  layers: readonly LayerOutcome[],
+): Lm2mcuError {
   const listed = problems
     .slice(0, maxListed)
     .map(({ node, userOp, message }) => `\n    ${quote(node)} (${userOp}) ${message}`);
@@ -112,6 +121,7 @@ function unsupportedNodes(problems: readonly Problem[], file: string): Lm2mcuErr
     message: `the graph computes what no op of ours does:${listed.join('')}${more}`,
     where: `${file}, node ${quote(problems[0]?.node ?? '')}`,
     hint: problems[0]?.hint ?? 'Take the layer out of the model.',
+    layers,
   });
 }
 

@@ -183,6 +183,7 @@ function termText(term: Term): string {
     known: 'a constant',
     ids: 'the token ids',
     oneHotIds: 'one-hot ids',
+    shiftedIds: 'shifted token ids',
     view: 'an activation',
     pointwise: 'a function of an activation',
     statistic: 'a statistic of rows',

@@ -1,7 +1,16 @@
 /** Rows of tables by token, position and segment, and their sum. */
 import { evaluate } from '../primitive/evaluate.ts';
-import { lazyValue, listOf, sizeOf, type Value } from '../primitive/value.ts';
-import { binaryRule, made, type Rule, type RuleContext, rule, scalarTerm } from './rule.ts';
+import { arrayFor, lazyValue, listOf, sizeOf, type Value } from '../primitive/value.ts';
+import {
+  binaryRule,
+  known,
+  made,
+  type Rule,
+  type RuleContext,
+  rule,
+  scalarTerm,
+  uniformTerm,
+} from './rule.ts';
 import { keepsShape } from './rules-linear.ts';
 import { type EmbeddingParts, floatsOf, type Source, type SourceOf } from './source.ts';
 import type { Term } from './term.ts';
@@ -80,9 +89,24 @@ export const embeddingRules: readonly Rule[] = [
     },
   ),
 
-  rule('a token id as another integer', ['cast'], (node, [ids]) =>
-    ids?.kind === 'ids' && node.attrs.to === 'int' ? ids : null,
+  rule('a token id as another number', ['cast'], (node, [ids]) =>
+    ids?.kind === 'ids' && node.attrs.to !== 'bool' ? ids : null,
   ),
+
+  rule('id < 0: never', ['binary'], (node, [ids, zero]) => {
+    const isQuestion = node.attrs.function === 'less' && uniformTerm(zero) === 0;
+    return isQuestion && ids?.kind === 'ids' ? all('bool', ids.shape, 0) : null;
+  }),
+
+  binaryRule('0·id = 0·(id + n) = 0', ['multiply'], (ids, zero) => {
+    const areIds = ids.kind === 'ids' || ids.kind === 'shiftedIds';
+    return areIds && uniformTerm(zero) === 0 ? all('int', ids.shape, 0) : null;
+  }),
+
+  binaryRule('id + n, which ids below 0 would be', ['add'], (ids, n) => {
+    if (ids.kind !== 'ids' || scalarTerm(n) === undefined) return null;
+    return { kind: 'shiftedIds', shape: ids.shape };
+  }),
 
   rule('token = padding: never, for the chip sees no padding', ['binary'], (node, [a, b]) => {
     const ids = a?.kind === 'ids' ? a : b;
@@ -92,11 +116,14 @@ export const embeddingRules: readonly Rule[] = [
     if (answer === undefined || (node.attrs.function === 'greater' && scalarTerm(other) !== 0)) {
       return null;
     }
-    const read = () => new Uint8Array(sizeOf(ids.shape)).fill(answer);
-    const value = lazyValue('bool', ids.shape, read);
-    return { kind: 'known', shape: ids.shape, value };
+    return all('bool', ids.shape, answer);
   }),
 ];
+
+function all(type: 'bool' | 'int', shape: readonly number[], element: number): Term {
+  const read = () => arrayFor(type, new Array<number>(sizeOf(shape)).fill(element));
+  return known(lazyValue(type, shape, read));
+}
 
 const noParts: EmbeddingParts = { word: null, position: null, segment: null, constants: [] };
 

@@ -114,7 +114,7 @@ export const linearRules: readonly Rule[] = [
   ),
 ];
 
-const notActivations = new Set(['known', 'ids', 'oneHotIds', 'unsupported']);
+const notActivations = new Set(['known', 'ids', 'oneHotIds', 'shiftedIds', 'unsupported']);
 
 /** A constant as our linear stores it, from (inputs, outputs). */
 function transposedWeight(value: Value, inputs: number, outputs: number): WeightMatrix {
@@ -148,6 +148,8 @@ function codesOf(
   if (middle === null || !isByOutput || !zeroPoints.every((zero) => zero === middle))
     return undefined;
   if (!scales.every((scale) => scale > 0)) return undefined;
+  // Ours end at −127; a matrix with −128 is read as reals.
+  if (data.some((code: number) => code - middle === -128)) return undefined;
   return {
     scales: Float64Array.from({ length: outputs }, (_, i) => scales[scales.length === 1 ? 0 : i]!),
     read: () => transposed(middle === 0 ? data : Int8Array.from(data, (code) => code - middle)),

@@ -25,7 +25,7 @@ export const normRules: readonly Rule[] = [
   rule('LayerNorm(x) as one op', ['layerNorm'], (node, [x, gamma, beta], context) => {
     const { axis, epsilon } = node.attrs;
     const source = matrixTerm(x, context);
-    if (source === null || x === undefined) return null;
+    if (source === null || x === undefined || !isEpsilon(epsilon)) return null;
     if (axis !== -1 && axis !== x.shape.length - 1) return null;
     const reals = (term: Term | undefined) =>
       term?.kind === 'known' && sizeOf(term.shape) === source.columns
@@ -119,13 +119,15 @@ export const normRules: readonly Rule[] = [
       const number = scalarTerm(b);
       if (a.kind !== 'statistic' || a.statistic !== 'variance' || number === undefined) return null;
       if (node.attrs.function === 'maximum') return number <= 0 ? a : null;
-      return { ...a, epsilon: a.epsilon + number };
+      const epsilon = a.epsilon + number;
+      return isEpsilon(epsilon) ? { ...a, epsilon } : null;
     },
   ),
 
-  rule('√(variance + ε), 1/√(variance + ε)', ['unary'], (node, [x]) => {
+  rule('√(variance + ε), 1/√(variance + ε); −mean', ['unary'], (node, [x]) => {
     if (x?.kind !== 'statistic') return null;
     const { function: name } = node.attrs;
+    if (x.statistic === 'mean' && name === 'negative') return { ...x, statistic: 'negatedMean' };
     if (x.statistic === 'variance' && name === 'relu') return x;
     if (x.statistic === 'variance' && name === 'squareRoot') return powerOfVariance(x, 0.5);
     if (x.statistic === 'variance' && name === 'inverseSquareRoot') return powerOfVariance(x, -0.5);
@@ -154,6 +156,7 @@ export const normRules: readonly Rule[] = [
     if (b.kind === 'centered' && sameWindow(a.of, b.of))
       return normalized(a, null, b.shape, context);
     if (isStatistic(b, 'mean', a.of)) return { ...a, kind: 'scaledMean' };
+    if (isStatistic(b, 'negatedMean', a.of)) return { ...a, kind: 'shiftedMean', beta: null };
     const view = viewTerm(b, context);
     if (view === null || view.factor !== 1 || !sameWindow(view, a.of)) return null;
     return { ...a, kind: 'scaledInput', shape: view.shape };
@@ -164,6 +167,11 @@ export const normRules: readonly Rule[] = [
     if (a.kind === 'scaledInput' && sameNorm(a, b)) return normalized(a, null, a.shape, context);
     if (a.kind !== 'known' || columnVector(b.of, a.value) === null) return null;
     return { ...b, kind: 'shiftedMean', beta: a.value };
+  }),
+
+  binaryRule('(−mean)·s + β = β − mean·s', ['add'], (a, b) => {
+    if (a.kind !== 'shiftedMean' || a.beta !== null || b.kind !== 'known') return null;
+    return columnVector(a.of, b.value) === null ? null : { ...a, beta: b.value };
   }),
 
   binaryRule('x·s + (β − mean·s) = layerNorm(x, γ, β)', ['add'], (a, b, context) =>
@@ -241,4 +249,9 @@ function normalized(
     value === null ? null : columnVector(made(source, of.shape), value);
   const norm = layerNormSource(source, tidy(epsilon), reals(gamma), reals(beta), context.layer);
   return made(norm, shape);
+}
+
+/** Below 0 the root of a small variance would be none. */
+function isEpsilon(epsilon: number): boolean {
+  return Number.isFinite(epsilon) && epsilon >= 0;
 }

@@ -6,7 +6,13 @@ import type { View } from './view.ts';
 export type IdsRole = 'token' | 'segment';
 
 /** Of each row of a matrix; the view is the whole of it. */
-export type Statistic = 'mean' | 'squaredMean' | 'meanSquare' | 'variance' | 'deviation';
+export type Statistic =
+  | 'mean'
+  | 'negatedMean'
+  | 'squaredMean'
+  | 'meanSquare'
+  | 'variance'
+  | 'deviation';
 
 export interface Attending {
   readonly q: Source;
@@ -31,6 +37,8 @@ export type Term =
   | (Shaped & { readonly kind: 'known'; readonly value: Value })
   | (Shaped & { readonly kind: 'ids'; readonly role: IdsRole })
   | (Shaped & { readonly kind: 'oneHotIds'; readonly role: IdsRole })
+  /** ids + n, as frameworks write rows that are counted from the end: ids below 0 there are none. */
+  | (Shaped & { readonly kind: 'shiftedIds' })
   | View
   /** Element by element apply(x); `of` has factor 1 and the same shape. */
   | (Shaped & {
@@ -49,7 +57,7 @@ export type Term =
   | (Shaped & Norming & { readonly kind: 'inverseDeviation' })
   | (Shaped & Norming & { readonly kind: 'scaledInput' })
   | (Shaped & Norming & { readonly kind: 'scaledMean' })
-  | (Shaped & Norming & { readonly kind: 'shiftedMean'; readonly beta: Value })
+  | (Shaped & Norming & { readonly kind: 'shiftedMean'; readonly beta: Value | null })
   /** scale·q·kᵀ with its mask, (heads, queries, keys); then its softmax. */
   | (Shaped & Attending & { readonly kind: 'scores' })
   | (Shaped & Attending & { readonly kind: 'attentionWeights' })

@@ -6,6 +6,8 @@
 import { userError } from '../../errors.ts';
 
 export interface Table {
+  /** Byte of the file at which it begins. */
+  readonly position: number;
   int8(field: number, missing?: number): number;
   int32(field: number, missing?: number): number;
   uint32(field: number, missing?: number): number;
@@ -46,7 +48,7 @@ function readerOf(bytes: Uint8Array, file: string): Reader {
     userError({
       code: 'bad-tflite',
       message: `the TensorFlow Lite file cannot be read: ${message}`,
-      where: `${file}, byte ${offset}`,
+      where: `${file}, byte ${Math.max(0, Math.min(offset, bytes.length))}`,
       hint: 'It may be cut off or another file: copy it again, or convert the model anew.',
     });
   const check = (offset: number, size: number): number => {
@@ -94,6 +96,7 @@ function tableAt(reader: Reader, position: number): Table {
     return offset === undefined ? missing : read(check(offset, size));
   };
   return {
+    position,
     int8: (field, missing = 0) => scalar(field, missing, 1, (o) => view.getInt8(o)),
     int32: (field, missing = 0) => scalar(field, missing, 4, (o) => view.getInt32(o, true)),
     uint32: (field, missing = 0) => scalar(field, missing, 4, (o) => view.getUint32(o, true)),

@@ -1,0 +1,67 @@
+/** What is said of BPE files that cannot be read, or not as the library reads them. */
+import { expect, test } from 'vitest';
+import { formatError, Lm2mcuError } from '../../toolchain/errors.ts';
+import { compileBpe } from '../../toolchain/tokenizer/bpe/compile.ts';
+import { parseBpe } from '../../toolchain/tokenizer/bpe/parse.ts';
+import { byteLevel, cl100k, sequence, trainedBpe } from './bpe-samples.ts';
+
+const { model, added_tokens } = trainedBpe();
+const withModel = (part: object): object => trainedBpe({ model: { ...model, ...part } });
+const added = { id: 3, content: '!', normalized: false, special: true };
+
+const files: Readonly<Record<string, object>> = {
+  'no vocabulary': withModel({ vocab: null }),
+  'a merge that is no pair': withModel({ merges: ['a b c'] }),
+  'a merge of an unknown token': withModel({ merges: [['nowhere', 'a']] }),
+  'a merge twice': withModel({ merges: [...model.merges, model.merges[0]] }),
+  'an id twice': withModel({ vocab: { ...model.vocab, again: 7 } }),
+  'an id far away': withModel({ vocab: { ...model.vocab, far: 16_000_000 } }),
+  'characters, not bytes': withModel({ vocab: { '▁': 5, '▁a': 6 }, merges: [] }),
+  'a byte that would be unknown': withModel({
+    unk_token: '<unk>',
+    vocab: { a: 5, b: 6 },
+    merges: [],
+  }),
+  'merges at random': withModel({ dropout: 0.1 }),
+  'a suffix': withModel({ end_of_word_suffix: '</w>' }),
+  'tokens without merges': withModel({ ignore_merges: true, merges: model.merges.slice(0, 20) }),
+  'a normalizer': trainedBpe({ normalizer: { type: 'NFC' } }),
+  'another pre-tokenizer': trainedBpe({ pre_tokenizer: { type: 'Metaspace' } }),
+  'another expression': trainedBpe({
+    pre_tokenizer: sequence(
+      { type: 'Split', pattern: { Regex: '\\w+' }, behavior: 'Isolated', invert: false },
+      byteLevel(false),
+    ),
+  }),
+  'two splits': trainedBpe({ pre_tokenizer: sequence(cl100k('\\p{N}'), byteLevel(true)) }),
+  'a space before each part': trainedBpe({
+    pre_tokenizer: sequence(
+      { type: 'Digits', individual_digits: true },
+      { ...byteLevel(true), add_prefix_space: true },
+    ),
+  }),
+  'an added token of a single word': trainedBpe({
+    added_tokens: [...added_tokens, { ...added, single_word: true }],
+  }),
+  'added tokens that overlap': trainedBpe({
+    added_tokens: [...added_tokens, { ...added, id: 1300, content: 's>x', normalized: true }],
+  }),
+  'a frame of a token that is not added': trainedBpe({
+    post_processor: { type: 'RobertaProcessing', sep: ['</s>', 1], cls: ['a', 90] },
+  }),
+  'another post-processor': trainedBpe({ post_processor: { type: 'Other' } }),
+  'an added token too long to store': trainedBpe({
+    added_tokens: [...added_tokens, { ...added, id: 1300, content: 'x'.repeat(256) }],
+  }),
+};
+
+test.each(Object.keys(files))('%s', (name) => {
+  let message = 'no error';
+  try {
+    compileBpe(parseBpe(files[name]!));
+  } catch (error) {
+    if (!(error instanceof Lm2mcuError)) throw error;
+    message = `${error.details.code}\n${formatError(error.details)}`;
+  }
+  expect(message).toMatchSnapshot();
+});
