@@ -12,6 +12,7 @@
 #include "../kernels.h"
 #include "dsp.h"
 #include "pairs.h"
+#include "quads.h"
 
 enum { LONGEST_PACKED_ROW = 8192, LONGEST_PART = 512 };
 
@@ -227,9 +228,19 @@ __attribute__((naked, noinline)) static void lm_sum_pair(
   __asm volatile(SUM_PAIR : : : "memory");
 }
 
+LM_QUADS_FUNCTION(s8, LM_QUAD_END_S8)
+LM_QUADS_FUNCTION(s16, LM_QUAD_END_S16)
+
 static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type,
                           lm_pairs_way way) {
   (void)way;
+  const int8_t *end = rows == 1 && block->widened_end == NULL ? lm_begin_quads(block) : NULL;
+  if (end != NULL) {
+    if (type->output_bytes == 1) quads_s8(block);
+    else quads_s16(block);
+    lm_end_quads(block, end);
+    if (block->weights == end) return;
+  }
   if (type->output_bytes == 1) {
     if (rows == 1) pairs_1_s8(block);
     else if (rows == 2) pairs_2_s8(block);
