@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Texts as UTF-8 and what tokenizers say beside the ids, the twin of kernels/c/text.h. */
+/** Texts as UTF-8 and what tokenizers say beside the ids, the twin of kernels/c/text.h and utf8.h. */
 
 const REPLACEMENT: i32 = 0xfffd;
 
