@@ -3,10 +3,12 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { programRuns } from '../../toolchain/emulate/program.ts';
+import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { withIntegerDtypes } from '../../toolchain/quantize/quantize.ts';
 import { loadKernels } from '../../toolchain/schedule/kernels.ts';
-import { schedule } from '../../toolchain/schedule/schedule.ts';
+import { draft, schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
-import { decoderShapes, legalDecoder, randomIds } from './decoders.ts';
+import { decoderShapes, floatDecoder, legalDecoder, randomIds } from './decoders.ts';
 
 const kernels = loadKernels();
 const numRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 15);
@@ -37,6 +39,21 @@ test('a prompt and then token by token, whatever the tile', () => {
     },
   );
   fc.assert(property, { numRuns });
+});
+
+test('a plan has the arena that its program will have', () => {
+  const property = fc.property(
+    decoderShapes,
+    fc.integer({ min: 1, max: 20 }),
+    (shape, tileRows) => {
+      const { maxTokens } = shape;
+      const scratchBytes = kernelScratch(kernels, ['dsp'], maxTokens);
+      const options = { maxTokens, tileRows, recomputeInputs: false, scratchBytes };
+      const planned = draft(fuseTable(withIntegerDtypes(floatDecoder(shape))), options);
+      expect(planned.place().arenaBytes).toBe(schedule(legalDecoder(shape), options).arenaBytes);
+    },
+  );
+  fc.assert(property, { numRuns: 4 * numRuns });
 });
 
 test('a decoder keeps no rows but those of its cache', () => {

@@ -31,7 +31,7 @@ export function quantize(
   const tensors: Record<string, Tensor> = {};
   for (const name of graph.inputs) {
     const tensor = tensorOf(graph, name);
-    tensors[name] = { ...tensor, dtype: integerDtype(graph, tensor) };
+    tensors[name] = { ...tensor, dtype: inputDtype(tensor) };
   }
   for (const [name, { dtype, quant }] of quants) {
     tensors[name] = { ...tensorOf(graph, name), dtype, quant };
@@ -40,19 +40,33 @@ export function quantize(
   return { ...graph, stage: 'quantized', nodes, tensors };
 }
 
-/** The integer type of an activation or input, which a planner may ask for before any calibration. */
-export function integerDtype(graph: Graph<'float'>, tensor: Tensor): DType {
-  if (tensor.role === 'input') return tensor.shape[0] === 'tokens' ? 'uint16' : tensor.dtype;
-  if (tensor.role !== 'activation') return tensor.dtype;
-  if (graph.outputs.includes(tensor.name)) return 'int16';
+/** The graph with the integer types it will have, which a planner asks for before any calibration. */
+export function withIntegerDtypes(graph: Graph<'float'>): Graph<'float'> {
+  const tensors: Record<string, Tensor> = { ...graph.tensors };
+  for (const name of graph.inputs) {
+    const tensor = tensorOf(graph, name);
+    tensors[name] = { ...tensor, dtype: inputDtype(tensor) };
+  }
+  for (const group of sharingGroups(graph)) {
+    const dtype = sharedDtype(graph, group);
+    for (const name of group) tensors[name] = { ...tensorOf(graph, name), dtype };
+  }
+  return { ...graph, tensors };
+}
+
+function inputDtype({ shape, dtype }: Tensor): DType {
+  return shape[0] === 'tokens' ? 'uint16' : dtype;
+}
+
+/** Of tensors that share one quantization: int16 where anything wants one of them so. */
+function sharedDtype(graph: Graph<'float'>, group: readonly string[]): DType {
+  const isOutput = group.some((name) => graph.outputs.includes(name));
   const isWide = graph.nodes.some(
-    (node) =>
-      (node.output === tensor.name && opOf(node.op).outputDtype === 'int16') ||
-      node.inputs.some(
-        (name, index) => name === tensor.name && operandOf(node.op, index).dtype === 'int16',
-      ),
+    ({ op, inputs, output }) =>
+      (group.includes(output) && opOf(op).outputDtype === 'int16') ||
+      inputs.some((name, index) => group.includes(name) && operandOf(op, index).dtype === 'int16'),
   );
-  return isWide ? 'int16' : 'int8';
+  return isOutput || isWide ? 'int16' : 'int8';
 }
 
 function makesTableRows({ op }: Node<'float'>): boolean {
@@ -86,7 +100,7 @@ function quantizeNode(
     attrs: node.attrs,
     inputs: node.inputs.map((name) => tensorOf(graph, name)),
     quants: node.inputs.map((name) => quants.get(name)?.quant ?? null),
-    inputDtype: integerDtype(graph, tensorOf(graph, node.inputs[0]!)),
+    inputDtype: (tensors[node.inputs[0]!] ?? tensorOf(graph, node.inputs[0]!)).dtype,
     output: { ...output, shape: tensorOf(graph, node.output).shape },
     observed: calibration.internals.get(node.output) ?? null,
   });
@@ -130,7 +144,6 @@ function chooseQuants(
   const tables = tableRanges(graph);
   const quants = new Map<string, TensorQuant>();
   for (const group of sharingGroups(graph)) {
-    const isOutput = group.some((name) => graph.outputs.includes(name));
     const reads = group.flatMap((name) =>
       (readers.get(name) ?? []).map((index) => ({ node: graph.nodes[index]!, name })),
     );
@@ -145,7 +158,7 @@ function chooseQuants(
         ? [Math.min(...useful.map((one) => one[0])), Math.max(...useful.map((one) => one[1]))]
         : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
     const seen = mergeObserved(group.map((name) => calibration.tensors.get(name)!));
-    const dtype = integerDtype(graph, tensorOf(graph, isOutput ? graph.outputs[0]! : group[0]!));
+    const dtype = sharedDtype(graph, group);
     const table = group.length === 1 ? tables.get(group[0]!) : undefined;
     const stored = group.length === 1 ? storedScale(graph, producers.get(group[0]!)!) : null;
     const quant =

@@ -8,7 +8,7 @@
  * which none is better in both.
  */
 import { type Lm2mcuError, userError } from '../errors.ts';
-import { type Graph, type Tensor, tensorOf } from '../ir/graph.ts';
+import { type Graph, tensorOf } from '../ir/graph.ts';
 import {
   type AttentionForm,
   type AttentionNode,
@@ -17,7 +17,7 @@ import {
   isAttention,
 } from '../passes/attention-forms.ts';
 import { fuseTable } from '../passes/fuse-table.ts';
-import { integerDtype } from '../quantize/quantize.ts';
+import { withIntegerDtypes } from '../quantize/quantize.ts';
 import type { NpuTarget } from './npu.ts';
 import { liveBytes, type Program } from './program.ts';
 import { type Draft, draft, type ScratchBytes } from './schedule.ts';
@@ -253,12 +253,7 @@ class Pricer {
     const key = JSON.stringify(plan.layers);
     const known = this.graphs.get(key);
     if (known !== undefined) return known;
-    const realized = realizeForms(this.graph, plan);
-    const tensors: Record<string, Tensor> = {};
-    for (const [name, tensor] of Object.entries(realized.tensors)) {
-      tensors[name] = { ...tensor, dtype: integerDtype(realized, tensor) };
-    }
-    const shaped = fuseTable({ ...realized, tensors });
+    const shaped = fuseTable(withIntegerDtypes(realizeForms(this.graph, plan)));
     this.graphs.set(key, shaped);
     return shaped;
   }
