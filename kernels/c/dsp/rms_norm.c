@@ -10,7 +10,7 @@ static int64_t sum_of_squares(const int16_t *x, int32_t width) {
   while (x != end) {
     uint32_t pair;
     __builtin_memcpy(&pair, x, sizeof pair);
-    __asm("smlald %0, %1, %2, %2" : "+r"(low), "+r"(high) : "r"(pair));
+    __asm("smlald %0, %1, %2, %2" : "+&r"(low), "+&r"(high) : "r"(pair));
     x += 2;
   }
   const int64_t sum = (int64_t)((uint64_t)(uint32_t)high << 32 | low);
