@@ -28,6 +28,12 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
 
   const sampling = ['--temperature', '1.2', '--top-k', '20', '--top-p', '0.9', '--max-new', '6'];
 
+  test('is shown as what it is, with the widths of its blocks', async () => {
+    const model = packagePath('test', 'fixtures', 'decoders', 'merino');
+    const { architecture } = await json('inspect', model);
+    expect(architecture).toMatchObject({ kind: 'decoder', layers: 4, widths: [16, 16, 24, 24] });
+  });
+
   test('says the same on the emulator and by the definition', async () => {
     const run = ['run', 'out', '--text', 'import', ...sampling, '--seed', '11'];
     const { on, instructions, ...answer } = await json(...run);

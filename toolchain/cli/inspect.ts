@@ -127,12 +127,19 @@ function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledToken
 }
 
 function architectureOf(graph: Graph<'float'>, maxPositions: number) {
-  const attentions = graph.nodes.flatMap((node) => (node.op === 'attention' ? [node] : []));
-  const activations = graph.nodes.flatMap((node) => (node.op === 'activation' ? [node] : []));
-  const width = attentions.map((node) => tensorOf(graph, node.output).shape[1])[0] ?? null;
+  const attentions = graph.nodes.flatMap((node) =>
+    node.op === 'attention' || node.op === 'causalAttention' ? [node] : [],
+  );
+  const activations = graph.nodes.flatMap((node) =>
+    node.op === 'activation' || node.op === 'gatedProduct' ? [node] : [],
+  );
+  const widths = attentions.map((node) => tensorOf(graph, node.output).shape[1]);
   return {
+    kind: attentions[0]?.op === 'causalAttention' ? 'decoder' : 'encoder',
     layers: attentions.length,
-    width,
+    width: widths[0] ?? null,
+    /** Of each layer, where they differ. */
+    widths: new Set(widths).size > 1 ? widths : null,
     heads: attentions[0]?.attrs.heads ?? null,
     feedForward: activations.map((node) => tensorOf(graph, node.output).shape[1])[0] ?? null,
     activation: activations[0]?.attrs.kind ?? null,
@@ -183,7 +190,8 @@ function bytesOf({ dtype, shape }: Tensor): number {
 function describe(inspection: Inspection, withLayers: boolean): string {
   const { name, kind, labels, architecture, parameters, vocabulary, macs, notes } = inspection;
   const count = (value: number) => value.toLocaleString('en-US');
-  const { layers, width, heads, feedForward, activation, maxPositions, outputs } = architecture;
+  const { layers, width, widths, heads, feedForward, activation } = architecture;
+  const { kind: stack, maxPositions, outputs } = architecture;
   const work = macs.map(({ tokens, asImported, compiled }) => [
     `  ${tokens} tokens`,
     `${count(asImported)} MAC as imported`,
@@ -192,7 +200,7 @@ function describe(inspection: Inspection, withLayers: boolean): string {
   return [
     `model       ${name}: ${kind}, ${outputs} outputs`,
     ...(labels === null ? [] : [`labels      ${labels.join(', ')}`]),
-    `encoder     ${layers} layers of width ${width}, ${heads} heads, feed-forward ${feedForward} with ${activation}, ${maxPositions} positions`,
+    `${stack}     ${layers} layers of width ${widths?.join(', ') ?? width}, ${heads} heads, feed-forward ${feedForward} with ${activation}, ${maxPositions} positions`,
     'parameters',
     alignColumns(Object.entries(parameters).map(([part, size]) => [`  ${part}`, count(size)])),
     `vocabulary  ${count(vocabulary.tokens)} tokens; ${count(vocabulary.compiledTokens)} that texts can reach are compiled, in ${formatBytes(vocabulary.compiledBytes)}`,
