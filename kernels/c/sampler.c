@@ -2,6 +2,9 @@
  * The twin of toolchain/generate/sample.ts, where the meaning of every step stands. */
 #include "sampler.h"
 
+/* Sixteen powers of two: only the largest logits weigh anything. */
+#define MOST_STEP (UINT64_C(1) << 36)
+
 /* round(2^15 * 2^(-i / 256)) */
 static const uint16_t weight_table[256] = {
     32768, 32679, 32591, 32503, 32415, 32327, 32240, 32153, 32066, 31979, 31893, 31806, 31720, 31635,
@@ -35,11 +38,11 @@ typedef struct {
   const int16_t *logits;
   int32_t count;
   int32_t largest;
-  uint32_t step;
+  uint64_t step; /* at most MOST_STEP */
 } row;
 
 static inline uint32_t weight_of(const row *p, int32_t logit) {
-  const uint64_t exponent = (uint64_t)(uint32_t)(p->largest - logit) * p->step;
+  const uint64_t exponent = (uint32_t)(p->largest - logit) * p->step;
   const uint32_t whole = (uint32_t)(exponent >> 32);
   return whole > 15u ? 0u : (uint32_t)weight_table[(exponent >> 24) & 255u] >> whole;
 }
@@ -118,7 +121,7 @@ int32_t lm_choose_token(const lm_sampling *p, const int16_t *logits, int32_t cou
   const int32_t best = index_of_largest(logits, count);
   if (p->temperature == 0) return best;
   const uint64_t step = (uint64_t)p->step * 1000u / p->temperature;
-  const row all = {logits, count, logits[best], step > UINT32_MAX ? UINT32_MAX : (uint32_t)step};
+  const row all = {logits, count, logits[best], step > MOST_STEP ? MOST_STEP : step};
   const cut kept = weight_cut(&all, count_cut(&all, p->top_k), p->top_p);
   const uint32_t total = sum_kept(&all, kept);
   uint32_t rest = (uint32_t)((uint64_t)next_random(random_state) * total >> 32);

@@ -53,15 +53,18 @@ export function unitStep(scale: number): number {
   return Math.min(2 ** 32 - 1, Math.max(1, Math.round((scale / Math.LN2) * 2 ** 32)));
 }
 
+/** Sixteen powers of two: only the largest logits weigh anything. */
+const mostStep = 2 ** 36;
+
 function stepAt(step: number, temperature: number): number {
-  return Math.min(2 ** 32 - 1, Math.floor((step * 1000) / Math.max(1, temperature)));
+  return Math.min(mostStep, Math.floor((step * 1000) / Math.max(1, temperature)));
 }
 
 export const weightTable = Uint16Array.from({ length: 256 }, (_, index) =>
   Math.round(2 ** 15 * 2 ** (-index / 256)),
 );
 
-/** `distance` · `step` is below 2^48. */
+/** `distance` · `step` is at most 2^52. */
 function weightBelow(distance: number, step: number): number {
   const exponent = distance * step;
   const whole = Math.floor(exponent / 2 ** 32);
