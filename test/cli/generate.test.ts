@@ -80,6 +80,7 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     [['--top-p', '1.5'], 'bad-sampling'],
     [['--max-new', '2.5'], 'bad-sampling'],
     [['--on', 'wasm'], 'unsupported-target'],
+    [['--pair', 'y', '--on', 'interpreter'], 'bad-flag'],
   ])('%j is refused', async (flags, error) => {
     const answer = await json('run', 'out', '--text', 'x', ...flags);
     expect(answer).toMatchObject({ code: 1, error: { code: error } });
@@ -93,6 +94,24 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     });
   });
 });
+
+test.skipIf(!hasCompiler)(
+  'a model that does not generate refuses the flags of those that do',
+  async () => {
+    const own = temporaryFolder();
+    const model = packagePath('test', 'fixtures', 'hf', 'seqcls-gelu');
+    const build = ['build', model, '--target', 'mps2-an386', '--max-tokens', '20', '--out', 'out'];
+    expect((await lm2mcu(build, own.path)).code).toBe(0);
+    const run = ['run', 'out', '--text', 'x', '--on', 'interpreter'];
+    expect((await lm2mcu(run, own.path)).code).toBe(0);
+    const { code, stderr } = await lm2mcu([...run, '--top-k', '3'], own.path);
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      'error: --top-k is of no use: the model does not generate text\n  hint: Leave out --top-k.\n',
+    );
+    own.remove();
+  },
+);
 
 /** The first lines that the firmware says, given all of `input` at once. */
 function consoleLines(elfPath: string, input: string, count: number): Promise<readonly string[]> {

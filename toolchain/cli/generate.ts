@@ -46,6 +46,29 @@ export function generateOptions(flags: Flags): GenerateOptions {
   };
 }
 
+/** A flag that the model has no use for would be ignored without a word. */
+export function checkFlagsFit(
+  generates: boolean,
+  flags: Flags,
+  textPair: string | undefined,
+): void {
+  if (generates && textPair !== undefined) {
+    throw userError({
+      code: 'bad-flag',
+      message: '--pair is of no use: the model generates, and takes one text',
+      hint: 'Put all of the prompt into --text.',
+    });
+  }
+  const names = Object.keys(samplingOptions) as (keyof Flags)[];
+  const given = names.find((name) => flags[name] !== undefined);
+  if (generates || given === undefined) return;
+  throw userError({
+    code: 'bad-flag',
+    message: `--${given} is of no use: the model does not generate text`,
+    hint: `Leave out --${given}.`,
+  });
+}
+
 function badFlag(name: string, value: number, expected: string) {
   return userError({
     code: 'bad-sampling',

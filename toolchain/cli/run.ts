@@ -8,6 +8,7 @@ import { type AnyTarget, isEngine } from '../targets.ts';
 import { onOption, readReport, withBuilt } from './built.ts';
 import { defineCommand, type Output } from './command.ts';
 import {
+  checkFlagsFit,
   describeSpoken,
   generateOptions,
   type Spoken,
@@ -46,8 +47,10 @@ export const runCommand = defineCommand({
   async run({ dir, text, pair, on, ...flags }, { progress, onInterrupt }) {
     const options = generateOptions(flags);
     return withBuilt(dir, on, onInterrupt, async (executor) => {
+      const generates = executor.model.card.kind === 'generation';
+      checkFlagsFit(generates, flags, pair);
       progress.report(`run on the ${executor.on}`);
-      if (executor.model.card.kind === 'generation') {
+      if (generates) {
         const spoken = await speak(executor, { text }, options);
         return outputOf(executor, spoken, rateOf(dir));
       }
