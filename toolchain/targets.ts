@@ -62,8 +62,6 @@ const coreSchema = z.strictObject({
   /** gcc's -mcpu, -mfpu, -mfloat-abi. */
   gcc: z.strictObject({ cpu: z.string(), fpu: z.string(), floatAbi: z.enum(['hard', 'soft']) }),
   features: z.array(z.enum(['dsp', 'mve', 'fpu', 'caches'])),
-  /** Kernel folders usable on this core, best first. */
-  kernelVariants: z.array(z.enum(['portable', 'dsp', 'mve'])).nonempty(),
   /** Bytes a core pushes when it takes an exception with floating-point state, alignment included. */
   exceptionFrameBytes: positive,
   /** firmware-templates/core/. */
