@@ -32,7 +32,7 @@ import { calibrate } from './quantize/calibrate.ts';
 import { narrowWeights } from './quantize/narrow-weights.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
-import { loadKernels } from './schedule/kernels.ts';
+import { type KernelOf, kernelsFor, loadKernels } from './schedule/kernels.ts';
 import { jobCycles, type NpuTarget } from './schedule/npu.ts';
 import { npuOf } from './schedule/npu-target.ts';
 import {
@@ -114,6 +114,8 @@ export interface CompiledProgram<T extends AnyTarget> {
   readonly goal: PlanGoal;
   readonly planned: Planned;
   readonly target: T;
+  /** Of the target's core. */
+  readonly kernelOf: KernelOf;
   /** Without the tokens that a recipe drops. */
   readonly vocabulary: Tokenizer;
   readonly tokenizer: CompiledTokenizer;
@@ -136,16 +138,18 @@ export function compile(request: CompileRequest): Compiled {
   const kernelSet = request.kernels ?? 'native';
   const target = withKernels(request.target, kernelSet);
   const kernels = loadKernels();
+  const kernelOf = kernelsFor(target.core.features, kernels);
   // A library is built for a core that is not known here: it has room for the kernels of every one.
   const scratchBytes =
     request.emit === 'library'
       ? libraryScratch(kernels, kernelSet, maxTokens)
-      : kernelScratch(kernels, target.core.features, maxTokens);
+      : kernelScratch(kernelOf, maxTokens);
   const arena = arenaRegion(target);
   const room = { name: `region ${arena.region.name}`, availableBytes: arena.availableBytes };
   // A library runs on the core alone.
-  const npu = request.emit === 'library' ? null : npuOf(target, kernels);
-  const compiled = compileProgram({ ...request, target }, room, scratchBytes, npu);
+  const npu = request.emit === 'library' ? null : npuOf(target, kernelOf);
+  const machine = { room, kernelOf, scratchBytes, npu };
+  const compiled = compileProgram({ ...request, target }, machine);
   const emitted = emitModel({
     program: compiled.program,
     card: compiled.imported.card,
@@ -176,9 +180,10 @@ export function compileModule(request: ProgramRequest<EngineTarget>): CompiledMo
   const { target, maxTokens } = request;
   if ((request.kernels ?? 'native') !== 'native') throw noForeignKernels(target);
   const kernels = loadKernels();
-  const scratchBytes = kernelScratch(kernels, target.core.features, maxTokens);
+  const kernelOf = kernelsFor(target.core.features, kernels);
+  const scratchBytes = kernelScratch(kernelOf, maxTokens);
   const room = { name: `the memory of ${target.name}`, availableBytes: mostArenaBytes };
-  const compiled = compileProgram(request, room, scratchBytes, null);
+  const compiled = compileProgram(request, { room, kernelOf, scratchBytes, npu: null });
   const { program, imported, vocabulary, tokenizer, graphBin } = compiled;
   const module = emitModule({
     program,
@@ -202,15 +207,20 @@ interface Room {
   readonly availableBytes: number;
 }
 
+/** What a program is planned for. */
+interface Machine {
+  readonly room: Room;
+  readonly kernelOf: KernelOf;
+  readonly scratchBytes: ScratchBytes;
+  readonly npu: NpuTarget | null;
+}
+
 function compileProgram<T extends AnyTarget>(
   request: ProgramRequest<T>,
-  room: Room,
-  scratchBytes: ScratchBytes,
-  npu: NpuTarget | null,
+  { room, kernelOf, scratchBytes, npu }: Machine,
 ): CompiledProgram<T> {
   const { maxTokens, target, pooling } = request;
   const kernelSet = request.kernels ?? 'native';
-  const kernels = loadKernels();
   const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
   if (isEngine(target) && imported.card.kind === 'generation') throw noModuleGenerates(target);
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
@@ -235,7 +245,7 @@ function compileProgram<T extends AnyTarget>(
     scratchBytes,
     npu,
     instructions: (program) =>
-      programInstructions(program, maxTokens, kernels, target) +
+      programInstructions(program, maxTokens, kernelOf, target) +
       (npu === null ? 0 : jobCycles(program, maxTokens, npu) / cyclesPerInstruction(target)),
   });
   const realized = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
@@ -280,6 +290,7 @@ function compileProgram<T extends AnyTarget>(
     goal,
     planned,
     target,
+    kernelOf,
     vocabulary: model.tokenizer,
     tokenizer,
     graphBin: serializeGraph(legal, stored),

@@ -17,7 +17,7 @@ import { importModel } from '../../toolchain/importers/index.ts';
 import { serializeGraph } from '../../toolchain/ir/serialize.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import type { StoredModel } from '../../toolchain/pipeline.ts';
-import { loadKernels } from '../../toolchain/schedule/kernels.ts';
+import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { boardOf, loadTarget } from '../../toolchain/targets.ts';
@@ -109,7 +109,7 @@ test.skipIf(!hasEmulator).each(['mps2-an386', 'mps3-an547'])(
           maxTokens: shape.maxTokens,
           tileRows: rows,
           recomputeInputs: false,
-          scratchBytes: kernelScratch(kernels, target.core.features, shape.maxTokens),
+          scratchBytes: kernelScratch(kernelsFor(target.core.features, kernels), shape.maxTokens),
         });
         const { sources } = emitModel({
           program,

@@ -7,7 +7,7 @@ import { type BuiltModel, type Executor, openExecutor } from '../../toolchain/em
 import { importModel } from '../../toolchain/importers/index.ts';
 import { serializeGraph } from '../../toolchain/ir/serialize.ts';
 import type { StoredModel } from '../../toolchain/pipeline.ts';
-import { loadKernels } from '../../toolchain/schedule/kernels.ts';
+import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { boardOf, loadTarget, withKernels } from '../../toolchain/targets.ts';
@@ -122,7 +122,7 @@ async function buildRandom(
   const { features } = target.core;
   const graph = legalEncoder(shape, plan);
   const graphBin = serializeGraph(graph, model);
-  const scratchBytes = kernelScratch(kernels, features, maxTokens);
+  const scratchBytes = kernelScratch(kernelsFor(features, kernels), maxTokens);
   const { sources } = emitModel({
     program: schedule(graph, { ...model.plan, maxTokens, scratchBytes }),
     card: model.card,

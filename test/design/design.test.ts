@@ -25,7 +25,7 @@ import {
 import { Lm2mcuError } from '../../toolchain/errors.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { callCost } from '../../toolchain/schedule/cost.ts';
-import { kernelOfNode, loadKernels } from '../../toolchain/schedule/kernels.ts';
+import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { listTargets, loadTarget } from '../../toolchain/targets.ts';
@@ -118,7 +118,7 @@ test.each(['nrf52840-dk', 'mps3-an547'])(
     const architecture = { vocabulary, context, embedding: width, blocks: [block] };
     const formula = measureArchitecture(architecture, costs, 0);
 
-    const kernels = loadKernels();
+    const kernelOf = kernelsFor(core.features, loadKernels());
     const graph = legalDecoder({
       ...{
         family: 'gpt2',
@@ -134,7 +134,7 @@ test.each(['nrf52840-dk', 'mps3-an547'])(
     });
     const program = schedule(graph, {
       ...{ maxTokens: context, tileRows: 1, recomputeInputs: false },
-      scratchBytes: kernelScratch(kernels, core.features, context),
+      scratchBytes: kernelScratch(kernelOf, context),
     });
     const oneRow = { rows: 1, tileRows: 1 } as const;
     const unread = { weightBytes: 0, bytesPerRow: 0 };
@@ -142,7 +142,7 @@ test.each(['nrf52840-dk', 'mps3-an547'])(
       .flatMap(({ calls }) => calls)
       .reduce((sum, { node, ...call }) => {
         if (node === null) return sum;
-        const { name } = kernelOfNode(kernels, graph, node, core.features);
+        const { name } = kernelOf(graph, node);
         return (
           sum +
           callCost(graph, { ...call, node }, name, oneRow, context, unread, target).instructions

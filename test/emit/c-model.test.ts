@@ -11,7 +11,7 @@ import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
 import type { Graph } from '../../toolchain/ir/graph.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import { loadKernels } from '../../toolchain/schedule/kernels.ts';
+import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
@@ -113,7 +113,7 @@ const program = schedule(graph, {
   maxTokens: shape.maxTokens,
   tileRows: plan.tileRows,
   recomputeInputs: false,
-  scratchBytes: kernelScratch(kernels, [], shape.maxTokens),
+  scratchBytes: kernelScratch(kernelsFor([], kernels), shape.maxTokens),
 });
 const labels = ['*/ "', 'naïve\\', '??/\n'];
 const { sources } = emitModel({

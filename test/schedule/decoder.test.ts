@@ -5,7 +5,7 @@ import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { programRuns } from '../../toolchain/emulate/program.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { withIntegerDtypes } from '../../toolchain/quantize/quantize.ts';
-import { loadKernels } from '../../toolchain/schedule/kernels.ts';
+import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { draft, schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { decoderShapes, floatDecoder, legalDecoder, randomIds } from './decoders.ts';
@@ -22,7 +22,7 @@ test('a prompt and then token by token, whatever the tile', () => {
     (shape, tileRows, parts, recomputeInputs) => {
       const graph = legalDecoder(shape);
       const { maxTokens } = shape;
-      const scratchBytes = kernelScratch(kernels, [], maxTokens);
+      const scratchBytes = kernelScratch(kernelsFor([], kernels), maxTokens);
       const program = schedule(graph, { maxTokens, tileRows, recomputeInputs, scratchBytes });
       const run = programRuns(program, { poison: 0xa5 });
       const ids = randomIds(shape, maxTokens);
@@ -47,7 +47,7 @@ test('a plan has the arena that its program will have', () => {
     fc.integer({ min: 1, max: 20 }),
     (shape, tileRows) => {
       const { maxTokens } = shape;
-      const scratchBytes = kernelScratch(kernels, ['dsp'], maxTokens);
+      const scratchBytes = kernelScratch(kernelsFor(['dsp'], kernels), maxTokens);
       const options = { maxTokens, tileRows, recomputeInputs: false, scratchBytes };
       const planned = draft(fuseTable(withIntegerDtypes(floatDecoder(shape))), options);
       expect(planned.place().arenaBytes).toBe(schedule(legalDecoder(shape), options).arenaBytes);
@@ -62,7 +62,7 @@ test('a decoder keeps no rows but those of its cache', () => {
   const options = { maxTokens: 40, tileRows: 4, recomputeInputs: false };
   const { buffers, segments } = schedule(graph, {
     ...options,
-    scratchBytes: kernelScratch(kernels, [], 40),
+    scratchBytes: kernelScratch(kernelsFor([], kernels), 40),
   });
   const kept = Object.values(buffers).filter(({ kind, rows }) => kind !== 'scratch' && rows > 4);
   expect(kept.map(({ kind }) => kind)).toEqual(['input', ...Array(6).fill('state')]);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { interpret, type Tokens } from '../../toolchain/emulate/interpreter.ts';
 import { runProgram } from '../../toolchain/emulate/program.ts';
-import { loadKernels } from '../../toolchain/schedule/kernels.ts';
+import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import type { Buffer, Program } from '../../toolchain/schedule/program.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
@@ -28,7 +28,7 @@ function programOf(shape: EncoderShape, plan: PlanShape): Program {
     maxTokens,
     tileRows: plan.tileRows,
     recomputeInputs: plan.recomputeInputs,
-    scratchBytes: kernelScratch(kernels, features, maxTokens),
+    scratchBytes: kernelScratch(kernelsFor(features, kernels), maxTokens),
   });
 }
 

@@ -2,7 +2,7 @@
 import { Lm2mcuError } from '../errors.ts';
 import type { Graph } from '../ir/graph.ts';
 import { programInstructions } from '../schedule/cost.ts';
-import { loadKernels } from '../schedule/kernels.ts';
+import { kernelsFor, loadKernels } from '../schedule/kernels.ts';
 import { arenaRegion, placeConstants } from '../schedule/placement.ts';
 import { choosePlan } from '../schedule/plan.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
@@ -33,16 +33,16 @@ export interface ModelBytes {
 export function fitOf(graph: Graph<'float'>, bytes: ModelBytes, tokens: number): Fit {
   const targets = listTargets().map((name) => loadTarget(name));
   const [first] = targets;
-  const kernels = loadKernels();
+  const kernelOf = kernelsFor(first!.core.features, loadKernels());
   const { arenaBytes } = choosePlan({
     graph,
     maxTokens: tokens,
     availableBytes: Number.POSITIVE_INFINITY,
     room: 'any',
     goal: 'smallest',
-    scratchBytes: kernelScratch(kernels, first!.core.features, tokens),
+    scratchBytes: kernelScratch(kernelOf, tokens),
     npu: null,
-    instructions: (program) => programInstructions(program, tokens, kernels, first!),
+    instructions: (program) => programInstructions(program, tokens, kernelOf, first!),
   });
   const boards = targets.map((target): BoardFit => {
     const short = shortOf(target, bytes, arenaBytes);

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { ModelCard } from '../importers/index.ts';
 import { type Node, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
-import { type Kernel, type KernelTable, kernelOfNode, packWeights } from '../schedule/kernels.ts';
+import { type Kernel, type KernelTable, kernelsFor, packWeights } from '../schedule/kernels.ts';
 import type { ConstantPart, ConstantSizes } from '../schedule/placement.ts';
 import { keepsState, type Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
@@ -243,12 +243,8 @@ ${parts.functions}`;
 
 /** The kernel that is called; where the compiler chooses, the portable one stands for all. */
 function kernelOf({ program, features, kernels }: EmitRequest, node: Node): Kernel {
-  return kernelOfNode(
-    kernels,
-    program.graph,
-    node,
-    isAnyCore(features) ? features.extraFeatures : features,
-  );
+  const known = isAnyCore(features) ? features.extraFeatures : features;
+  return kernelsFor(known, kernels)(program.graph, node);
 }
 
 function isAnyCore(features: EmitRequest['features']): features is AnyCore {

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { internalError } from '../errors.ts';
 import type { Graph, Node, Stage } from '../ir/graph.ts';
 import { packagePath } from '../package-root.ts';
-import { type Kernel, type KernelTable, kernelOfNode } from '../schedule/kernels.ts';
+import { type Kernel, type KernelTable, kernelsFor } from '../schedule/kernels.ts';
 import type { PackingName } from '../schedule/packings.ts';
 import type { SourceFile } from './source-file.ts';
 
@@ -54,10 +54,9 @@ export function selectedKernels(
   anyCore: AnyCore,
 ): readonly SourceFile[] {
   const byName = new Map<string, readonly Kernel[]>();
+  const choices = anyCoreFeatures(anyCore).map((features) => kernelsFor(features, table));
   for (const node of nodes) {
-    const variants = anyCoreFeatures(anyCore).map((features) =>
-      kernelOfNode(table, graph, node, features),
-    );
+    const variants = choices.map((kernelOf) => kernelOf(graph, node));
     byName.set(variants.at(-1)!.name, variants);
   }
   const distinct = [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, kernels]) => kernels);

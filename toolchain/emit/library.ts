@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { packagePath, packageVersion } from '../package-root.ts';
 import type { Compiled } from '../pipeline.ts';
-import { type KernelTable, loadKernels } from '../schedule/kernels.ts';
+import { type KernelTable, kernelsFor, loadKernels } from '../schedule/kernels.ts';
 import type { ScratchBytes } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
 import { type KernelSet, kernelSetOf } from '../targets.ts';
@@ -21,7 +21,7 @@ export function libraryScratch(
   maxTokens: number,
 ): ScratchBytes {
   const scratches = anyCoreFeatures(anyCoreOf(kernelSet)).map((features) =>
-    kernelScratch(sharedKernels(kernels), features, maxTokens),
+    kernelScratch(kernelsFor(features, sharedKernels(kernels)), maxTokens),
   );
   return (graph, node) => Math.max(...scratches.map((scratch) => scratch(graph, node)));
 }

@@ -10,7 +10,7 @@ import type { Tokens } from '../emulate/interpreter.ts';
 import type { ModelCard } from '../importers/index.ts';
 import { type Node, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
-import { type Kernel, type KernelTable, kernelOfNode } from '../schedule/kernels.ts';
+import { type Kernel, type KernelTable, kernelsFor } from '../schedule/kernels.ts';
 import type { ConstantSizes } from '../schedule/placement.ts';
 import type { Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
@@ -154,7 +154,7 @@ function kernelOf({ kernels, program }: ModuleRequest, node: Node, variant: Wasm
   const features: string[] = [...variantFeatures[variant]];
   const weights = node.op === 'linear' ? tensorOf(graph, node.inputs[1]!).data : undefined;
   if (weights !== undefined && areNarrow(weights)) features.push('w7');
-  return kernelOfNode(kernels, graph, node, features);
+  return kernelsFor(features, kernels)(graph, node);
 }
 
 /** The files of the classes of parameters. */

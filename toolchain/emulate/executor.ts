@@ -19,7 +19,7 @@ import { assertExhaustive, internalError, Lm2mcuError, userError } from '../erro
 import { greedy, type Sampling, tokenChooser } from '../generate/sample.ts';
 import { type Matrix, tensorOf } from '../ir/graph.ts';
 import { compactEncoder, type Example, noModuleGenerates } from '../pipeline.ts';
-import { loadKernels } from '../schedule/kernels.ts';
+import { type KernelOf, kernelsFor, loadKernels } from '../schedule/kernels.ts';
 import type { NpuTarget } from '../schedule/npu.ts';
 import { npuOf } from '../schedule/npu-target.ts';
 import type { Program } from '../schedule/program.ts';
@@ -123,7 +123,7 @@ export async function openExecutor(
     case 'interpreter':
       return inProcess(on, model, () => (tokens) => interpret(model.graph, tokens));
     case 'program': {
-      const npu = npuOf(model.target, loadKernels());
+      const npu = npuOf(model.target, kernelsOf(model.target.core.features));
       const program = programOf(model, model.target.core.features, npu);
       return inProcess(on, model, () => programRuns(program));
     }
@@ -183,9 +183,13 @@ function programOf(
     maxTokens,
     tileRows: plan.tileRows,
     recomputeInputs: plan.recomputeInputs,
-    scratchBytes: kernelScratch(loadKernels(), features, maxTokens),
+    scratchBytes: kernelScratch(kernelsOf(features), maxTokens),
     npu,
   });
+}
+
+function kernelsOf(features: readonly string[]): KernelOf {
+  return kernelsFor(features, loadKernels());
 }
 
 /** The target's own kernels are not for this machine. */

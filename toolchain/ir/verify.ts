@@ -32,14 +32,12 @@
  *
  * Not checked: that scales agree with multipliers, and that the numbers are any good.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { internalError } from '../errors.ts';
-import { widestInput } from '../ops/attend-inputs.ts';
-import { clustersOf } from '../ops/cluster-rows.ts';
-import { type AttrsOf, type IntegerOf, type OpName, operandOf, opOf, ops } from '../ops/index.ts';
-import { mostInputs } from '../ops/linear.ts';
+import { sameShape } from '../ops/form.ts';
+import { type OpName, operandOf, opOf, ops } from '../ops/index.ts';
 import { allocate, dtypes } from './dtypes.ts';
-import type { Graph, Node, Shape, Stage, Tensor } from './graph.ts';
+import type { Graph, Node, Stage, Tensor } from './graph.ts';
 
 /** A graph that was read: `stage` tells which it is. */
 export type AnyGraph = { [S in Stage]: Graph<S> }[Stage];
@@ -225,14 +223,14 @@ function shapeViolations(node: Node, operands: readonly Tensor[], output: Tensor
       found.push(`operand ${operand.name} must be [1, 1], ${name} is [${shape.join(', ')}]`);
     }
   }
-  const form = formOf(node.op);
+  const { form, infer } = opOf(node.op);
   const attrs = form.attrs.safeParse(node.attrs);
   if (!attrs.success) return [...found, `its attributes are not as expected: ${firstIssue(attrs)}`];
   const shapes = operands.map(({ shape }) => shape);
   const printed = shapes.map((shape) => `[${shape.join(', ')}]`).join(' ');
   if (!form.fits(shapes, node.attrs))
     return [...found, `its operands ${printed} do not go together`];
-  const inferred = opOf(node.op).infer(shapes, node.attrs);
+  const inferred = infer(shapes, node.attrs);
   if (!sameShape(inferred, output.shape)) {
     found.push(`its output is [${output.shape.join(', ')}], [${inferred.join(', ')}] is inferred`);
   }
@@ -255,8 +253,8 @@ function integerViolations(
   if (graph.stage === 'legal' && op.kernel === null && op.isView !== true) {
     found.push('the op has no kernel and is no view');
   }
-  const integer = formOf(node.op)
-    .integer(
+  const integer = opOf(node.op)
+    .form.integer(
       operands.map(({ shape }) => shape),
       node.attrs,
     )
@@ -274,10 +272,6 @@ function integerViolations(
     }
   }
   return found;
-}
-
-function sameShape(a: Shape, b: Shape): boolean {
-  return a[0] === b[0] && a[1] === b[1];
 }
 
 function sameQuant(a: Tensor, b: Tensor): boolean {
@@ -298,303 +292,6 @@ function firstIssue({ error }: { readonly error: z.ZodError }): string {
   const [issue] = error.issues;
   const path = issue?.path.join('.') ?? '';
   return path === '' ? `${issue?.message}` : `${path}: ${issue?.message}`;
-}
-
-/** The form of a node: attributes, integer meaning (given the operands), and operands that fit. */
-interface OpForm<A, I> {
-  readonly attrs: z.ZodType<A>;
-  integer(shapes: readonly Shape[], attrs: A): z.ZodType<I>;
-  fits(shapes: readonly Shape[], attrs: A): boolean;
-}
-
-const int = z.number().int();
-const int32 = int.min(dtypes.int32.min).max(dtypes.int32.max);
-/** What `requantize` takes. */
-const shift = int.min(-31).max(30);
-const requant = z.strictObject({ multiplier: int32, shift });
-const none = z.strictObject({});
-const activationKind = z.enum(['gelu', 'geluTanh', 'relu', 'silu', 'tanh']);
-const multiplier30 = int.min(0).max(2 ** 30);
-const norm = z.strictObject({ epsilon: z.number().nonnegative() });
-const normInteger = {
-  epsilon: z
-    .number()
-    .min(0)
-    .max(2 ** 53)
-    .refine(Number.isInteger, 'must be an integer'),
-  fraction: int.min(0).max(30),
-  outShift: int.min(0).max(31),
-  min: int32,
-  max: int32,
-};
-
-function arrayOf<T extends Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array>(
-  type: new (length: number) => T,
-  length: number,
-  isElement: (value: number) => boolean = () => true,
-) {
-  return z
-    .custom<T>((value) => value instanceof type, `must be ${type.name}`)
-    .refine((array) => array.length === length, `must have ${length} elements`)
-    .refine((array) => (array as Int32Array).every(isElement), 'has an element out of range');
-}
-
-const shiftsOf = (length: number) => arrayOf(Int8Array, length, (s) => s >= -31 && s <= 30);
-const table256 = arrayOf(Int8Array, 256);
-
-const isRowVector = (shape: Shape | undefined, width: number): boolean =>
-  shape !== undefined && sameShape(shape, [1, width]);
-
-const fitsEmbedding = ([word, position, , segment]: readonly Shape[]): boolean =>
-  word![1] === position![1] && word![1] === segment![1];
-
-const tableAttrs = z.strictObject({ index: z.enum(['token', 'position']) });
-
-const fitsAttention = (
-  [q, k, v]: readonly Shape[],
-  { heads }: { readonly heads: number },
-): boolean => q![1] === k![1] && k![0] === v![0] && q![1] % heads === 0 && v![1] % heads === 0;
-
-const opForms = {
-  lookupRows: {
-    attrs: tableAttrs,
-    integer: ([, table]) =>
-      z.strictObject({
-        multipliers: arrayOf(Uint16Array, Number(table![0])).nullable(),
-        shift: int.min(0).max(30),
-      }),
-    fits: ([ids]) => ids![1] === 1,
-  },
-  clusterRows: {
-    attrs: tableAttrs,
-    integer: (shapes) =>
-      z.strictObject({
-        clusters: z
-          .array(
-            z.strictObject({
-              multipliers: arrayOf(Int32Array, shapes[4]![1]),
-              shifts: shiftsOf(shapes[4]![1]),
-            }),
-          )
-          .length(clustersOf(shapes).length),
-      }),
-    fits: (shapes) =>
-      shapes[0]![1] === 1 &&
-      shapes[1]![1] === 1 &&
-      (shapes.length - 2) % 3 === 0 &&
-      clustersOf(shapes).every(
-        ({ factors, projection, offset }) =>
-          factors[1] === projection[1] &&
-          Number(projection[0]) === shapes[4]![1] &&
-          isRowVector(offset, shapes[4]![1]),
-      ),
-  },
-  codebookRows: {
-    attrs: tableAttrs.extend({ rank: int.positive(), tiers: int.positive() }),
-    integer: () => none,
-    fits: (shapes, { rank, tiers }) => {
-      const [ids, tierOf, firstColumns] = shapes;
-      const codes = shapes.slice(3, 3 + tiers);
-      const stages = Number(firstColumns![0]);
-      return (
-        [ids!, tierOf!, firstColumns!].every((shape) => shape[1] === 1) &&
-        shapes.length === 3 + tiers + stages &&
-        codes.every((shape) => shape[1] <= stages) &&
-        shapes.slice(3 + tiers).every((shape) => shape[1] <= rank)
-      );
-    },
-  },
-  embed: { attrs: none, integer: () => z.null(), fits: fitsEmbedding },
-  embedLayerNorm: {
-    attrs: norm,
-    integer: () =>
-      z.strictObject({
-        ...normInteger,
-        multiplierWord: int32,
-        multiplierPosition: int32,
-        multiplierSegment: int32,
-      }),
-    fits: (shapes) =>
-      fitsEmbedding(shapes) &&
-      isRowVector(shapes[4], shapes[0]![1]) &&
-      isRowVector(shapes[5], shapes[0]![1]),
-  },
-  linear: {
-    attrs: none,
-    integer: ([, weight]) => {
-      const outputs = Number(weight![0]);
-      return z.strictObject({
-        multipliers: arrayOf(Int32Array, outputs),
-        shifts: shiftsOf(outputs),
-        zeroPoint: int32,
-        min: int32,
-        max: int32,
-        table: table256.nullable(),
-      });
-    },
-    fits: ([x, weight, bias]) =>
-      x![1] === weight![1] && x![1] <= mostInputs && isRowVector(bias, Number(weight![0])),
-  },
-  activation: {
-    attrs: z.strictObject({ kind: activationKind }),
-    integer: () => z.strictObject({ table: table256 }),
-    fits: () => true,
-  },
-  attention: {
-    attrs: z.strictObject({
-      heads: int.positive(),
-      scale: z.number().positive(),
-      causal: z.boolean(),
-    }),
-    integer: (_shapes, { heads }) =>
-      z.strictObject({
-        scoreMultipliers: arrayOf(Int32Array, heads),
-        scoreShifts: shiftsOf(heads),
-        expTables: arrayOf(Uint8Array, heads * 256, (e) => e <= 127),
-        mix: requant,
-        zeroPoint: int32,
-      }),
-    fits: fitsAttention,
-  },
-  normalizedAttention: {
-    attrs: z.strictObject({ heads: int.positive(), scale: z.number().positive() }),
-    integer: (_shapes, { heads }) =>
-      z.strictObject({
-        scoreMultipliers: arrayOf(Int32Array, heads),
-        scoreShifts: shiftsOf(heads),
-        softmaxMultipliers: arrayOf(Int32Array, heads),
-        softmaxShifts: arrayOf(Int8Array, heads, (s) => s >= 0 && s <= 30),
-        smallestDifferences: arrayOf(Int32Array, heads, (d) => d <= 0),
-        mix: requant,
-        zeroPoint: int32,
-      }),
-    fits: fitsAttention,
-  },
-  attendInputs: {
-    attrs: z.strictObject({ heads: int.positive(), scale: z.number().positive() }),
-    integer: (_shapes, { heads }) =>
-      z.strictObject({
-        scoreMultipliers: arrayOf(Int32Array, heads),
-        scoreShifts: shiftsOf(heads),
-        expTables: arrayOf(Uint8Array, heads * 256, (e) => e <= 127),
-        rescaleTables: arrayOf(Int16Array, heads * 256, (factor) => factor >= 0),
-        inputZeroPoint: int32,
-        mix: requant,
-      }),
-    fits: ([u, x], { heads }) => u![1] === heads * x![1] && x![1] <= widestInput,
-  },
-  causalAttention: {
-    attrs: z.strictObject({
-      heads: int.positive(),
-      keyValueHeads: int.positive(),
-      scale: z.number().positive(),
-    }),
-    integer: (_shapes, { heads }) =>
-      z.strictObject({
-        scoreMultipliers: arrayOf(Int32Array, heads, (m) => m >= 0),
-        expTables: arrayOf(Uint8Array, heads * 256, (e) => e <= 127),
-        mix: requant,
-        zeroPoint: int32,
-      }),
-    fits: ([q, k, v], { heads, keyValueHeads }) =>
-      heads % keyValueHeads === 0 &&
-      q![1] % heads === 0 &&
-      q![1] / heads === k![1] / keyValueHeads &&
-      v![1] % keyValueHeads === 0 &&
-      [k!, v!].every(([rows]) => rows === q![0]),
-  },
-  rotary: {
-    attrs: none,
-    integer: () => z.strictObject({ multiplier: int32, shift: int.min(0).max(30) }),
-    fits: ([x, table]) => table![1] % 2 === 0 && x![1] % table![1] === 0,
-  },
-  gatedProduct: {
-    attrs: z.strictObject({ kind: activationKind }),
-    integer: () =>
-      z.strictObject({
-        table: arrayOf(Int16Array, 256),
-        zeroPointUp: int32,
-        multiplier: int32,
-        zeroPoint: int32,
-      }),
-    fits: ([gate, up]) => sameShape(gate!, up!),
-  },
-  residualAdd: {
-    attrs: none,
-    integer: () =>
-      z.strictObject({
-        multiplierA: multiplier30,
-        multiplierB: multiplier30,
-        shift: int.min(1).max(14),
-      }),
-    fits: ([a, b]) => sameShape(a!, b!),
-  },
-  rmsNorm: {
-    attrs: norm,
-    integer: () =>
-      z.strictObject({
-        epsilon: normInteger.epsilon,
-        fraction: normInteger.fraction,
-        outShift: int.min(1).max(22),
-        offset: int32,
-        min: int32,
-        max: int32,
-      }),
-    fits: ([x, gamma]) => isRowVector(gamma, x![1]),
-  },
-  add: {
-    attrs: none,
-    integer: () =>
-      z.strictObject({
-        a: requant,
-        b: requant,
-        sum: requant,
-        zeroPointA: int32,
-        zeroPointB: int32,
-        zeroPoint: int32,
-        min: int32,
-        max: int32,
-      }),
-    fits: ([a, b]) => sameShape(a!, b!),
-  },
-  layerNorm: {
-    attrs: norm,
-    integer: () => z.strictObject(normInteger),
-    fits: ([x, gamma, beta]) => isRowVector(gamma, x![1]) && isRowVector(beta, x![1]),
-  },
-  addLayerNorm: {
-    attrs: norm,
-    integer: () =>
-      z.strictObject({
-        ...normInteger,
-        multiplierA: int32,
-        multiplierB: int32,
-        zeroPointA: int32,
-        zeroPointB: int32,
-      }),
-    fits: ([a, b, gamma, beta]) =>
-      sameShape(a!, b!) && isRowVector(gamma, a![1]) && isRowVector(beta, a![1]),
-  },
-  selectRow: {
-    attrs: z.strictObject({ which: z.enum(['first', 'last']) }),
-    integer: () => none,
-    fits: () => true,
-  },
-  meanRows: {
-    attrs: none,
-    integer: () => z.strictObject({ zeroPoint: int32, mean: requant, min: int32, max: int32 }),
-    fits: () => true,
-  },
-  concat: {
-    attrs: none,
-    integer: () => none,
-    fits: (shapes) => shapes.every(([rows]) => rows === shapes[0]![0]),
-  },
-} satisfies { readonly [N in OpName]: OpForm<AttrsOf<N>, IntegerOf<N>> };
-
-/** A row of the table above without its attribute types. */
-function formOf(name: OpName): OpForm<unknown, unknown> {
-  return opForms[name] as unknown as OpForm<unknown, unknown>;
 }
 
 export function isOpName(name: string): name is OpName {

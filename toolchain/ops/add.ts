@@ -1,7 +1,9 @@
 /** The sum of two int8 matrices as TFLite computes it: the residual join where the sum is stored. */
+import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Affine, Matrix } from '../ir/graph.ts';
 import { clamp, type Requant, requantize, toRequant } from '../quantize/fixed-point.ts';
+import { empty, int32, requantForm, sameShape } from './form.ts';
 import type { NoAttrs } from './layer-norm.ts';
 import type { OpDef } from './op.ts';
 
@@ -29,6 +31,21 @@ export const add: OpDef<NoAttrs, AddInteger> = {
     { name: 'a', reads: 'row' },
     { name: 'b', reads: 'row' },
   ],
+  form: {
+    attrs: empty,
+    integer: () =>
+      z.strictObject({
+        a: requantForm,
+        b: requantForm,
+        sum: requantForm,
+        zeroPointA: int32,
+        zeroPointB: int32,
+        zeroPoint: int32,
+        min: int32,
+        max: int32,
+      }),
+    fits: ([a, b]) => sameShape(a!, b!),
+  },
   infer: ([a]) => a!,
   evalFloat: ([a, b], _attrs, out) => mapPairs(a!, b!, out, (x, y) => x + y),
   quantize: ({ quants, output }) => {

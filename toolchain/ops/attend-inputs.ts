@@ -3,6 +3,7 @@
  * q·(x·Wkᵀ)ᵀ = (q·Wk)·xᵀ and P·(x·Wvᵀ) = (P·x)·Wvᵀ. All heads share x as keys and as values, and x
  * may come block by block: the softmax is the online one (Milakov and Gimelshein, arXiv:1805.02867).
  */
+import { z } from 'zod';
 import { type Affine, denseMatrix, type Matrix } from '../ir/graph.ts';
 import {
   clamp,
@@ -12,6 +13,7 @@ import {
   toRequant,
 } from '../quantize/fixed-point.ts';
 import { scoreParameters, scoreScales } from './attention.ts';
+import { arrayOf, expTablesOf, int, int32, requantForm, shiftsOf } from './form.ts';
 import type { OpDef, StreamBlock } from './op.ts';
 
 export interface AttendInputsAttrs {
@@ -59,6 +61,19 @@ export const attendInputs: OpDef<AttendInputsAttrs, AttendInputsInteger> = {
   ],
   outputDtype: 'int16',
   overwritesRows: true,
+  form: {
+    attrs: z.strictObject({ heads: int.positive(), scale: z.number().positive() }),
+    integer: (_shapes, { heads }) =>
+      z.strictObject({
+        scoreMultipliers: arrayOf(Int32Array, heads),
+        scoreShifts: shiftsOf(heads),
+        expTables: expTablesOf(heads),
+        rescaleTables: arrayOf(Int16Array, heads * 256, (factor) => factor >= 0),
+        inputZeroPoint: int32,
+        mix: requantForm,
+      }),
+    fits: ([u, x], { heads }) => u![1] === heads * x![1] && x![1] <= widestInput,
+  },
   infer: ([u]) => u!,
   evalFloat: ([u, x], attrs, out) => attendFloat(u!, x!, attrs, out),
   observe: ([u, x], attrs) => largestScores(u!, x!, attrs),
@@ -88,6 +103,13 @@ export const attendInputs: OpDef<AttendInputsAttrs, AttendInputsInteger> = {
       attendBlock(u!, x!, attrs, integer, carry, out, block),
   },
   macsPerRow: ([u], _attrs, tokens) => 2 * tokens * u![1],
+  kernelRows: ({ heads }) => heads,
+  work: ([, x], { tokens }) => ({
+    elements: x![1],
+    macs: 2 * tokens * x![1],
+    scores: tokens,
+    shared: tokens * x![1],
+  }),
   kernel: 'attend_inputs',
 };
 

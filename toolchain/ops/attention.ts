@@ -1,5 +1,6 @@
 /** Multi-head scaled dot-product attention over all tokens, in its unnormalised integer form. */
-import type { Affine, Matrix } from '../ir/graph.ts';
+import { z } from 'zod';
+import type { Affine, Matrix, Shape } from '../ir/graph.ts';
 import {
   clamp,
   divideRequant,
@@ -7,6 +8,7 @@ import {
   requantize,
   toRequant,
 } from '../quantize/fixed-point.ts';
+import { arrayOf, expTablesOf, int, int32, requantForm, shiftsOf } from './form.ts';
 import type { EvalContext, OpDef, QuantizeArgs, Quantized } from './op.ts';
 
 export interface AttentionAttrs {
@@ -45,6 +47,22 @@ export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
     { name: 'v', reads: 'all', symmetric: true },
   ],
   overwritesRows: true,
+  form: {
+    attrs: z.strictObject({
+      heads: int.positive(),
+      scale: z.number().positive(),
+      causal: z.boolean(),
+    }),
+    integer: (_shapes, { heads }) =>
+      z.strictObject({
+        scoreMultipliers: arrayOf(Int32Array, heads),
+        scoreShifts: shiftsOf(heads),
+        expTables: expTablesOf(heads),
+        mix: requantForm,
+        zeroPoint: int32,
+      }),
+    fits: fitsAttention,
+  },
   infer: ([q, , v]) => [q![0], v![1]],
   evalFloat: ([q, k, v], attrs, out, context) => attentionFloat(q!, k!, v!, attrs, out, context),
   observe: ([q, k], attrs, context) => largestScores(q!, k!, attrs, context),
@@ -52,8 +70,16 @@ export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
   evalInteger: ([q, k, v], attrs, integer, out, context) =>
     attentionInteger(q!, k!, v!, attrs, integer, out, context),
   macsPerRow: ([q, , v], _attrs, tokens) => tokens * (q![1] + v![1]),
+  work: (_inputs, { attrs, tokens }) => ({ scores: attrs.heads * tokens }),
   kernel: 'attention',
 };
+
+export function fitsAttention(
+  [q, k, v]: readonly Shape[],
+  { heads }: { readonly heads: number },
+): boolean {
+  return q![1] === k![1] && k![0] === v![0] && q![1] % heads === 0 && v![1] % heads === 0;
+}
 
 export function attentionFloat(
   q: Matrix,

@@ -2,6 +2,7 @@
  * Attention of a decoder: a row sees the keys and values up to its own, and several heads may share
  * them. What it reads of the rows before is the cache that outlives a run.
  */
+import { z } from 'zod';
 import type { Affine, Matrix } from '../ir/graph.ts';
 import {
   clamp,
@@ -19,6 +20,7 @@ import {
   scoreScales,
   setDots,
 } from './attention.ts';
+import { arrayOf, expTablesOf, int, int32, requantForm } from './form.ts';
 import type { EvalContext, OpDef, QuantizeArgs, Quantized } from './op.ts';
 
 export interface CausalAttentionAttrs {
@@ -52,6 +54,26 @@ export const causalAttention: OpDef<CausalAttentionAttrs, CausalAttentionInteger
     { name: 'v', reads: 'past', symmetric: true, turned: true },
   ],
   readsIndex: true,
+  form: {
+    attrs: z.strictObject({
+      heads: int.positive(),
+      keyValueHeads: int.positive(),
+      scale: z.number().positive(),
+    }),
+    integer: (_shapes, { heads }) =>
+      z.strictObject({
+        scoreMultipliers: arrayOf(Int32Array, heads, (m) => m >= 0),
+        expTables: expTablesOf(heads),
+        mix: requantForm,
+        zeroPoint: int32,
+      }),
+    fits: ([q, k, v], { heads, keyValueHeads }) =>
+      heads % keyValueHeads === 0 &&
+      q![1] % heads === 0 &&
+      q![1] / heads === k![1] / keyValueHeads &&
+      v![1] % keyValueHeads === 0 &&
+      [k!, v!].every(([rows]) => rows === q![0]),
+  },
   infer: ([q, , v], { heads, keyValueHeads }) => [q![0], (v![1] * heads) / keyValueHeads],
   evalFloat: ([q, k, v], attrs, out, context) => {
     for (const group of groupsOf(q!, k!, v!, out, attrs)) {
@@ -70,6 +92,7 @@ export const causalAttention: OpDef<CausalAttentionAttrs, CausalAttentionInteger
   },
   macsPerRow: ([q, , v], { heads, keyValueHeads }, tokens) =>
     tokens * (q![1] + (v![1] * heads) / keyValueHeads),
+  work: (_inputs, { attrs, tokens }) => ({ scores: attrs.heads * tokens }),
   kernel: 'causal_attention',
 };
 

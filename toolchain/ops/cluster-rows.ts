@@ -1,11 +1,13 @@
 /** Rows of a table in clusters, each of its own low rank: MCUBERT (arXiv 2410.17957). */
+import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Matrix, Tensor } from '../ir/graph.ts';
 import { clamp, requantize } from '../quantize/fixed-point.ts';
+import { arrayOf, isRowVector, shiftsOf } from './form.ts';
 import { type LinearInteger, linear } from './linear.ts';
 import type { OpDef } from './op.ts';
 import { placeInGroup, takeGroupedRows } from './row-groups.ts';
-import { constantOf, forRows, type TableAttrs } from './table-rows.ts';
+import { constantOf, forRows, type TableAttrs, tableForm } from './table-rows.ts';
 
 /** Of each cluster the requantization of `linear`, with zero point 0. */
 export interface ClusterInteger {
@@ -25,6 +27,30 @@ export const clusterRows: OpDef<TableAttrs, ClusterInteger> = {
   ],
   variadic: true,
   readsIndex: true,
+  form: {
+    attrs: tableForm,
+    integer: (shapes) =>
+      z.strictObject({
+        clusters: z
+          .array(
+            z.strictObject({
+              multipliers: arrayOf(Int32Array, shapes[4]![1]),
+              shifts: shiftsOf(shapes[4]![1]),
+            }),
+          )
+          .length(clustersOf(shapes).length),
+      }),
+    fits: (shapes) =>
+      shapes[0]![1] === 1 &&
+      shapes[1]![1] === 1 &&
+      (shapes.length - 2) % 3 === 0 &&
+      clustersOf(shapes).every(
+        ({ factors, projection, offset }) =>
+          factors[1] === projection[1] &&
+          Number(projection[0]) === shapes[4]![1] &&
+          isRowVector(offset, shapes[4]![1]),
+      ),
+  },
   infer: (inputs) => [inputs[0]![0], inputs[4]![1]],
   evalFloat: (inputs, attrs, out, context) => {
     const clusters = clustersOf(inputs);

@@ -1,9 +1,11 @@
 /** Rows that are sums of codebook entries: product and residual quantization. */
+
 import { denseMatrix, type Matrix, realValues, type Tensor } from '../ir/graph.ts';
 import { clamp } from '../quantize/fixed-point.ts';
+import { empty, int } from './form.ts';
 import type { OpDef } from './op.ts';
 import { placeInGroup, takeGroupedRows } from './row-groups.ts';
-import { constantOf, forRows, type TableAttrs, tableQuant } from './table-rows.ts';
+import { constantOf, forRows, type TableAttrs, tableForm, tableQuant } from './table-rows.ts';
 
 export interface CodebookAttrs extends TableAttrs {
   /** Columns of the rows. */
@@ -29,6 +31,21 @@ export const codebookRows: OpDef<CodebookAttrs, CodebookInteger> = {
   ],
   variadic: true,
   readsIndex: true,
+  form: {
+    attrs: tableForm.extend({ rank: int.positive(), tiers: int.positive() }),
+    integer: () => empty,
+    fits: (shapes, { rank, tiers }) => {
+      const [ids, tierOf, firstColumns] = shapes;
+      const codes = shapes.slice(3, 3 + tiers);
+      const stages = Number(firstColumns![0]);
+      return (
+        [ids!, tierOf!, firstColumns!].every((shape) => shape[1] === 1) &&
+        shapes.length === 3 + tiers + stages &&
+        codes.every((shape) => shape[1] <= stages) &&
+        shapes.slice(3 + tiers).every((shape) => shape[1] <= rank)
+      );
+    },
+  },
   infer: ([ids], { rank }) => [ids![0], rank],
   evalFloat: (inputs, attrs, out, context) => {
     const parts = partsOf(inputs, attrs);

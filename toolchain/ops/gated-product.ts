@@ -1,8 +1,10 @@
 /** The gate of a gated feed-forward layer: a function of one half times the other half. */
+import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Affine } from '../ir/graph.ts';
 import { clamp, roundingHighMul } from '../quantize/fixed-point.ts';
-import { type ActivationKind, activationFunctions } from './linear.ts';
+import { arrayOf, int32, sameShape } from './form.ts';
+import { type ActivationKind, activationFunctions, activationKinds } from './linear.ts';
 import type { OpDef } from './op.ts';
 
 export interface GatedProductAttrs {
@@ -26,6 +28,17 @@ export const gatedProduct: OpDef<GatedProductAttrs, GatedProductInteger> = {
     { name: 'up', reads: 'row' },
   ],
   overwritesRows: true,
+  form: {
+    attrs: z.strictObject({ kind: activationKinds }),
+    integer: () =>
+      z.strictObject({
+        table: arrayOf(Int16Array, 256),
+        zeroPointUp: int32,
+        multiplier: int32,
+        zeroPoint: int32,
+      }),
+    fits: ([gate, up]) => sameShape(gate!, up!),
+  },
   infer: ([gate]) => gate!,
   evalFloat: ([gate, up], { kind }, out) => {
     const f = activationFunctions[kind];

@@ -5,14 +5,23 @@
  * exact integers (`d²·var = d·Σv² − (Σv)²` in int64), and one fixed-point reciprocal square root
  * serves a row. Zero variance yields beta.
  */
+import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
-import { type Affine, isConstant, type Matrix, realValues, type Tensor } from '../ir/graph.ts';
+import {
+  type Affine,
+  isConstant,
+  type Matrix,
+  realValues,
+  type Shape,
+  type Tensor,
+} from '../ir/graph.ts';
 import {
   clamp,
   reciprocalSqrt,
   roundingHighMul,
   roundingShiftRight,
 } from '../quantize/fixed-point.ts';
+import { empty, int, int32, isRowVector, sameShape } from './form.ts';
 import type { EvalContext, OpDef, Quantized } from './op.ts';
 import { tableQuant } from './table-rows.ts';
 
@@ -47,6 +56,24 @@ export interface AddNormInteger extends NormInteger {
   readonly zeroPointB: number;
 }
 
+export const normForm = z.strictObject({ epsilon: z.number().nonnegative() });
+
+export const normInteger = z.strictObject({
+  epsilon: z
+    .number()
+    .min(0)
+    .max(2 ** 53)
+    .refine(Number.isInteger, 'must be an integer'),
+  fraction: int.min(0).max(30),
+  outShift: int.min(1).max(30),
+  min: int32,
+  max: int32,
+});
+
+function fitsEmbedding([word, position, , segment]: readonly Shape[]): boolean {
+  return word![1] === position![1] && word![1] === segment![1];
+}
+
 /** y = LayerNorm(a + b). Integer operands gamma: int16 (1, d), beta: int32 (1, d). */
 export const addLayerNorm: OpDef<NormAttrs, AddNormInteger> = {
   doc: 'y = (a + b − mean)/√(variance + epsilon)·gamma + beta for each row',
@@ -57,6 +84,18 @@ export const addLayerNorm: OpDef<NormAttrs, AddNormInteger> = {
     { name: 'beta', reads: 'constant' },
   ],
   overwritesRows: true,
+  form: {
+    attrs: normForm,
+    integer: () =>
+      normInteger.extend({
+        multiplierA: int32,
+        multiplierB: int32,
+        zeroPointA: int32,
+        zeroPointB: int32,
+      }),
+    fits: ([a, b, gamma, beta]) =>
+      sameShape(a!, b!) && isRowVector(gamma, a![1]) && isRowVector(beta, a![1]),
+  },
   infer: ([a]) => a!,
   evalFloat: ([a, b, gamma, beta], attrs, out) =>
     normalizeFloat(
@@ -113,6 +152,19 @@ export const embedLayerNorm: OpDef<NormAttrs, EmbedNormInteger> = {
   ],
   overwritesRows: true,
   readsIndex: true,
+  form: {
+    attrs: normForm,
+    integer: () =>
+      normInteger.extend({
+        multiplierWord: int32,
+        multiplierPosition: int32,
+        multiplierSegment: int32,
+      }),
+    fits: (shapes) =>
+      fitsEmbedding(shapes) &&
+      isRowVector(shapes[4], shapes[0]![1]) &&
+      isRowVector(shapes[5], shapes[0]![1]),
+  },
   infer: ([word]) => word!,
   evalFloat: ([word, position, start, segment, gamma, beta], attrs, out, context) =>
     normalizeFloat(
@@ -362,6 +414,11 @@ export const layerNorm: OpDef<NormAttrs, NormInteger> = {
     { name: 'beta', reads: 'constant' },
   ],
   overwritesRows: true,
+  form: {
+    attrs: normForm,
+    integer: () => normInteger,
+    fits: ([x, gamma, beta]) => isRowVector(gamma, x![1]) && isRowVector(beta, x![1]),
+  },
   infer: ([x]) => x!,
   evalFloat: ([x, gamma, beta], attrs, out) =>
     normalizeFloat(out, gamma!, beta!, attrs, (row, column) => at(x!, row, column)),
@@ -380,6 +437,7 @@ export const embed: OpDef<NoAttrs, null> = {
   doc: 'y = word + position + segment[row ≥ segmentStart]',
   operands: embedLayerNorm.operands.slice(0, 4),
   readsIndex: true,
+  form: { attrs: empty, integer: () => z.null(), fits: fitsEmbedding },
   infer: ([word]) => word!,
   evalFloat: ([word, position, start, segment], _attrs, out, context) => {
     const sumAt = embeddingSum(word!, position!, start!, segment!, context, 1, 1, 1);

@@ -1,8 +1,10 @@
 /** Matrix product with a constant weight, and the element-wise functions that follow it. */
+import { z } from 'zod';
 import { allocate, dtypes } from '../ir/dtypes.ts';
 import { type Matrix, realValues, type Tensor } from '../ir/graph.ts';
 import { clamp, requantize, toRequant } from '../quantize/fixed-point.ts';
-import type { OpDef, QuantizeArgs, Quantized } from './op.ts';
+import { arrayOf, empty, int32, isRowVector, shiftsOf, table256 } from './form.ts';
+import type { OpDef, QuantizeArgs, Quantized, WorkArgs } from './op.ts';
 
 export interface LinearAttrs {
   /** On a graph for planning, which has no integer meaning yet: a table follows. */
@@ -30,14 +32,42 @@ export const linear: OpDef<LinearAttrs, LinearInteger> = {
     { name: 'weight', reads: 'constant' },
     { name: 'bias', reads: 'constant' },
   ],
+  form: {
+    attrs: empty,
+    integer: ([, weight]) => {
+      const outputs = Number(weight![0]);
+      return z.strictObject({
+        multipliers: arrayOf(Int32Array, outputs),
+        shifts: shiftsOf(outputs),
+        zeroPoint: int32,
+        min: int32,
+        max: int32,
+        table: table256.nullable(),
+      });
+    },
+    fits: ([x, weight, bias]) =>
+      x![1] === weight![1] && x![1] <= mostInputs && isRowVector(bias, Number(weight![0])),
+  },
   infer: ([x, weight]) => [x![0], weight![0] as number],
   evalFloat: ([x, weight, bias], _attrs, out) => linearFloat(x!, weight!, bias!, out),
   quantize: quantizeLinear,
   evalInteger: ([x, weight, bias], _attrs, integer, out) =>
     linearInteger(x!, weight!, bias!, integer, out),
   macsPerRow: ([, weight]) => (weight![0] as number) * weight![1],
+  work: ([, weight], { attrs, integer, columns }) => ({
+    lookups: endsInTable({ attrs, integer }) ? columns : 0,
+    whole: (weight![0] as number) * weight![1],
+  }),
   kernel: 'linear',
 };
+
+/** Before quantization an attribute says so. */
+export function endsInTable({
+  attrs,
+  integer,
+}: Pick<WorkArgs<LinearAttrs, LinearInteger>, 'attrs' | 'integer'>): boolean {
+  return integer === null ? attrs.hasTable === true : integer.table !== null;
+}
 
 /**
  * Two rows by four columns at a time, so that six loads serve eight products. Blocks that stick out
@@ -249,7 +279,9 @@ function setProducts(
   sums[7] = b3;
 }
 
-export type ActivationKind = 'gelu' | 'geluTanh' | 'relu' | 'silu' | 'tanh';
+export const activationKinds = z.enum(['gelu', 'geluTanh', 'relu', 'silu', 'tanh']);
+
+export type ActivationKind = z.infer<typeof activationKinds>;
 
 export interface ActivationAttrs {
   readonly kind: ActivationKind;
@@ -265,6 +297,11 @@ export const activation: OpDef<ActivationAttrs, ActivationInteger> = {
   doc: 'y = f(x) for each element; f is gelu (erf), geluTanh, relu, silu or tanh',
   operands: [{ name: 'x', reads: 'row' }],
   usefulRange: ({ kind }) => usefulRanges[kind],
+  form: {
+    attrs: z.strictObject({ kind: activationKinds }),
+    integer: () => z.strictObject({ table: table256 }),
+    fits: () => true,
+  },
   infer: ([x]) => x!,
   evalFloat: ([x], { kind }, out) => {
     const f = activationFunctions[kind];

@@ -1,13 +1,16 @@
 /** Attention as TFLite composes it: int8 scores, int8 softmax, int8 mean of the values. */
+import { z } from 'zod';
 import type { Affine, Matrix } from '../ir/graph.ts';
 import { clamp, type Requant, requantize, toRequant } from '../quantize/fixed-point.ts';
 import {
   addWeightedRows,
   attentionFloat,
+  fitsAttention,
   largestScores,
   scoreScales,
   setDots,
 } from './attention.ts';
+import { arrayOf, int, int32, requantForm, shiftsOf } from './form.ts';
 import type { OpDef } from './op.ts';
 import { exponentials, softmax, softmaxScale, weightScale } from './softmax.ts';
 
@@ -44,6 +47,20 @@ export const normalizedAttention: OpDef<NormalizedAttentionAttrs, NormalizedAtte
     { name: 'k', reads: 'all', symmetric: true },
     { name: 'v', reads: 'all', symmetric: true },
   ],
+  form: {
+    attrs: z.strictObject({ heads: int.positive(), scale: z.number().positive() }),
+    integer: (_shapes, { heads }) =>
+      z.strictObject({
+        scoreMultipliers: arrayOf(Int32Array, heads),
+        scoreShifts: shiftsOf(heads),
+        softmaxMultipliers: arrayOf(Int32Array, heads),
+        softmaxShifts: arrayOf(Int8Array, heads, (s) => s >= 0 && s <= 30),
+        smallestDifferences: arrayOf(Int32Array, heads, (d) => d <= 0),
+        mix: requantForm,
+        zeroPoint: int32,
+      }),
+    fits: fitsAttention,
+  },
   infer: ([q, , v]) => [q![0], v![1]],
   evalFloat: ([q, k, v], attrs, out, context) =>
     attentionFloat(q!, k!, v!, { ...attrs, causal: false }, out, context),
@@ -69,6 +86,10 @@ export const normalizedAttention: OpDef<NormalizedAttentionAttrs, NormalizedAtte
   },
   evalInteger: ([q, k, v], attrs, integer, out) => attendInteger(q!, k!, v!, attrs, integer, out),
   macsPerRow: ([q, , v], _attrs, tokens) => tokens * (q![1] + v![1]),
+  work: ([, k, v], { attrs, tokens }) => ({
+    scores: attrs.heads * tokens,
+    whole: tokens * (k![1] + v![1]),
+  }),
   kernel: 'normalized_attention',
 };
 

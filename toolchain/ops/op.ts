@@ -1,4 +1,5 @@
 /** What the toolchain knows about one operation; a row of the table in `index.ts`. */
+import type { z } from 'zod';
 import type { DType } from '../ir/dtypes.ts';
 import type { Affine, Matrix, Shape, Tensor } from '../ir/graph.ts';
 
@@ -84,6 +85,38 @@ export interface Table<A> {
   take(inputs: readonly Tensor[], rows: ArrayLike<number>, attrs: A): readonly Tensor[];
 }
 
+/** What the attributes, the integer meaning and the operands of a node look like; `verify` asks for it. */
+export interface OpForm<A, I> {
+  readonly attrs: z.ZodType<A>;
+  integer(shapes: readonly Shape[], attrs: A): z.ZodType<I>;
+  /** The operands' shapes go together. */
+  fits(shapes: readonly Shape[], attrs: A): boolean;
+}
+
+/** A node whose work is asked for; `integer` is null on a graph for planning. */
+export interface WorkArgs<A, I> {
+  readonly attrs: A;
+  readonly integer: I | null;
+  /** Columns of the output. */
+  readonly columns: number;
+  readonly tokens: number;
+}
+
+/** What the instructions of a kernel grow with, for one of its rows (`schedule/cost.ts`). */
+export interface Work {
+  /** Outputs, but for a mean its inputs. */
+  readonly elements: number;
+  readonly macs: number;
+  /** Pairs of a query and a key, a head. */
+  readonly scores: number;
+  /** Elements that go through an activation table. */
+  readonly lookups: number;
+  /** Not of a row, but of a chunk of rows: what is prepared for all of them. */
+  readonly shared: number;
+  /** Of a chunk of rows, too: elements of weights, or of keys and values, that it reads. */
+  readonly whole: number;
+}
+
 export interface OpDef<A, I> {
   readonly doc: string;
   readonly operands: readonly Operand[];
@@ -106,6 +139,7 @@ export interface OpDef<A, I> {
   readonly table?: Table<A>;
   /** Real values of the operand outside this range change the output by less than a step. */
   usefulRange?(attrs: A): readonly [min: number, max: number];
+  readonly form: OpForm<A, I>;
   infer(inputs: readonly Shape[], attrs: A): Shape;
   evalFloat(inputs: readonly Matrix[], attrs: A, out: Matrix, context: EvalContext): void;
   /** Values inside the op that its quantization rule needs: the largest seen of each is kept. */
@@ -122,6 +156,10 @@ export interface OpDef<A, I> {
   readonly streaming?: Streaming<A, I>;
   /** Multiply-accumulates of one output row. */
   macsPerRow(inputs: readonly Shape[], attrs: A, tokens: number): number;
+  /** Rows of the kernel in a row of the output, where it is not one. */
+  kernelRows?(attrs: A): number;
+  /** Where it differs from an op that makes each element of its output from one of each operand. */
+  work?(inputs: readonly Shape[], node: WorkArgs<A, I>): Partial<Work>;
   /** Kernel family in `kernels/kernels.json`; null for views and for ops without an integer form. */
   readonly kernel: string | null;
 }

@@ -1,7 +1,9 @@
 /** The residual stream of a decoder: a sum that is kept in int16, since every layer adds to it. */
+import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Affine, Matrix } from '../ir/graph.ts';
 import { clamp } from '../quantize/fixed-point.ts';
+import { empty, int, sameShape } from './form.ts';
 import type { NoAttrs } from './layer-norm.ts';
 import type { OpDef } from './op.ts';
 
@@ -14,6 +16,8 @@ export interface ResidualAddInteger {
   readonly shift: number;
 }
 
+const multiplier30 = int.min(0).max(2 ** 30);
+
 export const residualAdd: OpDef<NoAttrs, ResidualAddInteger> = {
   doc: 'y = a + b, all of them int16',
   operands: [
@@ -22,6 +26,16 @@ export const residualAdd: OpDef<NoAttrs, ResidualAddInteger> = {
   ],
   outputDtype: 'int16',
   overwritesRows: true,
+  form: {
+    attrs: empty,
+    integer: () =>
+      z.strictObject({
+        multiplierA: multiplier30,
+        multiplierB: multiplier30,
+        shift: int.min(1).max(14),
+      }),
+    fits: ([a, b]) => sameShape(a!, b!),
+  },
   infer: ([a]) => a!,
   evalFloat: ([a, b], _attrs, out) => mapPairs(a!, b!, out, (x, y) => x + y),
   quantize: ({ quants, output }) => {

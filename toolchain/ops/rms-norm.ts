@@ -1,8 +1,10 @@
 /** Root-mean-square normalization: layer normalization without a mean and without an offset. */
+import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import { type Affine, isConstant, type Matrix, realValues } from '../ir/graph.ts';
 import { clamp } from '../quantize/fixed-point.ts';
-import { type NormAttrs, normalize, normalizerOf } from './layer-norm.ts';
+import { int, int32, isRowVector } from './form.ts';
+import { type NormAttrs, normalize, normalizerOf, normForm, normInteger } from './layer-norm.ts';
 import type { OpDef } from './op.ts';
 
 /**
@@ -30,6 +32,19 @@ export const rmsNorm: OpDef<NormAttrs, RmsNormInteger> = {
     { name: 'x', reads: 'row', dtype: 'int16' },
     { name: 'gamma', reads: 'constant' },
   ],
+  form: {
+    attrs: normForm,
+    integer: () =>
+      z.strictObject({
+        epsilon: normInteger.shape.epsilon,
+        fraction: normInteger.shape.fraction,
+        outShift: int.min(1).max(22),
+        offset: int32,
+        min: int32,
+        max: int32,
+      }),
+    fits: ([x, gamma]) => isRowVector(gamma, x![1]),
+  },
   infer: ([x]) => x!,
   evalFloat: ([x, gamma], { epsilon }, out) => {
     for (let row = 0; row < out.rows; row++) {

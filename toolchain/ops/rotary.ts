@@ -3,6 +3,7 @@
  * with the row's position. Importers bring the two halves of a head that are turned together side by
  * side, which changes no product of a query and a key.
  */
+import { z } from 'zod';
 import { type Affine, isConstant, type Matrix, realValues } from '../ir/graph.ts';
 import {
   clamp,
@@ -11,6 +12,7 @@ import {
   roundingShiftRight,
   toRequant,
 } from '../quantize/fixed-point.ts';
+import { empty, int, int32 } from './form.ts';
 import type { NoAttrs } from './layer-norm.ts';
 import type { OpDef } from './op.ts';
 
@@ -36,6 +38,11 @@ export const rotary: OpDef<NoAttrs, RotaryInteger> = {
     { name: 'table', reads: 'row' },
   ],
   readsIndex: true,
+  form: {
+    attrs: empty,
+    integer: () => z.strictObject({ multiplier: int32, shift: int.min(0).max(30) }),
+    fits: ([x, table]) => table![1] % 2 === 0 && x![1] % table![1] === 0,
+  },
   infer: ([x]) => x!,
   evalFloat: ([x, table], _attrs, out) =>
     turnRows(x!, table!, (row, column, u, v) => {

@@ -1,4 +1,5 @@
 /** Ops that choose, join or sum rows and columns. */
+import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import { denseMatrix, type Matrix } from '../ir/graph.ts';
 import {
@@ -8,6 +9,7 @@ import {
   requantize,
   toRequant,
 } from '../quantize/fixed-point.ts';
+import { empty, int32, requantForm } from './form.ts';
 import type { NoAttrs } from './layer-norm.ts';
 import type { OpDef, StreamBlock } from './op.ts';
 
@@ -21,6 +23,11 @@ export const selectRow: OpDef<SelectRowAttrs, NoAttrs> = {
   operands: [{ name: 'x', reads: 'all' }],
   isView: true,
   sameQuantAsInputs: true,
+  form: {
+    attrs: z.strictObject({ which: z.enum(['first', 'last']) }),
+    integer: () => empty,
+    fits: () => true,
+  },
   infer: ([x]) => [1, x![1]],
   evalFloat: ([x], attrs, out) => copySelectedRow(x!, attrs, out),
   quantize: () => ({ integer: {}, constants: {} }),
@@ -43,6 +50,11 @@ export const concat: OpDef<NoAttrs, NoAttrs> = {
   variadic: true,
   isView: true,
   sameQuantAsInputs: true,
+  form: {
+    attrs: empty,
+    integer: () => empty,
+    fits: (shapes) => shapes.every(([rows]) => rows === shapes[0]![0]),
+  },
   infer: (inputs) => [inputs[0]![0], inputs.reduce((sum, shape) => sum + shape[1], 0)],
   evalFloat: (inputs, _attrs, out) => copyColumns(inputs, out),
   quantize: () => ({ integer: {}, constants: {} }),
@@ -77,6 +89,11 @@ export interface MeanInteger {
 export const meanRows: OpDef<NoAttrs, MeanInteger> = {
   doc: 'y = the mean of all rows of x',
   operands: [{ name: 'x', reads: 'all' }],
+  form: {
+    attrs: empty,
+    integer: () => z.strictObject({ zeroPoint: int32, mean: requantForm, min: int32, max: int32 }),
+    fits: () => true,
+  },
   infer: ([x]) => [1, x![1]],
   evalFloat: ([x], _attrs, out) => {
     for (let column = 0; column < out.columns; column++) {
@@ -108,6 +125,7 @@ export const meanRows: OpDef<NoAttrs, MeanInteger> = {
       meanBlock(x!, integer, carry, out, block),
   },
   macsPerRow: () => 0,
+  work: (_inputs, { columns, tokens }) => ({ elements: columns * tokens }),
   kernel: 'mean_rows',
 };
 

@@ -1,4 +1,5 @@
 /** Rows of embedding tables: ops that make int8 rows of nothing but an index. */
+import { z } from 'zod';
 import { internalError } from '../errors.ts';
 import { dtypes, type TypedArray } from '../ir/dtypes.ts';
 import {
@@ -10,12 +11,15 @@ import {
   takeRows,
 } from '../ir/graph.ts';
 import { clamp, roundingShiftRight } from '../quantize/fixed-point.ts';
+import { arrayOf, int } from './form.ts';
 import type { EvalContext, OpDef, Quantized } from './op.ts';
 
 export interface TableAttrs {
   /** What a row is found by: the token's id, or its position in the text. */
   readonly index: 'token' | 'position';
 }
+
+export const tableForm = z.strictObject({ index: z.enum(['token', 'position']) });
 
 /** `y = clamp((code·multipliers[index] + 2^(shift − 1)) >> shift)`; without multipliers y = code. */
 export interface LookupInteger {
@@ -32,6 +36,15 @@ export const lookupRows: OpDef<TableAttrs, LookupInteger> = {
     { name: 'table', reads: 'constant' },
   ],
   readsIndex: true,
+  form: {
+    attrs: tableForm,
+    integer: ([, table]) =>
+      z.strictObject({
+        multipliers: arrayOf(Uint16Array, Number(table![0])).nullable(),
+        shift: int.min(0).max(30),
+      }),
+    fits: ([ids]) => ids![1] === 1,
+  },
   infer: ([ids, table]) => [ids![0], table![1]],
   evalFloat: ([ids, table], attrs, out, context) =>
     forRows(ids!, attrs, out, context, (from, to) => {

@@ -8,7 +8,7 @@ import { opOf } from '../ops/index.ts';
 import { packageVersion } from '../package-root.ts';
 import type { Compiled, CompiledProgram } from '../pipeline.ts';
 import { type CostTarget, callCost, waitCycles } from '../schedule/cost.ts';
-import { type Kernel, kernelOfNode, loadKernels, packWeights } from '../schedule/kernels.ts';
+import { type Kernel, packWeights } from '../schedule/kernels.ts';
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
 import { planText } from '../schedule/plan-text.ts';
@@ -264,11 +264,10 @@ function firmwareEstimate({ program, target, placement }: Compiled): LayerEstima
 
 /** A layer a call, in the order in which they run. */
 export function layersOf(
-  { program }: Pick<CompiledProgram<AnyTarget>, 'program'>,
+  { program, kernelOf }: Pick<CompiledProgram<AnyTarget>, 'program' | 'kernelOf'>,
   { target, constantsOf, cyclesOf }: LayerEstimate,
 ): ReportLayer[] {
   const { graph, maxTokens } = program;
-  const kernels = loadKernels();
   let call = -1;
   return program.segments.flatMap((segment) =>
     segment.calls.map((current): ReportLayer => {
@@ -287,7 +286,7 @@ export function layersOf(
           ...{ estimatedInstructions: 0, estimatedCycles: 0 },
         };
       }
-      const kernel = kernelOfNode(kernels, graph, node, target.core.features);
+      const kernel = kernelOf(graph, node);
       const constants = constantsOf(node, kernel);
       const { instructions, constantBytesRead, macs } = callCost(
         graph,

@@ -2,7 +2,6 @@
 import { npuImage } from '../emit/npu-image.ts';
 import { accelerators } from '../ethosu/accelerators.ts';
 import type { Compiled } from '../pipeline.ts';
-import { loadKernels } from '../schedule/kernels.ts';
 import { coreEstimate, type NpuTarget, npuEstimate, runsOf } from '../schedule/npu.ts';
 import { npuOf } from '../schedule/npu-target.ts';
 import type { Report, ReportLayer } from './schema.ts';
@@ -11,8 +10,8 @@ import type { Report, ReportLayer } from './schema.ts';
 export type NpuLayer = Required<Pick<ReportLayer, 'device' | 'estimates'>> & Partial<ReportLayer>;
 
 /** By call; none where the target has no NPU. */
-export function npuLayers({ program, target }: Compiled): readonly NpuLayer[] {
-  const npu = program.npu === null ? null : npuOf(target, loadKernels());
+export function npuLayers({ program, target, kernelOf }: Compiled): readonly NpuLayer[] {
+  const npu = program.npu === null ? null : npuOf(target, kernelOf);
   if (npu === null) return [];
   const { graph, maxTokens: tokens } = program;
   const image = npuImage(program);
@@ -63,10 +62,10 @@ export function npuLayers({ program, target }: Compiled): readonly NpuLayer[] {
 
 /** Of all jobs; undefined where there are none. */
 export function npuSummary(
-  { program, target }: Compiled,
+  { program, target, kernelOf }: Compiled,
   layers: readonly ReportLayer[],
 ): Report['compute']['npu'] {
-  const npu = npuOf(target, loadKernels());
+  const npu = npuOf(target, kernelOf);
   if (program.npu === null || npu === null) return undefined;
   const made = layers.filter(({ device }) => device === 'npu');
   const sum = (pick: (layer: ReportLayer) => number) =>

@@ -7,11 +7,12 @@
  * slower than a word a cycle. Caches, write buffers and dual issue are not modelled: an estimate.
  */
 
-import { assertExhaustive, internalError } from '../errors.ts';
+import { internalError } from '../errors.ts';
 import { type Graph, type Node, rowsOf, type Stage, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
+import type { Work } from '../ops/op.ts';
 import type { Target } from '../targets.ts';
-import { type KernelTable, kernelOfNode } from './kernels.ts';
+import type { KernelOf } from './kernels.ts';
 import type { Call, Program, ProgramSegment } from './program.ts';
 
 export interface CallCost {
@@ -33,7 +34,6 @@ export interface CallConstants {
 export interface CostTarget {
   readonly core: {
     readonly name: string;
-    readonly features: readonly string[];
     readonly cost: Pick<Target['core']['cost'], 'kernels'>;
   };
 }
@@ -53,7 +53,7 @@ export function callCost(
     ({ mostInputs }) => mostInputs === null || inputs <= mostInputs,
   );
   const split = {
-    rowsOf: splitOf(call.node),
+    rowsOf: opOf(call.node.op).kernelRows?.(call.node.attrs) ?? 1,
     taken: cost?.taken ?? [1],
     chunk: cost?.chunk ?? null,
   };
@@ -88,7 +88,7 @@ export type NodeCall = Pick<Call, 'output' | 'carry' | 'inner' | 'onlyFirst'> & 
 export function programInstructions(
   { graph, segments }: Pick<Program, 'graph' | 'segments'>,
   tokens: number,
-  kernels: KernelTable,
+  kernelOf: KernelOf,
   target: CostTarget,
 ): number {
   let sum = 0;
@@ -96,7 +96,7 @@ export function programInstructions(
     for (const call of segment.calls) {
       const { node } = call;
       if (node === null || call.job !== null || call.attention !== null) continue;
-      const { name } = kernelOfNode(kernels, graph, node, target.core.features);
+      const { name } = kernelOf(graph, node);
       const nodeCall = { ...call, node };
       sum += callCost(graph, nodeCall, name, segment, tokens, noConstants, target).instructions;
     }
@@ -118,10 +118,6 @@ interface Split {
   readonly rowsOf: number;
   readonly taken: readonly number[];
   readonly chunk: number | null;
-}
-
-function splitOf(node: Node): number {
-  return node.op === 'attendInputs' ? node.attrs.heads : 1;
 }
 
 interface Trips {
@@ -203,61 +199,19 @@ function passesOf(rows: number, taken: readonly number[]): readonly number[] {
   return passes;
 }
 
-interface Work {
-  readonly elements: number;
-  readonly macs: number;
-  /** Pairs of a query and a key, a head. */
-  readonly scores: number;
-  /** Elements that go through an activation table. */
-  readonly lookups: number;
-  /** Not of a row, but of a chunk of rows: what is prepared for all of them. */
-  readonly shared: number;
-  /** Of a chunk of rows, too: elements of weights, or of keys and values, that it reads. */
-  readonly whole: number;
-}
-
-/** What one row of a kernel takes; an element is an output, but for a mean an input. */
+/** What one row of a kernel takes. */
 function workPerRow(graph: Graph<Stage>, node: Node, tokens: number): Work {
   const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);
   const columns = tensorOf(graph, node.output).shape[1];
-  const macs = opOf(node.op).macsPerRow(shapes, node.attrs, tokens);
-  const base: Work = { elements: columns, macs, scores: 0, lookups: 0, shared: columns, whole: 0 };
-  switch (node.op) {
-    case 'attention':
-    case 'causalAttention':
-      return { ...base, scores: node.attrs.heads * tokens };
-    case 'normalizedAttention': {
-      const [, k, v] = shapes;
-      return { ...base, scores: node.attrs.heads * tokens, whole: tokens * (k![1] + v![1]) };
-    }
-    case 'attendInputs': {
-      const elements = columns / node.attrs.heads;
-      const shared = tokens * elements;
-      return { ...base, elements, macs: macs / node.attrs.heads, scores: tokens, shared };
-    }
-    case 'meanRows':
-      return { ...base, elements: columns * tokens };
-    case 'linear': {
-      const lookups = node.integer !== null && node.integer.table !== null ? columns : 0;
-      return { ...base, lookups, whole: macs };
-    }
-    case 'addLayerNorm':
-    case 'lookupRows':
-    case 'clusterRows':
-    case 'codebookRows':
-    case 'embedLayerNorm':
-    case 'embed':
-    case 'activation':
-    case 'add':
-    case 'rotary':
-    case 'gatedProduct':
-    case 'residualAdd':
-    case 'rmsNorm':
-    case 'layerNorm':
-    case 'selectRow':
-    case 'concat':
-      return base;
-    default:
-      return assertExhaustive(node);
-  }
+  const { attrs, integer } = node;
+  const { macsPerRow, work } = opOf(node.op);
+  return {
+    elements: columns,
+    macs: macsPerRow(shapes, attrs, tokens),
+    scores: 0,
+    lookups: 0,
+    shared: columns,
+    whole: 0,
+    ...work?.(shapes, { attrs, integer, columns, tokens }),
+  };
 }

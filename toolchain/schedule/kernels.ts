@@ -87,20 +87,20 @@ export function selectKernel(
   return best;
 }
 
-/** The kernel that computes a node, by the integer types of its operands and its output. */
-export function kernelOfNode(
-  table: KernelTable,
-  graph: Graph<Stage>,
-  node: Node,
-  features: readonly string[],
-): Kernel {
-  const family = opOf(node.op).kernel;
-  if (family === null) throw internalError(`op '${node.op}' has no kernel`, node.name);
-  const dtypeOf = (name: string) => tensorOf(graph, name).dtype;
-  return selectKernel(table, family, dtypeOf(node.output), features, {
-    input: dtypeOf(node.inputs[0]!) === 'int16' ? 'int16' : 'int8',
-    weights: isPacked(node, features) && dtypeOf(node.inputs[1]!) === 'int4' ? 'int4' : 'int8',
-  });
+/** The kernel that computes a node: chosen once for a core, and asked for wherever one is named or priced. */
+export type KernelOf = (graph: Graph<Stage>, node: Node) => Kernel;
+
+/** By the integer types of a node's operands and output; they must be set, before quantization too. */
+export function kernelsFor(features: readonly string[], table: KernelTable): KernelOf {
+  return (graph, node) => {
+    const family = opOf(node.op).kernel;
+    if (family === null) throw internalError(`op '${node.op}' has no kernel`, node.name);
+    const dtypeOf = (name: string) => tensorOf(graph, name).dtype;
+    return selectKernel(table, family, dtypeOf(node.output), features, {
+      input: dtypeOf(node.inputs[0]!) === 'int16' ? 'int16' : 'int8',
+      weights: isPacked(node, features) && dtypeOf(node.inputs[1]!) === 'int4' ? 'int4' : 'int8',
+    });
+  };
 }
 
 /** WebAssembly has int4 weights a byte each: its memory is not short, and relaxed SIMD takes them so. */

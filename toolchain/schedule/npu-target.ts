@@ -5,7 +5,7 @@ import { flash, type MemorySpeed, sram } from '../ethosu/cost.ts';
 import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
 import { type AnyTarget, isEngine, type Npu, regionOf, type Target } from '../targets.ts';
 import { callCost, type NodeCall, waitCycles } from './cost.ts';
-import { type KernelTable, kernelOfNode } from './kernels.ts';
+import type { KernelOf } from './kernels.ts';
 import type { AttentionCosts, NpuTarget } from './npu.ts';
 import type { ProgramSegment } from './program.ts';
 
@@ -22,7 +22,7 @@ const jobCoreCycles = 1000;
 const attentionCosts: AttentionCosts = { pack: 3, weigh: 0.7, scale: 3.3, row: 560 };
 
 /** Null: the target has none. */
-export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null {
+export function npuOf(target: AnyTarget, kernelOf: KernelOf): NpuTarget | null {
   if (isEngine(target) || target.npu === undefined) return null;
   const { npu, clockHz, core } = target;
   const weights = weightRegion(target, npu);
@@ -38,7 +38,7 @@ export function npuOf(target: AnyTarget, kernels: KernelTable): NpuTarget | null
       segment: Pick<ProgramSegment, 'rows' | 'tileRows'>,
       tokens: number,
     ): number {
-      const { name } = kernelOfNode(kernels, graph, call.node, core.features);
+      const { name } = kernelOf(graph, call.node);
       const constants = { weightBytes: weightsOf(graph, call.node), bytesPerRow: 0 };
       const cost = callCost(graph, call, name, segment, tokens, constants, target);
       return (

@@ -21,7 +21,8 @@ import {
   stageLinears,
 } from '../ethosu/linear-plan.ts';
 import { dtypes } from '../ir/dtypes.ts';
-import { type Graph, type Node, type Stage, tensorOf } from '../ir/graph.ts';
+import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
+import { endsInTable } from '../ops/linear.ts';
 import type { NodeCall } from './cost.ts';
 import type {
   Buffer,
@@ -240,23 +241,16 @@ function candidateOf(request: JobRequest, call: Call): Candidate | null {
     inputs: input.columns,
     outputs: output.columns,
     outputBytes: tensorOf(graph, node.output).dtype === 'int16' ? 2 : 1,
-    hasTable: hasTable(node),
+    hasTable: endsInTable(node),
   };
   const plan = planOnce(npu, shape, npu.weightMemory);
   return {
     ...{ call, rows, plan },
     npuCycles: layerCycles(npu, plan) * npu.coreCyclesPerCycle,
     coreCycles:
-      // Whether it looks up a table is known before quantization only to the NPU's plan.
-      npu.coreCycles(graph, { ...call, node: { ...node, integer: null } }, segment, tokens) /
-      runsOf(call, segment, tokens),
+      npu.coreCycles(graph, { ...call, node }, segment, tokens) / runsOf(call, segment, tokens),
     regions: [regionOf(request, input), regionOf(request, output)],
   };
-}
-
-/** Before quantization an attribute says so. */
-function hasTable(node: Node & { readonly op: 'linear' }): boolean {
-  return node.integer === null ? node.attrs.hasTable === true : node.integer.table !== null;
 }
 
 /** Where one tile is all there is, a rounder number of rows has better layouts. */
