@@ -4,7 +4,8 @@
  */
 import { internalError } from '../errors.ts';
 import { packageVersion } from '../package-root.ts';
-import { imageCodeOffset, type Target } from '../targets.ts';
+import { imageCodeOffset } from '../target-files/rules.ts';
+import type { Target } from '../targets.ts';
 import type { ElfImage } from './elf.ts';
 import { type RegionImage, regionImages } from './image-files.ts';
 
