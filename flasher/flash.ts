@@ -7,13 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { intelHex } from '../toolchain/build/image-files.ts';
 import { assertExhaustive, Lm2mcuError, userError } from '../toolchain/errors.ts';
+import { hexWord } from '../toolchain/integers.ts';
 import type { Loader, Target } from '../toolchain/targets.ts';
 import { portLost } from './advice.ts';
 import { flashDrive } from './drive.ts';
 import { enterByBootLine, resetBySignals, type Wiring } from './enter.ts';
 import { needsWriter, noWriter } from './failures.ts';
 import { type PagedLoader, placeOf, placeOfWriter } from './geometry.ts';
-import { hex, type Image, imageBytes } from './image.ts';
+import { type Image, imageBytes } from './image.ts';
 import type { Flashed, Report } from './job.ts';
 import { checkInside, type FlashPlan, outside, planFlash } from './plan.ts';
 import { type OpenPort, type Port, PortLost } from './port.ts';
@@ -277,7 +278,7 @@ function wholeBinary({ segments }: Image): Uint8Array {
     throw userError({
       code: 'two-memories',
       message: 'the image lies in two memories, and this loader takes one raw binary',
-      where: segments.map(({ address }) => hex(address)).join(', '),
+      where: segments.map(({ address }) => hexWord(address)).join(', '),
       hint: 'Use another --protocol, one that writes the external flash too (lm2mcu targets <board>).',
     });
   }

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { readElf } from '../toolchain/build/elf.ts';
 import { Lm2mcuError, userError } from '../toolchain/errors.ts';
+import { hexWord } from '../toolchain/integers.ts';
 import { parseIntelHex } from './intel-hex.ts';
 import { isUf2, parseUf2 } from './uf2.ts';
 
@@ -68,7 +69,7 @@ export function joinSegments(segments: readonly Segment[], name: string): Image 
   for (const { address, bytes } of sorted) {
     const last = joined.at(-1);
     if (last !== undefined && address < last.end) {
-      throw badImage(name, `two parts of it overlap at ${hex(address)}`);
+      throw badImage(name, `two parts of it overlap at ${hexWord(address)}`);
     }
     if (address + bytes.length > 2 ** 32) throw badImage(name, 'it goes beyond 32-bit addresses');
     if (last?.end === address) {
@@ -93,10 +94,6 @@ export function concatenate(parts: readonly Uint8Array[]): Uint8Array {
     offset += part.length;
   }
   return result;
-}
-
-export function hex(address: number): string {
-  return `0x${address.toString(16).padStart(8, '0')}`;
 }
 
 function startsWith(bytes: Uint8Array, start: readonly number[]): boolean {

@@ -1,7 +1,7 @@
 /** What the protocols share: what they are asked, what they answer, and the road to a verified image. */
-
+import { hexWord } from '../toolchain/integers.ts';
 import { verifyFailed } from './failures.ts';
-import { hex, type Segment } from './image.ts';
+import type { Segment } from './image.ts';
 import type { FlashPlan, Page } from './plan.ts';
 import { PortLost } from './port.ts';
 
@@ -162,5 +162,5 @@ function contentBytes(pages: readonly Page[]): number {
 }
 
 function placeOf({ region, number, address }: Page): string {
-  return `page ${number} of ${region}, at ${hex(address)}`;
+  return `page ${number} of ${region}, at ${hexWord(address)}`;
 }

@@ -7,7 +7,8 @@
  * commit block has the whole image.
  */
 import { formatBytes, userError } from '../toolchain/errors.ts';
-import { hex, type Image, type Segment } from './image.ts';
+import { hexWord } from '../toolchain/integers.ts';
+import type { Image, Segment } from './image.ts';
 
 /** Memory that a loader can write. */
 export interface FlashRegion {
@@ -68,8 +69,8 @@ export function planFlash(image: Image, geometry: FlashGeometry): FlashPlan {
   if (page === undefined) {
     throw userError({
       code: 'no-commit-block',
-      message: `the image has nothing at ${hex(commitAddress)}, from which the board boots`,
-      where: hex(commitAddress),
+      message: `the image has nothing at ${hexWord(commitAddress)}, from which the board boots`,
+      where: hexWord(commitAddress),
       hint: 'Build the image for this board: lm2mcu build <model> --target <board> --out <dir>',
     });
   }
@@ -161,12 +162,12 @@ export function checkInside(image: Image, regions: readonly FlashRegion[]): void
     const end = address + bytes.length;
     const list = regions.map(
       (region) =>
-        `${region.name} ${hex(region.origin)} to ${hex(region.origin + regionBytes(region) - 1)}`,
+        `${region.name} ${hexWord(region.origin)} to ${hexWord(region.origin + regionBytes(region) - 1)}`,
     );
     throw userError({
       code: 'outside-flash',
-      message: `the image has ${formatBytes(bytes.length)} at ${hex(address)}, which this loader cannot write`,
-      where: `${hex(address)} to ${hex(end - 1)}`,
+      message: `the image has ${formatBytes(bytes.length)} at ${hexWord(address)}, which this loader cannot write`,
+      where: `${hexWord(address)} to ${hexWord(end - 1)}`,
       hint: `It writes ${list.join(' and ')}. Build for this board, or use another --protocol.`,
     });
   }
@@ -180,7 +181,7 @@ export function describePlan(plan: FlashPlan): string {
     const numbers = pages.length === 1 ? `${first.number}` : `${first.number}..${last.number}`;
     const bytes = pages.reduce((sum, { content }) => sum + content.length, 0);
     return [
-      `  ${first.region.padEnd(6)} pages ${numbers.padEnd(9)} ${hex(first.address)}`,
+      `  ${first.region.padEnd(6)} pages ${numbers.padEnd(9)} ${hexWord(first.address)}`,
       `erase ${pages.length} × ${formatBytes(first.sizeBytes)}, write ${formatBytes(bytes)}`,
     ].join('  ');
   });
@@ -189,7 +190,7 @@ export function describePlan(plan: FlashPlan): string {
     `image     ${formatBytes(plan.imageBytes)} on ${plan.pages.length} pages`,
     ...rows,
     `first     page ${page.number} of ${page.region} is erased, so that no half image boots`,
-    `last      ${formatBytes(write.bytes.length)} at ${hex(write.address)} are written, when all else is verified`,
+    `last      ${formatBytes(write.bytes.length)} at ${hexWord(write.address)} are written, when all else is verified`,
   ].join('\n');
 }
 

@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { assertExhaustive, environmentError } from '../toolchain/errors.ts';
+import { hexWord } from '../toolchain/integers.ts';
 import { flashFailed } from './failures.ts';
-import { hex } from './image.ts';
 import type { Flashed, Report } from './job.ts';
 
 export type ProbeTool =
@@ -35,7 +35,7 @@ export function writerCommand(scripts: readonly string[], writer: Uint8Array): s
   const [stack, entry] = [vectors.getUint32(0, true), vectors.getUint32(4, true) & ~1];
   const steps = [
     ...['init', 'reset halt', 'load_image <build>/writer.elf'],
-    ...[`reg sp ${hex(stack)}`, `resume ${hex(entry)}`, 'exit'],
+    ...[`reg sp ${hexWord(stack)}`, `resume ${hexWord(entry)}`, 'exit'],
   ];
   return [
     'openocd',

@@ -3,18 +3,18 @@
  *
  * Nothing is written here; `build/artifacts.ts` writes the results and links them.
  */
-
 import { applyRecipe } from './compress/apply-recipe.ts';
 import type { Recipe } from './compress/recipe.ts';
 import { recipeNotes } from './compress/recipe-notes.ts';
 import { sectionNames } from './emit/c-constants.ts';
-import { emitModel, type SourceFile, sha256Of } from './emit/c-model.ts';
+import { emitModel, type SourceFile } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
 import { emitModule, type ModuleSources } from './emit/wasm-model.ts';
 import type { Tokens } from './emulate/interpreter.ts';
 import { selfTestOf } from './emulate/self-test.ts';
 import { internalError, userError } from './errors.ts';
 import { type ImportedModel, importModel, type ModelCard } from './importers/index.ts';
+import { fixedSequence } from './integers.ts';
 import { type Graph, type Node, rowsOf, type Stage, tensorOf } from './ir/graph.ts';
 import { runPasses } from './ir/rewrite.ts';
 import { serializeGraph } from './ir/serialize.ts';
@@ -51,6 +51,7 @@ import {
 import type { Program } from './schedule/program.ts';
 import { type ScratchBytes, schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
+import { sha256Of } from './sha256.ts';
 import {
   type AnyTarget,
   type EngineTarget,
@@ -405,12 +406,9 @@ function calibrationTokens(
   if (calibration !== null) {
     return calibration.map(compactEncoder({ tokenizer, idOrder }, maxTokens));
   }
-  // A fixed linear congruential sequence (Numerical Recipes): the same tokens in every build.
-  let state = 1;
-  const next = (bound: number): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * bound);
-  };
+  // The same tokens in every build.
+  const random = fixedSequence(1);
+  const next = (bound: number): number => Math.floor(random() * bound);
   return Array.from({ length: randomExamples }, () => {
     const length = 2 + next(maxTokens - 1);
     return { ids: Int32Array.from({ length }, () => next(idOrder.length)), segmentStart: length };

@@ -8,9 +8,10 @@
  * bytes are read at once, and data does not follow its command in the same packet.
  */
 import { environmentError } from '../../toolchain/errors.ts';
+import { hexWord } from '../../toolchain/integers.ts';
 import { crc16Xmodem } from '../checksums.ts';
 import { flashFailed, noAnswer } from '../failures.ts';
-import { hex, type Segment } from '../image.ts';
+import type { Segment } from '../image.ts';
 import { type Flashed, flashPages, type PagedMemory, type Report } from '../job.ts';
 import { type Link, openLink } from '../link.ts';
 import type { FlashPlan } from '../plan.ts';
@@ -149,7 +150,7 @@ function samBaMemory(link: Link, line: Transfers, options: SamBaOptions): PagedM
   const holds = async (address: number, wanted: Uint8Array): Promise<boolean> => {
     let previous = '';
     for (let reading = 0; reading < attempts; reading++) {
-      const found = await run('read memory', hex(address), () =>
+      const found = await run('read memory', hexWord(address), () =>
         read(link, line, address, wanted.length),
       );
       if (Buffer.compare(found, wanted) === 0) return true;
@@ -167,13 +168,15 @@ function samBaMemory(link: Link, line: Transfers, options: SamBaOptions): PagedM
     checksCommands: false,
     repeats: () => repeats,
     async isRight({ address }, content) {
-      const crc = await run('compute a CRC', hex(address), () =>
+      const crc = await run('compute a CRC', hexWord(address), () =>
         crcOf(link, address, content.length),
       );
       const again =
         crc === crc16Xmodem(content)
           ? crc
-          : await run('compute a CRC', hex(address), () => crcOf(link, address, content.length));
+          : await run('compute a CRC', hexWord(address), () =>
+              crcOf(link, address, content.length),
+            );
       if (again !== crc16Xmodem(content)) return false;
       for (let offset = 0; offset < content.length; offset += line.readBytes) {
         const part = content.subarray(offset, offset + line.readBytes);
@@ -183,11 +186,13 @@ function samBaMemory(link: Link, line: Transfers, options: SamBaOptions): PagedM
     },
     async erase(pages) {
       const from = Math.min(...pages.map(({ address }) => address));
-      await run('erase', hex(from), () => expectAnswer(link, `X${digits(from)}#`, 'X', ERASE_MS));
+      await run('erase', hexWord(from), () =>
+        expectAnswer(link, `X${digits(from)}#`, 'X', ERASE_MS),
+      );
     },
     async write(block) {
       for (const { address, bytes } of pieces(block, options.bufferBytes)) {
-        await run('write', hex(address), async () => {
+        await run('write', hexWord(address), async () => {
           await load(link, line, options.bufferAddress, bytes);
           await expectAnswer(link, `Y${digits(options.bufferAddress)},0#`, 'Y', ANSWER_MS);
           await expectAnswer(link, `Y${digits(address)},${digits(bytes.length)}#`, 'Y', ERASE_MS);

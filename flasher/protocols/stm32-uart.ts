@@ -6,9 +6,10 @@
  * for a fresh command. It has no timeouts: a half-sent command holds it until it is completed. So
  * whatever goes wrong, the host feeds it bytes until NACK comes, and repeats the command.
  */
+import { hexWord } from '../../toolchain/integers.ts';
 import { crc32Stm32, xorOf } from '../checksums.ts';
 import { flashFailed, noAnswer, refused, wrongChip } from '../failures.ts';
-import { concatenate, hex } from '../image.ts';
+import { concatenate } from '../image.ts';
 import { type Flashed, flashPages, type PagedMemory, type Report } from '../job.ts';
 import { type Link, openLink } from '../link.ts';
 import type { FlashPlan, Page } from '../plan.ts';
@@ -246,7 +247,7 @@ export async function identify(
   /** Where a block does not come through, its halves may. */
   const read = async (address: number, count: number): Promise<Uint8Array> => {
     const command = () => readMemory(link, wireAddress(address), count);
-    if (count < 2 * MIN_READ_BYTES) return run('read memory', hex(address), command);
+    if (count < 2 * MIN_READ_BYTES) return run('read memory', hexWord(address), command);
     const found = await tryTo(command, readAttempts);
     if (!(found instanceof Disturbed)) return found;
     const half = count >>> 1;
@@ -279,7 +280,7 @@ export async function identify(
     },
     async write({ address, bytes }) {
       let isAgain = false;
-      await run('write', hex(address), async () => {
+      await run('write', hexWord(address), async () => {
         // Where only the answer was lost, the block is there: writing it twice may be refused.
         if (isAgain && isSame(await readMemory(link, wireAddress(address), bytes.length), bytes))
           return;

@@ -10,8 +10,9 @@
  * running is sent back first. Without content for the internal flash only the second step is left, and
  * then it does not matter who loaded the writer.
  */
+import { hexWord } from '../../toolchain/integers.ts';
 import { flashFailed, verifyFailed } from '../failures.ts';
-import { hex, type Segment } from '../image.ts';
+import type { Segment } from '../image.ts';
 import { type Flashed, flashPages, type Report } from '../job.ts';
 import { openLink } from '../link.ts';
 import type { FlashPlan } from '../plan.ts';
@@ -77,7 +78,7 @@ export async function flashThroughWriter(
       device = await connect();
     }
     if (isThere(device)) return device;
-    throw flashFailed('the chip does not go where it is sent', hex(address));
+    throw flashFailed('the chip does not go where it is sent', hexWord(address));
   };
   const intoRom = (from: Stm32Device) =>
     goTo(
@@ -125,5 +126,5 @@ async function load(rom: Stm32Device, { address, bytes }: Segment, report: Repor
     }
     if (await rom.holds(address, padded)) return;
   }
-  throw verifyFailed(`the writer in RAM, at ${hex(address)}`);
+  throw verifyFailed(`the writer in RAM, at ${hexWord(address)}`);
 }

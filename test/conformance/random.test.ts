@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { buildFirmware } from '../../toolchain/build/firmware.ts';
-import { emitModel, sha256Of } from '../../toolchain/emit/c-model.ts';
+import { emitModel } from '../../toolchain/emit/c-model.ts';
 import { type BuiltModel, type Executor, openExecutor } from '../../toolchain/emulate/executor.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
 import { serializeGraph } from '../../toolchain/ir/serialize.ts';
@@ -10,6 +10,7 @@ import type { StoredModel } from '../../toolchain/pipeline.ts';
 import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
+import { sha256Of } from '../../toolchain/sha256.ts';
 import { boardOf, loadTarget, withKernels } from '../../toolchain/targets.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';

@@ -23,12 +23,3 @@ export function sharedFixtures(...parts: readonly string[]): string | null {
     if (dirname(folder) === folder) return null;
   }
 }
-
-/** A fixed linear congruential sequence (Numerical Recipes); values in [0, 1). */
-export function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}

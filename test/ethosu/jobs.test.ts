@@ -8,6 +8,7 @@ import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { runProgram } from '../../toolchain/emulate/program.ts';
 import { type AcceleratorName, accelerators } from '../../toolchain/ethosu/accelerators.ts';
 import { flash, sram } from '../../toolchain/ethosu/cost.ts';
+import { fixedSequence } from '../../toolchain/integers.ts';
 import type { Matrix } from '../../toolchain/ir/graph.ts';
 import { narrowKeys } from '../../toolchain/passes/narrow-keys.ts';
 import { jobCycles, type NpuTarget } from '../../toolchain/schedule/npu.ts';
@@ -22,7 +23,6 @@ import {
   planShapes,
   randomTokens,
 } from '../schedule/encoders.ts';
-import { generator } from './fixtures.ts';
 
 const runs = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 12);
 
@@ -102,7 +102,7 @@ test('no other division of the layers would take fewer cycles', () => {
     fc.property(prices, ({ accelerator, jobCoreCycles, seed }) => {
       /** Of all runs of a layer on the core. */
       const coreCycles: NpuTarget['coreCycles'] = (_graph, { node }) =>
-        20_000 * generator(seed + node.name.length + 7 * node.name.charCodeAt(2))();
+        20_000 * fixedSequence(seed + node.name.length + 7 * node.name.charCodeAt(2))();
       const target = { ...npuTarget(accelerator, false, 0), jobCoreCycles, coreCycles };
       const total = (npu: NpuTarget): number => {
         const program = schedule(graph, {

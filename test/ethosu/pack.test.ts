@@ -8,8 +8,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packRows } from '../../toolchain/emulate/npu-attention.ts';
 import { type AcceleratorName, accelerators } from '../../toolchain/ethosu/accelerators.ts';
 import { planAttention } from '../../toolchain/ethosu/attention-plan.ts';
+import { fixedSequence } from '../../toolchain/integers.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import { generator } from './fixtures.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -71,7 +71,7 @@ function caseOf({ accelerator, tokens, mostTokens, width, gap, areTurned, seed }
   const plan = planAttention(accelerator, shape)!;
   const of = areTurned ? plan.sums : plan.scores;
   const streamBytes = areTurned ? plan.sumStreamBytes : plan.scoreStreamBytes;
-  const random = generator(seed);
+  const random = fixedSequence(seed);
   const stride = width + gap;
   const x = Int8Array.from({ length: (tokens - 1) * stride + width }, () =>
     Math.max(-127, Math.floor(random() * 256) - 128),

@@ -8,9 +8,10 @@ import { accelerators } from '../../toolchain/ethosu/accelerators.ts';
 import { lint } from '../../toolchain/ethosu/lint.ts';
 import type { Rounding } from '../../toolchain/ethosu/operations.ts';
 import { scaleOf } from '../../toolchain/ethosu/scales.ts';
+import { fixedSequence } from '../../toolchain/integers.ts';
 import { linear } from '../../toolchain/ops/linear.ts';
 import { requantize } from '../../toolchain/quantize/fixed-point.ts';
-import { generator } from './fixtures.ts';
+
 import { compileFullyConnected } from './fully-connected.ts';
 
 const runs = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 60);
@@ -120,7 +121,7 @@ test('a fully connected layer gives the bits of the interpreter on every acceler
     fc.property(
       layer,
       ({ accelerator, height, width, inputs, outputs, blocks, hasTable, seed }) => {
-        const random = generator(seed);
+        const random = fixedSequence(seed);
         const int = (min: number, max: number) => min + Math.floor(random() * (max - min + 1));
         const rows = height * width;
         const { microBlock } = accelerator;

@@ -1,15 +1,10 @@
 /** Seeded random numbers for bulk data; fast-check chooses the shapes and the seed. */
+import { fixedSequence } from '../../toolchain/integers.ts';
 
-let state = 1;
+let random = fixedSequence(1);
 
 export function seedRandom(seed: number): void {
-  state = seed >>> 0;
-}
-
-/** Uniform in [0, 1): a linear congruential generator (Numerical Recipes, ranqd1). */
-function random(): number {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 32;
+  random = fixedSequence(seed);
 }
 
 export function randomInt(min: number, max: number): number {

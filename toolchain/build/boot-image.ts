@@ -3,6 +3,7 @@
  * belongs to the image, and how to tell that all of it is there.
  */
 import { internalError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 import { packageVersion } from '../package-root.ts';
 import { imageCodeOffset } from '../target-files/rules.ts';
 import type { Target } from '../targets.ts';
@@ -106,10 +107,6 @@ function padToWord(bytes: Uint8Array): Uint8Array {
   const padded = new Uint8Array(roundUp(bytes.length, 4)).fill(ERASED);
   padded.set(bytes);
   return padded;
-}
-
-function roundUp(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple;
 }
 
 const POLYNOMIAL = 0x04c11db7;

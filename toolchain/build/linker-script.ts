@@ -9,6 +9,7 @@
  * neither placed nor known is a link error (--orphan-handling=error).
  */
 import { userError } from '../errors.ts';
+import { hexWord } from '../integers.ts';
 import type { MemoryRegion } from '../targets.ts';
 
 /** Section name (`.lm2mcu.encoder`) to region name. */
@@ -61,7 +62,7 @@ export function linkerScript(layout: Layout): string {
     'MEMORY {',
     ...layout.regions.map(
       ({ name, origin, sizeBytes }) =>
-        `  ${linkerName(name)} : ORIGIN = ${hex(origin)}, LENGTH = ${sizeBytes}`,
+        `  ${linkerName(name)} : ORIGIN = ${hexWord(origin)}, LENGTH = ${sizeBytes}`,
     ),
     '}',
     'SECTIONS {',
@@ -143,8 +144,4 @@ function findRegion(layout: Layout, section: string, name: string): MemoryRegion
     where: section,
     hint: `Regions of the board: ${layout.regions.map((candidate) => candidate.name).join(', ')}.`,
   });
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16).padStart(8, '0')}`;
 }

@@ -9,7 +9,7 @@
  * removed: it is looked for before any work, before the swap, and in the old result once it has moved
  * away, where nobody saves by its name any more.
  */
-import { createHash } from 'node:crypto';
+
 import {
   type Dirent,
   existsSync,
@@ -25,6 +25,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { userError } from '../errors.ts';
+import { sha256Of } from '../sha256.ts';
 import { formatManifest, manifestFile, readManifest } from './manifest.ts';
 
 export interface OutFolder {
@@ -93,7 +94,7 @@ function putBack(old: string, out: string): void {
 
 /** `sha256:` and the digest, as the manifest writes it. */
 export function digestOf(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  return `sha256:${sha256Of(bytes)}`;
 }
 
 /** Files below the folder, by their paths with forward slashes, sorted. */

@@ -7,6 +7,7 @@
  * arrays and functions of unknown depth have no bound and are errors.
  */
 import { environmentError, userError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 
 export interface StackBound {
   readonly bytes: number;
@@ -130,8 +131,4 @@ function parseCallGraphs(texts: readonly string[]): CallGraph {
     }
   }
   return { frames, calls };
-}
-
-function roundUp(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple;
 }

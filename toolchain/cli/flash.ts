@@ -21,13 +21,14 @@ import {
   plansOf,
   writerOf,
 } from '../../flasher/flash.ts';
-import { hex, type Image, imageBytes, parseImage } from '../../flasher/image.ts';
+import { type Image, imageBytes, parseImage } from '../../flasher/image.ts';
 import type { Flashed } from '../../flasher/job.ts';
 import { describePlan, type FlashPlan } from '../../flasher/plan.ts';
 import { listPorts } from '../../flasher/ports.ts';
 import { openSerialPort } from '../../flasher/serial-port.ts';
 import { parseStoredModel, readGraphFile } from '../emulate/stored-model.ts';
 import { formatBytes, userError } from '../errors.ts';
+import { hexWord } from '../integers.ts';
 import { boardOf, type Target } from '../targets.ts';
 import { findTarget } from './build.ts';
 import { checkBuilt } from './built.ts';
@@ -291,7 +292,7 @@ function describeSteps(request: FlashRequest, nor: FlashPlan, internal: FlashPla
   const before =
     commit === undefined ? '' : `page ${commit.number} of ${commit.region} is erased; `;
   const steps = [
-    `${before}the writer, ${formatBytes(bytes.length)}, goes to RAM at ${hex(address)}, and is started`,
+    `${before}the writer, ${formatBytes(bytes.length)}, goes to RAM at ${hexWord(address)}, and is started`,
     `the writer does the NOR, where it differs, and resets the chip\n${describePlan(nor)}`,
     ...(internal === null
       ? []

@@ -1,5 +1,6 @@
 /** `lm2mcu targets`: the boards, or all about one of them. */
 import { assertExhaustive, formatBytes } from '../errors.ts';
+import { hexWord } from '../integers.ts';
 import {
   type EngineTarget,
   listEngines,
@@ -123,7 +124,7 @@ function describe(target: Target): string {
   const memory = regions.map((region) => [
     `  ${region.name}`,
     region.kind,
-    `0x${region.origin.toString(16).padStart(8, '0')}`,
+    hexWord(region.origin),
     formatBytes(region.sizeBytes),
     region.note ?? '',
   ]);
@@ -141,7 +142,7 @@ function describe(target: Target): string {
     ...(writer === undefined
       ? []
       : [
-          `writer    for the NOR at 0x${writer.storage.origin.toString(16)}, from RAM at 0x${writer.code.origin.toString(16).padStart(8, '0')}`,
+          `writer    for the NOR at 0x${writer.storage.origin.toString(16)}, from RAM at ${hexWord(writer.code.origin)}`,
         ]),
     ...loaders.map((loader) => `load by   ${describeLoader(loader)}`),
     `verified  ${verified.status}: ${verified.how}`,
@@ -151,9 +152,7 @@ function describe(target: Target): string {
 function describeNpu(npu: Npu): string {
   const { accelerator, reaches, runTimeWeights, driver } = npu;
   const place =
-    driver === 'emulated'
-      ? 'simulated'
-      : `at 0x${npu.base.toString(16).padStart(8, '0')}, interrupt ${npu.interrupt}`;
+    driver === 'emulated' ? 'simulated' : `at ${hexWord(npu.base)}, interrupt ${npu.interrupt}`;
   const weights =
     runTimeWeights === undefined
       ? ''

@@ -7,7 +7,7 @@
  *
  * Codes and factors of 4 bits are two a byte, the first in the low half, each row in whole bytes.
  */
-import { createHash } from 'node:crypto';
+
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import * as z from 'zod';
@@ -16,6 +16,7 @@ import { quote, shorten } from '../importers/files.ts';
 import { parseSafetensors, type StoredTensor } from '../importers/safetensors.ts';
 import type { TypedArrayOf } from '../ir/dtypes.ts';
 import { packNibbles } from '../schedule/packings.ts';
+import { sha256Of } from '../sha256.ts';
 import type { CodedTable } from './coded-table.ts';
 import type { PlainJson, Recipe } from './recipe.ts';
 import {
@@ -351,10 +352,6 @@ function badRecipe(message: string, path: string): Lm2mcuError {
     where: path,
     hint: 'Copy both of its files again, or make it anew with lm2mcu compress.',
   });
-}
-
-function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function mapValues<T, U>(

@@ -8,6 +8,7 @@
  * put another `DecoderCosts` in their place.
  */
 import { internalError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 import { waitCycles } from '../schedule/cost.ts';
 import {
   type KernelTable,
@@ -71,7 +72,7 @@ export function formulaCosts(request: CostRequest): DecoderCosts {
   const cycles = (instructions: number, bytesRead: number): number =>
     instructions * target.core.cost.cyclesPerInstruction + waitCycles(bytesRead, region, target);
   const linear = (inputs: number, outputs: number, type: WeightType, output: Output): Linear => {
-    const packed = packedInputs * Math.ceil(inputs / packedInputs) * outputs;
+    const packed = roundUp(inputs, packedInputs) * outputs;
     const flashBytes = packed / (type === 'int4' ? 2 : 1) + bytesPerOutput * outputs;
     const { instructions, scratch } = run.linear(inputs, outputs, type, output);
     return {

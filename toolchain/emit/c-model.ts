@@ -2,13 +2,13 @@
  * A Program as C sources that implement `lm2mcu.h`: what runs (`lm2mcu_model.c`), its constants, the
  * tokenizer's tables, and the kernels they call.
  */
-import { createHash } from 'node:crypto';
 import type { ModelCard } from '../importers/index.ts';
 import { type Node, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { type Kernel, type KernelTable, kernelsFor, packWeights } from '../schedule/kernels.ts';
 import type { ConstantPart, ConstantSizes } from '../schedule/placement.ts';
 import { keepsState, type Program } from '../schedule/program.ts';
+import { sha256Of } from '../sha256.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
 import { tokenizerCode, tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
 import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from './c-constants.ts';
@@ -380,8 +380,4 @@ function kernelSources(request: EmitRequest): readonly SourceFile[] {
   }
   const called = nodes.map((node) => kernelOf(request, node).file);
   return [...new Set([...common, ...called])].sort().map(kernelSource);
-}
-
-export function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

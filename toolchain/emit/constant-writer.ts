@@ -1,5 +1,6 @@
 /** Streams that an NPU reads as region 0, one after the other. */
 import type { StreamRange } from '../ethosu/operations.ts';
+import { roundUp } from '../integers.ts';
 
 const alignment = 16;
 
@@ -17,7 +18,7 @@ export class ConstantWriter {
     const at = this.length;
     this.known.set(key, at);
     this.parts.push(part);
-    this.length += Math.ceil(part.length / alignment) * alignment;
+    this.length += roundUp(part.length, alignment);
     return at;
   }
 
@@ -30,7 +31,7 @@ export class ConstantWriter {
     let at = 0;
     for (const part of this.parts) {
       bytes.set(part, at);
-      at += Math.ceil(part.length / alignment) * alignment;
+      at += roundUp(part.length, alignment);
     }
     return bytes;
   }

@@ -9,8 +9,9 @@ import type { Compiled } from '../pipeline.ts';
 import { type KernelTable, kernelsFor, loadKernels } from '../schedule/kernels.ts';
 import type { ScratchBytes } from '../schedule/schedule.ts';
 import { kernelScratch } from '../schedule/scratch.ts';
+import { sha256Of } from '../sha256.ts';
 import { type KernelSet, kernelSetOf } from '../targets.ts';
-import { emitModel, sha256Of } from './c-model.ts';
+import { emitModel } from './c-model.ts';
 import { type AnyCore, anyCoreFeatures, sharedKernels } from './kernel-select.ts';
 import type { SourceFile } from './source-file.ts';
 

@@ -2,12 +2,13 @@
  * The constants of a module as they lie in its memory, from `imageOrigin` on: bytes get addresses in
  * the order in which they are placed.
  */
+import { roundUp } from '../integers.ts';
 import type { ConstantPart } from '../schedule/placement.ts';
 
 /** Address 0 stays free, for it means nothing. */
 export const imageOrigin = 1024;
 
-const alignment = 16;
+export const imageAlignment = 16;
 
 export interface ConstantImage {
   /** The address of a copy. `part`: what it counts as. */
@@ -23,7 +24,7 @@ export function newImage(): ConstantImage {
   let length = 0;
   return {
     place(data, part) {
-      const padded = Math.ceil(data.byteLength / alignment) * alignment;
+      const padded = roundUp(data.byteLength, imageAlignment);
       const piece = new Uint8Array(padded);
       piece.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       pieces.push(piece);

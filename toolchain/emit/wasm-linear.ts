@@ -3,6 +3,7 @@
  * shift lanes by different counts, so sums are multiplied by powers of two that leave all columns with
  * the same right shift.
  */
+import { roundUp } from '../integers.ts';
 import type { LinearInteger } from '../ops/linear.ts';
 
 /** Bytes of `scales` for every four outputs, and outputs that the kernels take at once. */
@@ -92,5 +93,5 @@ export function largestSums(
 }
 
 function paddedOutputs(outputs: number): number {
-  return Math.ceil(outputs / step) * step;
+  return roundUp(outputs, step);
 }

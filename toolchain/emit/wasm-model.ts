@@ -8,6 +8,7 @@
  */
 import type { Tokens } from '../emulate/interpreter.ts';
 import type { ModelCard } from '../importers/index.ts';
+import { roundUp } from '../integers.ts';
 import { type Node, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { type Kernel, type KernelTable, kernelsFor } from '../schedule/kernels.ts';
@@ -19,7 +20,7 @@ import type { Tokenizer } from '../tokenizer/parse.ts';
 import { assemblyScriptWords, runStatements } from './as-run.ts';
 import { chooseNames } from './c-names.ts';
 import { commentText, hex } from './c-text.ts';
-import { type ConstantImage, imageOrigin, newImage } from './wasm-image.ts';
+import { type ConstantImage, imageAlignment, imageOrigin, newImage } from './wasm-image.ts';
 import { areNarrow, type NodeParams, type paramsTypes, placeParams } from './wasm-params.ts';
 
 /** `simd` runs on every engine that has SIMD; `relaxed` where relaxed SIMD is. */
@@ -104,7 +105,10 @@ export function emitModule(request: ModuleRequest): ModuleSources {
   const wordAddress = placeTokenizer(image, request.compiledTokenizer);
   const bytes = image.bytes();
   const arenaAddress = wordAddress.value + wordBytes[request.compiledTokenizer.kind];
-  const textAddress = roundUp(arenaAddress + program.arenaBytes + slackBytes(program));
+  const textAddress = roundUp(
+    arenaAddress + program.arenaBytes + slackBytes(program),
+    imageAlignment,
+  );
   const layout = { arenaAddress, textAddress, tokenizerAddress: wordAddress.tokenizer };
   const source = (variant: WasmVariant): string => moduleSource(request, variant, params, layout);
   return {
@@ -118,10 +122,6 @@ export function emitModule(request: ModuleRequest): ModuleSources {
     pages: Math.ceil((textAddress + usualTextBytes) / pageBytes),
     description: describe(request, layout),
   };
-}
-
-function roundUp(bytes: number): number {
-  return Math.ceil(bytes / 16) * 16;
 }
 
 /** Vectors are read that begin in the last row, or in the one behind it. */
@@ -143,7 +143,7 @@ function placeTokenizer(
 ): { readonly value: number; readonly tokenizer: number } {
   const words = tokenizerWords(compiled, ({ data }) => image.place(data, 'tokenizer'));
   const tokenizer = imageOrigin + image.bytes().length;
-  const value = tokenizer + roundUp(4 * (words.length + 1));
+  const value = tokenizer + roundUp(4 * (words.length + 1), imageAlignment);
   image.place(Int32Array.from([...words, value]), 'tokenizer');
   return { value, tokenizer };
 }

@@ -3,6 +3,7 @@
  * (kernels/assemblyscript), and the arrays they point to, placed in the module's image.
  */
 import { assertExhaustive, internalError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
 import type { NormInteger } from '../ops/layer-norm.ts';
@@ -223,9 +224,7 @@ function requant({ multiplier, shift }: Requant): readonly number[] {
 
 /** Kernels take eight at once. */
 function filledUp<T extends Int16Array | Int32Array>(values: T): T {
-  const filled = new (values.constructor as new (length: number) => T)(
-    Math.ceil(values.length / 8) * 8,
-  );
+  const filled = new (values.constructor as new (length: number) => T)(roundUp(values.length, 8));
   filled.set(values);
   return filled;
 }

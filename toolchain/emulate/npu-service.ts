@@ -21,6 +21,7 @@ import {
   configWord,
 } from '../ethosu/accelerators.ts';
 import { readPayload } from '../ethosu/payload.ts';
+import { hexWord } from '../integers.ts';
 import { addLeftover } from '../leftovers.ts';
 import type { EmulatedNpu, Npu } from '../targets.ts';
 import { definedSpace, type Space } from './ethosu/memory.ts';
@@ -202,7 +203,7 @@ function isInside(inner: Range, outer: Range): boolean {
 function read(memory: SharedMemory, range: Range, what: string): Uint8Array {
   const { origin, sizeBytes } = range;
   if (!isInside(range, memory)) {
-    const address = `0x${origin.toString(16).padStart(8, '0')}`;
+    const address = hexWord(origin);
     throw refused(
       `${what} of ${sizeBytes} bytes at ${address} is not in the memory that the NPU reaches`,
     );

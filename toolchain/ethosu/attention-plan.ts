@@ -7,6 +7,7 @@
  * Weights are sign and magnitude of 8 bits: keys and values keep out −128. No chip has been seen to take
  * streams that are made at run time, and Arm's compiler never writes them; Arm's decoder takes them.
  */
+import { roundUp } from '../integers.ts';
 import { type Accelerator, type AcceleratorName, accelerators } from './accelerators.ts';
 import { sram } from './cost.ts';
 import { type LinearPlan, plainWeightBytes, planLinear } from './linear-plan.ts';
@@ -41,7 +42,7 @@ const keyStep = 16;
 export function planAttention(name: AcceleratorName, shape: AttentionShape): AttentionPlan | null {
   const accelerator = accelerators[name];
   const { rows, tokens, heads, width, valueWidth } = shape;
-  const keys = Math.ceil(tokens / keyStep) * keyStep;
+  const keys = roundUp(tokens, keyStep);
   const plan = (inputs: number, outputs: number, outputBytes: 1 | 4) =>
     planLinear(accelerator, { rows, inputs, outputs, outputBytes, hasTable: false }, sram, [false]);
   const scores = plan(width, keys, 1);

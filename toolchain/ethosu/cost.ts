@@ -4,6 +4,7 @@
  * The formulas and constants are those of Vela 5.1's `ethos_u55_performance.cpp`; memories are those of
  * its `Ethos_U55_High_End_Embedded`. `test/ethosu/cost.test.ts` compares with what Vela prints.
  */
+import { roundUp } from '../integers.ts';
 import type { Accelerator, Shape3 } from './accelerators.ts';
 import { type BlockUse, inputBlockDepth, layOut, mostBlock, splitDepth } from './shram.ts';
 import { subKernelLimit } from './weight-order.ts';
@@ -285,10 +286,10 @@ function legalBlocks(accelerator: Accelerator, work: ConvolutionWork): readonly 
   const sizes = (axis: 'height' | 'width') => {
     // Four columns of one row are made at a time: other widths leave some of them idle.
     const micro = Math.max(microBlock[axis], microBlockOf(accelerator, work)[axis]);
-    const most = Math.min(mostBlock[axis], Math.ceil(output[axis] / micro) * micro);
+    const most = Math.min(mostBlock[axis], roundUp(output[axis], micro));
     return steps(micro, most, micro);
   };
-  const whole = Math.ceil(output.depth / microBlock.depth) * microBlock.depth;
+  const whole = roundUp(output.depth, microBlock.depth);
   const depths = [
     ...steps(splitDepth, Math.min(mostBlock.depth, whole), splitDepth),
     ...(whole <= mostBlock.depth && whole % splitDepth !== 0 ? [whole] : []),

@@ -2,6 +2,7 @@
  * How a linear layer over rows runs on the NPU: as a convolution of 1 × 1 whose places are the rows,
  * laid out as height × width, for in one line half of the multipliers would idle.
  */
+import { roundUp } from '../integers.ts';
 import { type Accelerator, inputMicroDepth, type Shape3 } from './accelerators.ts';
 import {
   type ConvolutionWork,
@@ -170,8 +171,4 @@ function pipelineCycles(transfers: readonly number[], ops: readonly number[]): n
     opEnds.push(Math.max(transferEnd, opEnds[index - 1] ?? 0) + ops[index]!);
   }
   return opEnds.at(-1)!;
-}
-
-function roundUp(value: number, step: number): number {
-  return Math.ceil(value / step) * step;
 }

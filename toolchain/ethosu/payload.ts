@@ -8,6 +8,7 @@
  * Layout as in Vela's `driver_actions.py` and `ethosu_driver.c` of the core driver.
  */
 import { userError } from '../errors.ts';
+import { hexWord } from '../integers.ts';
 import { type Accelerator, configWord } from './accelerators.ts';
 import { bytesOf, wordsOf } from './stream.ts';
 
@@ -74,7 +75,7 @@ export function readPayload(bytes: Uint8Array, where: string): Payload {
         return { config, id, words: words.slice(streamWord, streamWord + length), streamWord };
       }
       default:
-        throw fail(word, `0x${tag.toString(16).padStart(8, '0')} is no tag`);
+        throw fail(word, `${hexWord(tag)} is no tag`);
     }
   }
   throw fail(words.length, 'the payload has no command stream');

@@ -7,6 +7,7 @@
  * Elementwise ops have no accumulators: their inputs may reach to the top. The formula is that of
  * Vela's `architecture_allocator.py`.
  */
+import { roundUp } from '../integers.ts';
 import {
   type Accelerator,
   bankBytes,
@@ -137,8 +138,4 @@ export function blockUse(operation: Block): BlockUse {
     hasSecondInput: false,
     accumulatorRows: block.height,
   };
-}
-
-function roundUp(value: number, step: number): number {
-  return Math.ceil(value / step) * step;
 }

@@ -6,6 +6,7 @@
  * same words.
  */
 import { userError } from '../errors.ts';
+import { hexWord } from '../integers.ts';
 import {
   type Command,
   type CommandName,
@@ -68,7 +69,7 @@ export function readStream(words: Uint32Array): readonly PlacedCommand[] {
     const kind = (value >>> 14) & 3;
     const name = byCode.get(value & 0xffff);
     if (name === undefined) {
-      throw streamError(word, `0x${value.toString(16).padStart(8, '0')} is no command`);
+      throw streamError(word, `${hexWord(value)} is no command`);
     }
     const param = value >>> 16;
     if (kind === withPayload) {

@@ -5,6 +5,7 @@
  * then for each section the cheapest slices with and without zero runs (`weight-slices.ts`).
  */
 import { internalError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 import { type BitWriter, writeBits } from './bits.ts';
 import {
   codeOf,
@@ -52,7 +53,7 @@ function encodeSections(weights: Int16Array, sections: readonly Section[]): Uint
 }
 
 function padded(bytes: Uint8Array): Uint8Array {
-  const stream = new Uint8Array(Math.ceil(bytes.length / streamAlignment) * streamAlignment);
+  const stream = new Uint8Array(roundUp(bytes.length, streamAlignment));
   stream.fill(0xff);
   stream.set(bytes);
   return stream;

@@ -4,6 +4,7 @@
  *
  * Order as in the `reorder` of Vela's `mlw_encode.c`.
  */
+import { roundUp } from '../integers.ts';
 import { inputMicroDepth } from './accelerators.ts';
 
 export interface WeightShape {
@@ -154,8 +155,4 @@ function subKernel(order: WeightOrder, y: number, x: number) {
 
 function inputBlockDepth({ isPartKernelFirst, inputBits }: WeightOrder): number {
   return isPartKernelFirst || inputBits === 16 ? 16 : 32;
-}
-
-function roundUp(value: number, step: number): number {
-  return Math.ceil(value / step) * step;
 }

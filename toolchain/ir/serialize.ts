@@ -17,6 +17,7 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { internalError, type Lm2mcuError, userError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 import { type DType, dtypes } from './dtypes.ts';
 import type { Graph, Stage, Tensor } from './graph.ts';
 import { type AnyGraph, isOpName, violationsOf } from './verify.ts';
@@ -70,7 +71,7 @@ interface Blob {
 }
 
 function align(offset: number): number {
-  return Math.ceil(offset / alignment) * alignment;
+  return roundUp(offset, alignment);
 }
 
 function endOf({ offset, array }: Blob): number {

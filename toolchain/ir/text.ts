@@ -17,6 +17,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { type Lm2mcuError, userError } from '../errors.ts';
+import { fixedSequence } from '../integers.ts';
 import { opOf } from '../ops/index.ts';
 import { allocate, type DType, dtypes, type TypedArray } from './dtypes.ts';
 import type { Graph, Node, Shape, Stage, Tensor, TensorRole } from './graph.ts';
@@ -262,12 +263,10 @@ function madeUp(
   bits = 4,
 ): DataArray {
   if (!(length >= 0 && length <= maxMadeUp)) throw malformed(`${length} elements`, where);
-  let state = crc32(seed);
+  const random = fixedSequence(crc32(seed));
   const array = new arrayTypes[type](length);
   for (let index = 0; index < length; index++) {
-    // Numerical Recipes' linear congruential sequence; its upper bits are the better ones.
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    const value = state >>> 28;
+    const value = Math.floor(16 * random());
     if (type === 'float32') array[index] = (value - 8) / 8;
     else array[index] = type === 'float64' ? (value + 1) / 16 : value >>> (4 - bits);
   }

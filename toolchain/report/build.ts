@@ -1,8 +1,6 @@
 /** The numbers of a compiled model, and of its firmware where it was linked, as one report. */
-
 import type { Firmware } from '../build/firmware.ts';
 import { nodeConstants, sectionMacros, sectionNames } from '../emit/c-constants.ts';
-import { sha256Of } from '../emit/c-model.ts';
 import { type Graph, type Node, rowsOf, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { packageVersion } from '../package-root.ts';
@@ -13,6 +11,7 @@ import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/pl
 import { peakOf } from '../schedule/plan.ts';
 import { planText } from '../schedule/plan-text.ts';
 import { type Buffer, liveBytes, type Program } from '../schedule/program.ts';
+import { sha256Of } from '../sha256.ts';
 import type { AnyTarget } from '../targets.ts';
 import { npuLayers, npuSummary } from './npu.ts';
 import { rowBytesRead } from './row-reads.ts';

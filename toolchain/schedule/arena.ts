@@ -2,6 +2,7 @@
  * Places buffers with known lifetimes in one arena: largest first, at the lowest offset that is free,
  * and in better orders as long as a search finds any.
  */
+import { fixedSequence, roundUp } from '../integers.ts';
 
 /** A block is in use from call `first` to call `last`, both included. */
 export interface Block {
@@ -73,11 +74,8 @@ function improve(
   lowerBoundBytes: number,
 ): Placed {
   let best = start;
-  let state = 1;
-  const next = (bound: number): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0; // Numerical Recipes
-    return Math.floor((state / 2 ** 32) * bound);
-  };
+  const random = fixedSequence(1);
+  const next = (bound: number): number => Math.floor(random() * bound);
   const movable = items.length - fixed;
   for (let step = 0; step < exchangeSteps && movable > 1; step++) {
     if (best.sizeBytes <= lowerBoundBytes) break;
@@ -213,5 +211,5 @@ export function largestLiveSum(blocks: readonly Block[]): number {
 }
 
 function align(bytes: number): number {
-  return Math.ceil(bytes / arenaAlignment) * arenaAlignment;
+  return roundUp(bytes, arenaAlignment);
 }

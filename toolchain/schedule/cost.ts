@@ -6,8 +6,8 @@
  * Cycles are instructions at the core's assumed rate, plus the waits for constants that lie in memory
  * slower than a word a cycle. Caches, write buffers and dual issue are not modelled: an estimate.
  */
-
 import { internalError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 import { type Graph, type Node, rowsOf, type Stage, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import type { Work } from '../ops/op.ts';
@@ -182,7 +182,7 @@ function paddingOf(
     segmentRows !== 1 && inner === null && carry !== null && output.rows === 'first';
   const blockRows = isStream ? inner.tileRows : takesTiles ? tileRows : tokens;
   const step = opOf(node.op).streaming?.blockRows ?? 1;
-  const filled = (rows: number): number => Math.ceil(rows / step) * step;
+  const filled = (rows: number): number => roundUp(rows, step);
   const whole = Math.floor(tokens / blockRows);
   return (whole * filled(blockRows) + filled(tokens % blockRows)) / tokens - 1;
 }

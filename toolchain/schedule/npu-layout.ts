@@ -1,4 +1,5 @@
 /** Marks the calls of a laid-out program that the NPU makes, and gives their jobs what they need in the arena. */
+import { roundUp } from '../integers.ts';
 import type { Graph, Stage } from '../ir/graph.ts';
 import { findAttention, findJobs, type NpuTarget, npuAlignment } from './npu.ts';
 import type { OpenBuffer } from './place-buffers.ts';
@@ -68,7 +69,7 @@ function withRegion(job: NpuJob, buffer: string): NpuJob {
 function openScratch(columns: number, call: number): OpenBuffer {
   return {
     ...{ kind: 'scratch', turned: false, dtype: 'uint8', rows: 1, columns },
-    sizeBytes: Math.ceil(columns / npuAlignment) * npuAlignment,
+    sizeBytes: roundUp(columns, npuAlignment),
     ...{ firstCall: call, lastCall: call, tensors: [], overwrittenBy: null },
   };
 }

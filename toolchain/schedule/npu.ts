@@ -20,6 +20,7 @@ import {
   type StagedLinears,
   stageLinears,
 } from '../ethosu/linear-plan.ts';
+import { roundUp } from '../integers.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
 import { endsInTable } from '../ops/linear.ts';
@@ -399,8 +400,4 @@ function regionsOf(candidates: readonly Candidate[]): readonly Slot[] | null {
 
 export function isSameRegion(a: Pick<Slot, 'buffer' | 'rows'>, b: Pick<Slot, 'buffer' | 'rows'>) {
   return a.buffer === b.buffer && a.rows === b.rows;
-}
-
-function roundUp(value: number, step: number): number {
-  return Math.ceil(value / step) * step;
 }

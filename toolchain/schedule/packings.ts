@@ -6,6 +6,7 @@
  * `(bytes << 4) >> 4` and `(bytes − low) >> 4`.
  */
 import { internalError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 import type { TypedArrayOf } from '../ir/dtypes.ts';
 
 /** One a byte, whatever their dtype, row by row. */
@@ -47,8 +48,8 @@ const pairsBlock = 32;
  */
 function packPairs(weights: Weights, outputs: number, inputs: number): Weights {
   if (inputs > longestPairs) return weights;
-  const padded = Math.ceil(inputs / pairsBlock) * pairsBlock;
-  const packed = new Int8Array(Math.ceil(outputs / 2) * 2 * padded);
+  const padded = roundUp(inputs, pairsBlock);
+  const packed = new Int8Array(roundUp(outputs, 2) * padded);
   const at = readerOf(weights, outputs, inputs);
   let to = 0;
   for (let output = 0; output < outputs; output += 2) {
@@ -74,8 +75,8 @@ const groupInputs = 32;
  * outputs of the band, 32). The last output's twin and inputs behind the last are 0.
  */
 function packBands(weights: Weights, outputs: number, inputs: number): Weights {
-  const padded = Math.ceil(inputs / groupInputs) * groupInputs;
-  const packed = new Int8Array(Math.ceil(outputs / 2) * 2 * padded);
+  const padded = roundUp(inputs, groupInputs);
+  const packed = new Int8Array(roundUp(outputs, 2) * padded);
   let to = 0;
   for (let band = 0; band < outputs; band += bandOutputs) {
     const end = Math.min(band + bandOutputs, outputs);
@@ -126,7 +127,7 @@ function packNibblePairs(weights: Weights, outputs: number, inputs: number): Wei
  * SXTB16 would not (c/dsp/linear_w4.c).
  */
 function packOffsetNibblePairs(weights: Weights, outputs: number, inputs: number): Weights {
-  const padded = Math.ceil(inputs / pairsBlock) * pairsBlock;
+  const padded = roundUp(inputs, pairsBlock);
   const packed = new Int8Array(Math.ceil(outputs / 2) * padded);
   const at = readerOf(weights, outputs, inputs);
   for (let index = 0; index < packed.length; index++) {
@@ -165,7 +166,7 @@ const quadInputs = 4;
  */
 function packQuads(weights: Weights, outputs: number, inputs: number): Weights {
   const quads = Math.ceil(inputs / quadInputs);
-  const packed = new Int8Array(Math.ceil(outputs / 8) * 8 * quads * quadInputs);
+  const packed = new Int8Array(roundUp(outputs, 8) * quads * quadInputs);
   for (let output = 0; output < outputs; output++) {
     const group = Math.floor(output / groupOutputs) * quads;
     for (let input = 0; input < inputs; input++) {

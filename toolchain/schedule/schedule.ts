@@ -12,6 +12,7 @@
  *   dying            | 0  | 1  | 2  | 3  | …           row r begins at (d − c)·rows + c·r
  */
 import { internalError } from '../errors.ts';
+import { roundUp } from '../integers.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import {
   type Graph,
@@ -208,13 +209,7 @@ class Layout {
     const from = this.outputSlot(node, place);
     const rows = this.options.maxTokens;
     const tensor = tensorOf(this.graph, node.output);
-    this.open(
-      node.output,
-      'state',
-      tensor,
-      Math.ceil(rows / turnedRows) * turnedRows,
-      this.nextCall,
-    );
+    this.open(node.output, 'state', tensor, roundUp(rows, turnedRows), this.nextCall);
     const call = copy(from, { ...from, buffer: node.output });
     this.touch(call);
     return [call];
@@ -576,8 +571,4 @@ function copy(from: Slot, output: Slot): Call {
     ...{ job: null, attention: null },
   };
   return { ...nothing, inputs: [from], output };
-}
-
-function roundUp(value: number, step: number): number {
-  return Math.ceil(value / step) * step;
 }

@@ -4,6 +4,7 @@
  */
 import { type Accelerator, bankBytes } from '../../ethosu/accelerators.ts';
 import { streamError } from '../../ethosu/stream.ts';
+import { fixedSequence } from '../../integers.ts';
 
 export interface Space {
   readonly name: string;
@@ -37,14 +38,10 @@ export function memoryOf(accelerator: Accelerator, regions: readonly Space[]): M
   return { regions, shram: undefinedSpace('SHRAM', accelerator.shramBanks * bankBytes) };
 }
 
-/** A fixed linear congruential sequence (Numerical Recipes). */
 function noise(sizeBytes: number): Uint8Array {
   const bytes = new Uint8Array(sizeBytes);
-  let state = sizeBytes;
-  for (let at = 0; at < sizeBytes; at++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    bytes[at] = state >>> 24;
-  }
+  const random = fixedSequence(sizeBytes);
+  for (let at = 0; at < sizeBytes; at++) bytes[at] = 256 * random();
   return bytes;
 }
 
