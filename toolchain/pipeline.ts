@@ -392,7 +392,7 @@ export function macsOf(graph: Graph<Stage>, tokens: number): number {
   return graph.nodes.reduce((sum, node) => sum + nodeMacs(graph, node, tokens), 0);
 }
 
-export function nodeMacs(graph: Graph<Stage>, node: Node, tokens: number): number {
+function nodeMacs(graph: Graph<Stage>, node: Node, tokens: number): number {
   const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);
   const rows = rowsOf(tensorOf(graph, node.output).shape[0], tokens);
   return rows * opOf(node.op).macsPerRow(shapes, node.attrs, tokens);

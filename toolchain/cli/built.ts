@@ -78,7 +78,7 @@ function parseMachine(on: string | undefined): Machine {
 }
 
 /** A path, or a Windows name. */
-export function isPortName(text: string): boolean {
+function isPortName(text: string): boolean {
   return text.includes('/') || text.includes('\\') || /^COM\d+$/i.test(text);
 }
 

@@ -204,7 +204,7 @@ export function nearestTexts(
   });
 }
 
-export function largestOf(values: ArrayLike<number>): number {
+function largestOf(values: ArrayLike<number>): number {
   let best = 0;
   for (let index = 1; index < values.length; index++) {
     if (values[index]! > values[best]!) best = index;

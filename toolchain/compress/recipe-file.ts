@@ -74,7 +74,7 @@ function arraysFile(path: string): string {
   return `${basename(path).replace(/\.json$/, '')}.safetensors`;
 }
 
-export function formatRecipe(
+function formatRecipe(
   recipe: Recipe,
   file: string,
 ): { readonly json: string; readonly arrays: Uint8Array } {

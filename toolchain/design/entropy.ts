@@ -17,7 +17,7 @@ export const signalToNoise = 1;
  * makes the logits. MeRino's models are wide enough that the table does not matter; in ours it bounds
  * the logits' rank. Its weight was fitted to twelve trained decoders (examples/package-writer).
  */
-export const entropyWeights = { attention: 1, feedForward: 1, tokenTable: 6 } as const;
+const entropyWeights = { attention: 1, feedForward: 1, tokenTable: 6 } as const;
 
 /** Expected bits of a random matrix. */
 export function matrixEntropy(inputs: number, outputs: number): number {

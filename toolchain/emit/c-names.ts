@@ -14,7 +14,7 @@ export interface CNames {
 }
 
 /** What follows a node's name in the names of its constants. */
-export const constantSuffixes = [
+const constantSuffixes = [
   'params',
   'weights',
   'bias',

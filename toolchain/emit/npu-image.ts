@@ -120,10 +120,7 @@ function callsOf({ segments }: Pick<Program, 'segments'>): readonly Call[] {
   return segments.flatMap(({ calls }) => calls);
 }
 
-export function callsOfJob(
-  { segments }: Pick<Program, 'segments'>,
-  index: number,
-): readonly Call[] {
+function callsOfJob({ segments }: Pick<Program, 'segments'>, index: number): readonly Call[] {
   return callsOf({ segments }).filter(({ job }) => job === index);
 }
 

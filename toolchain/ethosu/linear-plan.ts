@@ -151,7 +151,7 @@ function bricksOf({ outputs, block }: LinearPlan, blocks: number): readonly Bric
 }
 
 /** No stream of a brick's weights is longer: some headers, and never more than a byte a weight. */
-export function stagedBytes(accelerator: Accelerator, plan: LinearPlan, { count }: Brick): number {
+function stagedBytes(accelerator: Accelerator, plan: LinearPlan, { count }: Brick): number {
   const weights = plainWeightBytes(accelerator, { ...plan, outputs: count });
   return roundUp(weights + (weights >> 8) + 32, 16) + scaleStreamBytes(count);
 }

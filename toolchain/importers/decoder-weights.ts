@@ -7,7 +7,7 @@ import type { WeightLoader } from './weights.ts';
 type Values = TypedArrayOf<'float32'>;
 
 /** The parts of a layer that are products. */
-export const layerParts = ['query', 'key', 'value', 'attention', 'gate', 'wide', 'narrow'] as const;
+const layerParts = ['query', 'key', 'value', 'attention', 'gate', 'wide', 'narrow'] as const;
 export type LayerPart = (typeof layerParts)[number];
 
 export interface LinearWeights {

@@ -23,7 +23,7 @@ export interface AddInteger {
 }
 
 /** Room for the 9 bits of a difference of int8, the sign, and one bit of the sum. */
-export const addLeftShift = 20;
+const addLeftShift = 20;
 
 export const add: OpDef<NoAttrs, AddInteger> = {
   doc: 'y = a + b',

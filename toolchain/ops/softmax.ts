@@ -19,8 +19,7 @@ export interface SoftmaxScale {
   readonly smallestDifference: number;
 }
 
-/** The weights are worth 1/256 a step, with this zero point. */
-export const weightZeroPoint = -128;
+/** What a step of the weights is worth. */
 export const weightScale = 1 / 256;
 
 /**

@@ -105,5 +105,5 @@ export function reciprocalSqrt(x: number): number {
 }
 
 /** First guess 2.135 − 1.225·x in Q30: relative error below 8.6 %, the least on [1/4, 1). */
-export const rsqrtGuessOffset = Math.round(2.135 * 2 ** 30);
-export const rsqrtGuessSlope = Math.round(1.225 * 2 ** 30);
+const rsqrtGuessOffset = Math.round(2.135 * 2 ** 30);
+const rsqrtGuessSlope = Math.round(1.225 * 2 ** 30);

@@ -103,7 +103,7 @@ function hex(address: number): string {
 }
 
 /** Name, shape, size and life, as a sentence. */
-export function describeBuffer(buffer: ReportBuffer): string {
+function describeBuffer(buffer: ReportBuffer): string {
   const { name, kind, rows, columns, dtype, offset, sizeBytes, firstUse, lastUse } = buffer;
   const shape = kind === 'scratch' ? '' : `, ${rows} × ${columns} ${dtype}`;
   const place = `${bytes(sizeBytes)} at ${hex(offset)}`;

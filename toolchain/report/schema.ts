@@ -87,7 +87,7 @@ const planOfFrontSchema = z.object({
   isChosen: z.boolean(),
 });
 
-export const reportSchema = z.object({
+const reportSchema = z.object({
   version: z.literal(1),
   tool: z.object({ name: z.string(), version: z.string() }),
   model: z.object({

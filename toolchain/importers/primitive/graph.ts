@@ -76,7 +76,7 @@ export interface PrimitiveAttrs {
 
 export type PrimitiveName = keyof PrimitiveAttrs;
 type NoAttrs = Readonly<Record<string, never>>;
-export const reduceKinds = ['sum', 'mean', 'max', 'min', 'product'] as const;
+const reduceKinds = ['sum', 'mean', 'max', 'min', 'product'] as const;
 export type ReduceKind = (typeof reduceKinds)[number];
 
 export type PrimitiveNode = {

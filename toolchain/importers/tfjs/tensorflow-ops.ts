@@ -98,7 +98,7 @@ const activations: Readonly<Record<string, (builder: PrimitiveBuilder, x: string
   GeluApproximate: (builder, x) => builder.add('gelu', { tanh: true }, [x]),
 };
 
-export function decodeText(base64: string): string {
+function decodeText(base64: string): string {
   return Buffer.from(base64, 'base64').toString('utf8');
 }
 
