@@ -7,8 +7,8 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readExamples } from '../toolchain/cli/examples.ts';
+import type { Example } from '../toolchain/emulate/stored-model.ts';
 import { parseSafetensors, type StoredTensor } from '../toolchain/importers/safetensors.ts';
-import type { Example } from '../toolchain/pipeline.ts';
 import { encode } from '../toolchain/tokenizer/encode.ts';
 import { parseTokenizer } from '../toolchain/tokenizer/parse.ts';
 

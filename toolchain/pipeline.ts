@@ -12,14 +12,15 @@ import { libraryScratch } from './emit/library.ts';
 import { emitModule, type ModuleSources } from './emit/wasm-model.ts';
 import type { Tokens } from './emulate/interpreter.ts';
 import { selfTestOf } from './emulate/self-test.ts';
+import { compactEncoder, type Example, type StoredModel } from './emulate/stored-model.ts';
 import { internalError, userError } from './errors.ts';
-import { type ImportedModel, importModel, type ModelCard } from './importers/index.ts';
+import { type ImportedModel, importModel } from './importers/index.ts';
 import { fixedSequence } from './integers.ts';
-import { type Graph, type Node, rowsOf, type Stage, tensorOf } from './ir/graph.ts';
+import type { Graph } from './ir/graph.ts';
 import { runPasses } from './ir/rewrite.ts';
 import { serializeGraph } from './ir/serialize.ts';
 import { verify } from './ir/verify.ts';
-import { opOf } from './ops/index.ts';
+import { macsOf } from './ops/macs.ts';
 import { mostScores } from './ops/softmax.ts';
 import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
@@ -41,13 +42,7 @@ import {
   constantParts,
   placeConstants,
 } from './schedule/placement.ts';
-import {
-  choosePlan,
-  type Plan,
-  type PlanGoal,
-  type Planned,
-  realizeForms,
-} from './schedule/plan.ts';
+import { choosePlan, type PlanGoal, type Planned, realizeForms } from './schedule/plan.ts';
 import type { Program } from './schedule/program.ts';
 import { type ScratchBytes, schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
@@ -62,15 +57,7 @@ import {
   withKernels,
 } from './targets.ts';
 import { type CompiledTokenizer, compileTokenizer } from './tokenizer/compile.ts';
-import { encode } from './tokenizer/encode.ts';
 import type { Tokenizer } from './tokenizer/parse.ts';
-
-/** A text of the user's data; `textPair` is its second sentence. */
-export interface Example {
-  readonly text: string;
-  readonly textPair?: string | undefined;
-  readonly label?: string | undefined;
-}
 
 /** `library`: C sources for a project of the user's own, in `library/`; nothing is compiled. */
 export const emitKinds = ['firmware', 'library'] as const;
@@ -339,7 +326,10 @@ const forOurKernels = [
 /** Sums and softmax stay what the library computes; it has no product with int16 and int8 operands. */
 const forCmsisNn = [fuseEmbedding, rowDemand, normalizeAttention];
 
-/** The float graph that a stored model was quantized from; `imported`: the model it was made of. */
+/**
+ * The float graph that a stored model was quantized from, with all bits of its weights where `w7` took
+ * one away; `imported`: the model it was made of.
+ */
 export function floatGraphOf(
   imported: ImportedModel,
   { recipe, idOrder, plan, maxTokens, target }: Omit<StoredModel, 'card' | 'tokenizer'>,
@@ -355,47 +345,6 @@ function legalize(graph: Graph<'quantized'>, npu: NpuTarget | null): Graph<'lega
   const legal = npu === null || npu.attention === null ? fused : narrowKeys(fused);
   verify(legal);
   return legal;
-}
-
-/** What graph.bin holds beside the graph: all that `run` and `eval` need. */
-export interface StoredModel {
-  readonly card: ModelCard;
-  readonly tokenizer: Tokenizer;
-  /** By which it was compressed. */
-  readonly recipe: Recipe | null;
-  /** Vocabulary id of each compact id, by which the graph's tables and the device count. */
-  readonly idOrder: Int32Array;
-  readonly target: AnyTarget;
-  readonly maxTokens: number;
-  readonly plan: Plan;
-}
-
-/** Encodes texts to the compact ids that the graph's tables are ordered by. */
-export function compactEncoder(
-  { tokenizer, idOrder }: Pick<StoredModel, 'tokenizer' | 'idOrder'>,
-  maxTokens: number,
-): (example: Example) => Tokens & { readonly truncated: boolean } {
-  const compactOf = new Map(Array.from(idOrder, (id, index) => [id, index]));
-  return ({ text, textPair }) => {
-    const { ids, segmentStart, truncated } = encode(tokenizer, text, textPair, maxTokens);
-    const compact = ids.map((id) => {
-      const index = compactOf.get(id);
-      if (index === undefined) throw internalError(`token ${id} has no compact id`, 'tokenizer');
-      return index;
-    });
-    return { ids: compact, segmentStart, truncated };
-  };
-}
-
-/** Multiply-accumulates of a whole inference over `tokens` tokens. */
-export function macsOf(graph: Graph<Stage>, tokens: number): number {
-  return graph.nodes.reduce((sum, node) => sum + nodeMacs(graph, node, tokens), 0);
-}
-
-function nodeMacs(graph: Graph<Stage>, node: Node, tokens: number): number {
-  const shapes = node.inputs.map((name) => tensorOf(graph, name).shape);
-  const rows = rowsOf(tensorOf(graph, node.output).shape[0], tokens);
-  return rows * opOf(node.op).macsPerRow(shapes, node.attrs, tokens);
 }
 
 function calibrationTokens(

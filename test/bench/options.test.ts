@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { importModel } from '../../toolchain/importers/index.ts';
-import { macsOf } from '../../toolchain/pipeline.ts';
+import { macsOf } from '../../toolchain/ops/macs.ts';
 import type { Measured } from './measure.ts';
 import { modelPath } from './models.ts';
 import { cores, parseOptions } from './options.ts';

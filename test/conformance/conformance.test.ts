@@ -13,7 +13,8 @@ import {
   openExecutor,
 } from '../../toolchain/emulate/executor.ts';
 import type { Tokens } from '../../toolchain/emulate/interpreter.ts';
-import { type Compiled, compile, type Example, type WeightKind } from '../../toolchain/pipeline.ts';
+import type { Example } from '../../toolchain/emulate/stored-model.ts';
+import { type Compiled, compile, type WeightKind } from '../../toolchain/pipeline.ts';
 import { type KernelSet, loadTarget } from '../../toolchain/targets.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
 import { contract } from '../kernels/run.ts';

@@ -13,10 +13,10 @@ import {
   type GenerateOptions,
   openExecutor,
 } from '../../toolchain/emulate/executor.ts';
+import type { StoredModel } from '../../toolchain/emulate/stored-model.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
 import { serializeGraph } from '../../toolchain/ir/serialize.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import type { StoredModel } from '../../toolchain/pipeline.ts';
 import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';

@@ -1,8 +1,9 @@
 /** Models and texts on which every executor must give the same bits. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Example } from '../../toolchain/emulate/stored-model.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import type { CompileRequest, Example } from '../../toolchain/pipeline.ts';
+import type { CompileRequest } from '../../toolchain/pipeline.ts';
 import { fixturePath } from '../ir/graphs.ts';
 import { makeRandom, randomText } from '../tokenizer/samples.ts';
 

@@ -3,12 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { interpret, type Tokens } from '../../toolchain/emulate/interpreter.ts';
 import type { Graph, Stage } from '../../toolchain/ir/graph.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
+import { macsOf } from '../../toolchain/ops/macs.ts';
 import { fuseEmbedding, fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { normalizeAttention } from '../../toolchain/passes/normalize-attention.ts';
 import { reorderVocabulary } from '../../toolchain/passes/reorder-vocabulary.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
-import { macsOf } from '../../toolchain/pipeline.ts';
 import { storedAs } from '../ir/stored-weights.ts';
 import {
   type EncoderShape,

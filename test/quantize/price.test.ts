@@ -2,8 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { interpret, type Tokens } from '../../toolchain/emulate/interpreter.ts';
+import { compactEncoder, type Example } from '../../toolchain/emulate/stored-model.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import { compactEncoder, compile, type Example } from '../../toolchain/pipeline.ts';
+import { compile } from '../../toolchain/pipeline.ts';
 import { allKinds, priceByKind } from '../../toolchain/quantize/price.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { openExecutor } from '../../toolchain/emulate/executor.ts';
-import { parseStoredModel } from '../../toolchain/emulate/stored-model.ts';
+import { type Example, parseStoredModel } from '../../toolchain/emulate/stored-model.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import { compile, type Example } from '../../toolchain/pipeline.ts';
+import { compile } from '../../toolchain/pipeline.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
 import { bpeText } from './bpe-samples.ts';
 import { makeRandom } from './samples.ts';

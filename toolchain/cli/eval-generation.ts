@@ -1,8 +1,9 @@
 /** `eval` of a model that generates: perplexity, in integers and in float, by the definition of the bits. */
 import type { RunnableModel } from '../emulate/stored-model.ts';
+import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { foresightOf } from '../generate/perplexity.ts';
 import type { ImportedModel } from '../importers/index.ts';
-import { compactEncoder, type Example, floatGraphOf } from '../pipeline.ts';
+import { floatGraphOf } from '../pipeline.ts';
 import type { Output } from './command.ts';
 import type { Progress } from './progress.ts';
 

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { digestOf } from '../build/out-folder.ts';
+import type { Example } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
-import type { Example } from '../pipeline.ts';
 
 const lineSchema = z.object({
   text: z.string('must be a string'),

@@ -2,7 +2,8 @@
 import { formatBytes, type LayerOutcome, Lm2mcuError, userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { type Graph, type Stage, type Tensor, tensorOf } from '../ir/graph.ts';
-import { macsOf, simplify } from '../pipeline.ts';
+import { macsOf } from '../ops/macs.ts';
+import { simplify } from '../pipeline.ts';
 import { leastWork } from '../schedule/plan.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
 import { defineCommand } from './command.ts';

@@ -4,8 +4,8 @@
  * looked at.
  */
 import { interpret } from '../emulate/interpreter.ts';
-import { parseStoredModel } from '../emulate/stored-model.ts';
-import { type CompileRequest, compactEncoder, compile } from '../pipeline.ts';
+import { compactEncoder, parseStoredModel } from '../emulate/stored-model.ts';
+import { type CompileRequest, compile } from '../pipeline.ts';
 import type { Interval } from './bootstrap.ts';
 import { accuracyDropInterval, type OutputLoss, outputLossOf, type TextRows } from './measure.ts';
 import { type ClassifiedExample, codeBytes, withRoom } from './prepare.ts';

@@ -1,8 +1,10 @@
 /** What a search is about: the user's texts as tokens, and what the image takes beside tables and weights. */
+
+import type { Example } from '../emulate/stored-model.ts';
 import type { ImportedModel } from '../importers/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import { rowDemand } from '../passes/row-demand.ts';
-import { compile, type Example } from '../pipeline.ts';
+import { compile } from '../pipeline.ts';
 import type { Target } from '../targets.ts';
 import { encode } from '../tokenizer/encode.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';

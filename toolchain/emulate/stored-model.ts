@@ -1,13 +1,53 @@
-/** Reads a `graph.bin` back: a compiled model with all that is needed to run it. */
+/** What a `graph.bin` holds: a compiled model with all that is needed to run it. */
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import type { Recipe } from '../compress/recipe.ts';
-import { userError } from '../errors.ts';
-import { modelCardSchema } from '../importers/index.ts';
+import { internalError, userError } from '../errors.ts';
+import { type ModelCard, modelCardSchema } from '../importers/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import { parseGraph } from '../ir/serialize.ts';
-import type { StoredModel } from '../pipeline.ts';
+import type { Plan } from '../schedule/plan.ts';
 import type { AnyTarget } from '../targets.ts';
+import { encode } from '../tokenizer/encode.ts';
+import type { Tokenizer } from '../tokenizer/parse.ts';
+import type { Tokens } from './interpreter.ts';
+
+/** A text of the user's data; `textPair` is its second sentence. */
+export interface Example {
+  readonly text: string;
+  readonly textPair?: string | undefined;
+  readonly label?: string | undefined;
+}
+
+/** What graph.bin holds beside the graph: all that `run` and `eval` need. */
+export interface StoredModel {
+  readonly card: ModelCard;
+  readonly tokenizer: Tokenizer;
+  /** By which it was compressed. */
+  readonly recipe: Recipe | null;
+  /** Vocabulary id of each compact id, by which the graph's tables and the device count. */
+  readonly idOrder: Int32Array;
+  readonly target: AnyTarget;
+  readonly maxTokens: number;
+  readonly plan: Plan;
+}
+
+/** Encodes texts to the compact ids that the graph's tables are ordered by. */
+export function compactEncoder(
+  { tokenizer, idOrder }: Pick<StoredModel, 'tokenizer' | 'idOrder'>,
+  maxTokens: number,
+): (example: Example) => Tokens & { readonly truncated: boolean } {
+  const compactOf = new Map(Array.from(idOrder, (id, index) => [id, index]));
+  return ({ text, textPair }) => {
+    const { ids, segmentStart, truncated } = encode(tokenizer, text, textPair, maxTokens);
+    const compact = ids.map((id) => {
+      const index = compactOf.get(id);
+      if (index === undefined) throw internalError(`token ${id} has no compact id`, 'tokenizer');
+      return index;
+    });
+    return { ids: compact, segmentStart, truncated };
+  };
+}
 
 export interface RunnableModel extends StoredModel {
   readonly graph: Graph<'legal'>;
