@@ -210,18 +210,18 @@ function chooseStages(
   tierCount: number,
 ): Uint8Array {
   let options = Array.from({ length: stages }, (_, index) => index + 1);
-  // Takes away the number of stages that is missed least, until few are left.
-  while (options.length > tierCount) {
-    const without = options.map((option) => options.filter((other) => other !== option));
-    const costs = without.map((rest) => allocate(errors, stages, rest, codeBytes).error);
-    options = without[costs.indexOf(Math.min(...costs))]!;
+  for (;;) {
+    const { counts, price } = allocate(errors, stages, options, codeBytes);
+    if (options.length <= tierCount) return counts;
+    const least = leastMissed(errors, stages, options, { price, codeBytes });
+    options = options.filter((option) => option !== least);
   }
-  return allocate(errors, stages, options, codeBytes).counts;
 }
 
 interface Allocation {
   readonly counts: Uint8Array;
-  readonly error: number;
+  /** Of a byte, in error: what a row takes is worth it, what it leaves is not. */
+  readonly price: number;
 }
 
 /** Least error + price·bytes a row; the price is found by bisection. */
@@ -234,28 +234,18 @@ function allocate(
   const rows = errors.length / (stages + 1);
   const at = (price: number): Allocation & { readonly bytes: number } => {
     const counts = new Uint8Array(rows);
-    let error = 0;
     let bytes = 0;
     for (let row = 0; row < rows; row++) {
-      const first = row * (stages + 1);
-      let best = options[0]!;
-      for (const count of options) {
-        const gain = errors[first + best]! - errors[first + count]!;
-        if (gain > price * (count - best)) best = count;
-      }
+      const best = bestOf(errors, row * (stages + 1), options, price);
       counts[row] = best;
-      error += errors[first + best]!;
       bytes += best;
     }
-    return { counts, error, bytes };
+    return { counts, price, bytes };
   };
-  const smallest = at(Number.POSITIVE_INFINITY);
-  const largest = at(0);
-  if (largest.bytes <= codeBytes) return largest;
+  const free = at(0);
+  if (free.bytes <= codeBytes) return free;
   let [low, high] = [Math.log(1e-15), Math.log(errors.reduce((sum, error) => sum + error, 1))];
-  // Too few bytes for these options at all: others are better.
-  let found =
-    smallest.bytes > codeBytes ? { ...smallest, error: Number.POSITIVE_INFINITY } : smallest;
+  let found = at(Math.exp(high)); // the fewest bytes, should they be too many
   for (let step = 0; step < 40; step++) {
     const middle = (low + high) / 2;
     const tried = at(Math.exp(middle));
@@ -267,6 +257,44 @@ function allocate(
     }
   }
   return found;
+}
+
+function bestOf(
+  errors: Float64Array,
+  first: number,
+  options: readonly number[],
+  price: number,
+): number {
+  let best = options[0]!;
+  for (const count of options) {
+    const gain = errors[first + best]! - errors[first + count]!;
+    if (gain > price * (count - best)) best = count;
+  }
+  return best;
+}
+
+/**
+ * The number of stages without which error + price·bytes grows least, at a price that stays: a bound,
+ * as the price would change with it. The fewest stay where there are not enough bytes for the next.
+ */
+function leastMissed(
+  errors: Float64Array,
+  stages: number,
+  options: readonly number[],
+  { price, codeBytes }: { readonly price: number; readonly codeBytes: number },
+): number {
+  const rows = errors.length / (stages + 1);
+  const missed = new Float64Array(stages + 1);
+  const others = new Map(
+    options.map((option) => [option, options.filter((other) => other !== option)]),
+  );
+  for (let first = 0; first < errors.length; first += stages + 1) {
+    const best = bestOf(errors, first, options, price);
+    const next = bestOf(errors, first, others.get(best)!, price);
+    missed[best]! += errors[first + next]! - errors[first + best]! + price * (next - best);
+  }
+  const free = options.slice(options[1]! * rows > codeBytes ? 1 : 0);
+  return free.reduce((a, b) => (missed[b]! < missed[a]! ? b : a));
 }
 
 function decodedCoordinates(
