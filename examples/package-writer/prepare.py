@@ -5,11 +5,14 @@ A document is `name (section): short description`, a newline, the long descripti
 the prompt is what comes before the short description. Documents are cut at `CONTEXT` tokens. The split
 is the corpus' own: the tokenizer and the models see "train" only.
 
-Usage: prepare.py        writes {train,val,test}.npz into BUILD, and tokenizer.json where there is none
+Usage: prepare.py          writes {train,val,test}.npz into BUILD, and tokenizer.json where there is none
+       prepare.py samples  writes test.jsonl and calibration.jsonl: texts for `lm2mcu eval` and `build`
 """
+import itertools
 import json
 import lzma
 import pathlib
+import sys
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -32,6 +35,17 @@ def documents(wanted):
         for row, name in zip(map(json.loads, corpus), names, strict=True):
             if row["split"] == wanted:
                 yield prompt(name.strip(), row["label"]), " " + row["text"]
+
+
+SAMPLES = {"test": ("test", 100), "calibration": ("train", 128)}
+
+
+def write_samples():
+    """The first documents of a split, prompt and description, a line each."""
+    for name, (split, count) in SAMPLES.items():
+        pairs = itertools.islice(documents(split), count)
+        lines = [json.dumps({"text": head + text}, ensure_ascii=False) + "\n" for head, text in pairs]
+        (HERE / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def train_tokenizer():
@@ -67,6 +81,9 @@ def encode(tokenizer, split):
 
 
 def main():
+    if sys.argv[1:] == ["samples"]:
+        write_samples()
+        return
     BUILD.mkdir(parents=True, exist_ok=True)
     path = HERE / "tokenizer.json"
     if not path.exists():

@@ -13,6 +13,9 @@ beforeAll(() => {
   cpSync(packagePath('test', 'fixtures', 'hf', 'seqcls-gelu'), join(folder.path, 'model'), {
     recursive: true,
   });
+  cpSync(packagePath('test', 'fixtures', 'decoders', 'gpt2'), join(folder.path, 'decoder'), {
+    recursive: true,
+  });
   for (const name of [
     'empty',
     'theirs',
@@ -144,6 +147,9 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'compress on too few texts to measure': [...compress, 'labelled.jsonl', '--texts', '3'],
   'compress into no number of bytes': [...compress, 'labelled.jsonl', '--flash-budget', '0.5'],
   'compress into less than there can be': [...compress, 'labelled.jsonl', '--flash-budget', '9000'],
+  'compress on a model that generates': [
+    ...['compress', 'decoder', '--target', 'mps2-an386', '--data', 'labelled.jsonl'],
+  ],
   'a design of no tokens': [...design, '--vocab', '0'],
   'a design of no speed': [...design, '--tokens-per-second', '-1'],
   'a design into less flash than there can be': [...design, '--flash-budget', '60000'],

@@ -110,6 +110,7 @@ export const compressCommand = defineCommand({
     const budgetBytes = checkBudget(flags.flashBudget) ?? flashBytes(target);
     const mostMeasured = checkTextCount(flags.texts);
     const imported = importModel(model, pooling === undefined ? {} : { pooling });
+    if (imported.card.kind === 'generation') throw needsLabels(imported.card.name);
     const examples = readExamples(data);
     const validation = validate === undefined ? null : readExamples(validate);
     const outDir = out ?? `${basename(resolve(model))}-recipe`;
@@ -234,6 +235,14 @@ const unlabelledNote =
 
 /** Fewer say nothing about half a point. */
 const fewestTexts = 20;
+
+function needsLabels(name: string) {
+  return userError({
+    code: 'not-compressible',
+    message: `${name} generates text: compress measures the labels of texts, which such a model does not give`,
+    hint: 'Build it as it is; its weights then take 8 bits.',
+  });
+}
 
 function checkTexts(given: number, texts: readonly TokenText[], path: string): void {
   const [few, specialTokens] = [given < fewestTexts, 2];
