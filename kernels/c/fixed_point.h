@@ -74,11 +74,27 @@ static inline int32_t lm_saturating_shift_left(int32_t x, int32_t exponent) {
   return shifted < INT32_MIN ? INT32_MIN : (int32_t)shifted;
 }
 
+/* The next 16 bits of a quotient, of rest * 2^16 / divisor; rest < divisor, whose highest bit is set.
+ * Knuth, The Art of Computer Programming 4.3.1, algorithm D: the guess is at most two too large. */
+static inline uint32_t lm_quotient_digit(uint32_t *rest, uint32_t divisor) {
+  const uint32_t high = divisor >> 16, low = divisor & 0xffffu;
+  uint32_t digit = *rest / high;
+  uint32_t over = *rest - digit * high;
+  while (over >> 16 == 0 && digit * low > over << 16) {
+    digit--;
+    over += high;
+  }
+  *rest = (*rest << 16) - digit * divisor;
+  return digit;
+}
+
 /* factor / divisor, 1 <= divisor < 2^31. */
 static inline lm_requant lm_divide_requant(lm_requant factor, int32_t divisor) {
   const int32_t leading_zeros = lm_leading_zeros((uint32_t)divisor);
   const uint32_t normalized = (uint32_t)divisor << leading_zeros; /* [2^31, 2^32) */
-  const uint32_t quotient = (uint32_t)(((uint64_t)1 << 62) / normalized); /* (2^30, 2^31] */
+  uint32_t rest = (uint32_t)1 << 30; /* 2^62 / normalized in (2^30, 2^31], by two digits */
+  const uint32_t high = lm_quotient_digit(&rest, normalized);
+  const uint32_t quotient = (high << 16) + lm_quotient_digit(&rest, normalized);
   const int32_t reciprocal = quotient > INT32_MAX ? INT32_MAX : (int32_t)quotient;
   const lm_requant divided = {
       lm_doubling_high_mul(factor.multiplier, reciprocal),

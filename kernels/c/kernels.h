@@ -243,6 +243,8 @@ void lm_rotary_s16_s8(const lm_rotary *p, lm_wide_rows x, int32_t rows, int32_t 
                       int8_t *y, int32_t y_stride);
 void lm_rotary_s16_s8_dsp(const lm_rotary *p, lm_wide_rows x, int32_t rows, int32_t row_start,
                           int8_t *y, int32_t y_stride);
+void lm_rotary_s16_s8_mve(const lm_rotary *p, lm_wide_rows x, int32_t rows, int32_t row_start,
+                          int8_t *y, int32_t y_stride);
 
 /* y = clamp(table[gate] * (up - zero_point_up) * multiplier / 2^32 + zero_point) */
 typedef struct {
@@ -258,6 +260,8 @@ void lm_gated_product_s8_s8(const lm_gated_product *p, lm_rows gate, lm_rows up,
                             int8_t *y, int32_t y_stride);
 void lm_gated_product_s8_s8_dsp(const lm_gated_product *p, lm_rows gate, lm_rows up, int32_t rows,
                                 int8_t *y, int32_t y_stride);
+void lm_gated_product_s8_s8_mve(const lm_gated_product *p, lm_rows gate, lm_rows up, int32_t rows,
+                                int8_t *y, int32_t y_stride);
 
 /* y = clamp((a * multiplier_a / 2^16 + b * multiplier_b / 2^16 + 2^(shift - 1)) / 2^shift) */
 typedef struct {
@@ -271,6 +275,8 @@ typedef struct {
 void lm_residual_add_s16_s16(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
                              int32_t rows, int16_t *y, int32_t y_stride);
 void lm_residual_add_s16_s16_dsp(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
+                                 int32_t rows, int16_t *y, int32_t y_stride);
+void lm_residual_add_s16_s16_mve(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
                                  int32_t rows, int16_t *y, int32_t y_stride);
 
 /* y = (x * width / sqrt(width * sum x^2 + epsilon) * gamma + offset) >> out_shift; width at most
@@ -290,6 +296,8 @@ typedef struct {
 void lm_rms_norm_s16_s8(const lm_rms_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
                         int32_t y_stride);
 void lm_rms_norm_s16_s8_dsp(const lm_rms_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
+                            int32_t y_stride);
+void lm_rms_norm_s16_s8_mve(const lm_rms_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
                             int32_t y_stride);
 
 /* What follows the sum of every layer normalization. */

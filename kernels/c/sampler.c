@@ -108,10 +108,18 @@ static uint32_t next_random(uint32_t *state) {
   return word ^ word >> 16;
 }
 
+/* The first of the largest. Hardly a value is larger than all before it: four are passed over at a
+ * time. */
 static int32_t index_of_largest(const int16_t *values, int32_t count) {
-  int32_t best = 0;
-  for (int32_t i = 1; i < count; i++) {
-    if (values[i] > values[best]) best = i;
+  int32_t best = 0, largest = values[0];
+  for (int32_t i = 0; i < count; i++) {
+    while (i + 4 <= count && values[i] <= largest && values[i + 1] <= largest &&
+           values[i + 2] <= largest && values[i + 3] <= largest) {
+      i += 4;
+    }
+    if (i == count || values[i] <= largest) continue;
+    best = i;
+    largest = values[i];
   }
   return best;
 }

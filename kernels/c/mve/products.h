@@ -23,7 +23,7 @@ enum { LM_GROUP = 32 };
 #define LM_ROW_0 "vldrb.8 q6, [%[w]]\n\t"
 #define LM_ROW_1 "vldrb.8 q7, [%[w], #16]\n\tadd %[w], %[step]\n\t"
 
-/* A pair with 3, 2 or 1 rows. `MAC` of the first column of sums sets or adds. */
+/* A pair with 3 or 2 rows. `MAC` of the first column of sums sets or adds. */
 #define LM_PAIR_3(MAC, BEFORE, LOAD_0, LOAD_1)                            \
   BEFORE LOAD_0 MAC " r0, q0, q6\n\t" LOAD_1 MAC " r4, q2, q6\n\t"        \
   MAC " r8, q4, q6\n\t"                                                   \
@@ -47,11 +47,6 @@ enum { LM_GROUP = 32 };
   "stm %[sums]!, {r0, r2, r4, r6}\n\t"
 #define LM_BEFORE_2 "ldm %[sums], {r0, r2, r4, r6}\n\t"
 
-#define LM_PAIR_1(MAC, BEFORE, LOAD_0, LOAD_1)                            \
-  BEFORE LOAD_0 MAC " r0, q0, q6\n\t" LOAD_1                              \
-  "vmladava.s8 r0, q1, q7\n\t" LOAD_0 MAC " r2, q0, q6\n\t" LOAD_1        \
-  "vmladava.s8 r2, q1, q7\n\t"                                            \
-  "stm %[sums]!, {r0, r2}\n\t"
 #define LM_BEFORE_1 "ldm %[sums], {r0, r2}\n\t"
 
 /* The rows at r0, r2 and r4 into q0 ... q5: `left` columns are left in r6, and in r8 those from the
