@@ -310,11 +310,17 @@ export function simplify(
   idOrder: Int32Array,
   kernels: KernelSet,
 ): Graph<'float'> {
-  return runPasses(imported, [
-    // Tokens that no text can reach lose their rows before anything is sized or quantized.
-    { name: 'reorder-vocabulary', run: (graph) => reorderVocabulary(graph, idOrder) },
-    ...(kernels === 'cmsis-nn' ? forCmsisNn : forOurKernels),
-  ]);
+  // Tokens that no text can reach lose their rows before anything is sized or quantized.
+  const reorder = {
+    name: 'reorder-vocabulary',
+    run: (graph: Graph<'float'>) => reorderVocabulary(graph, idOrder),
+  };
+  return exactPasses(runPasses(imported, [reorder]), kernels);
+}
+
+/** Those that do not depend on the vocabulary. */
+export function exactPasses(graph: Graph<'float'>, kernels: KernelSet): Graph<'float'> {
+  return runPasses(graph, kernels === 'cmsis-nn' ? forCmsisNn : forOurKernels);
 }
 
 const forOurKernels = [

@@ -11,6 +11,7 @@ import { type DecoderCosts, formulaCosts, weightTypes } from '../../toolchain/de
 import { depthToWidth, matrixEntropy, signalToNoise } from '../../toolchain/design/entropy.ts';
 import { evolve } from '../../toolchain/design/evolve.ts';
 import { relativeGap, solveExactly } from '../../toolchain/design/exact.ts';
+import { plannedArenaBytes } from '../../toolchain/design/planned.ts';
 import {
   type DesignProgram,
   excess,
@@ -24,7 +25,7 @@ import {
 } from '../../toolchain/design/program.ts';
 import { Lm2mcuError } from '../../toolchain/errors.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import { callCost } from '../../toolchain/schedule/cost.ts';
+import { tokenInstructions } from '../../toolchain/schedule/cost.ts';
 import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
@@ -136,18 +137,8 @@ test.each(['nrf52840-dk', 'mps3-an547'])(
       ...{ maxTokens: context, tileRows: 1, recomputeInputs: false },
       scratchBytes: kernelScratch(kernelOf, context),
     });
-    const oneRow = { rows: 1, tileRows: 1 } as const;
-    const unread = { weightBytes: 0, bytesPerRow: 0 };
-    const instructions = program.segments
-      .flatMap(({ calls }) => calls)
-      .reduce((sum, { node, ...call }) => {
-        if (node === null) return sum;
-        const { name } = kernelOf(graph, node);
-        return (
-          sum +
-          callCost(graph, { ...call, node }, name, oneRow, context, unread, target).instructions
-        );
-      }, 0);
+    const instructions = tokenInstructions(program, context, kernelOf, target);
+    expect(plannedArenaBytes(architecture, target)).toBe(program.arenaBytes);
     // What differs is the alignment of buffers, and rounding.
     expect(formula.sramBytes / program.arenaBytes).toBeCloseTo(1, 1.7);
     expect(formula.cycles / instructions).toBeCloseTo(1, 3);

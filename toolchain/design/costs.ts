@@ -4,8 +4,8 @@
  * These are formulas, for thousands of decoders are judged that have no graph yet: the weights' bytes as
  * the kernels store them, an int8 cache of keys and values, one row at a time through every layer
  * (prompts too), and the instructions that the board's kernels were measured to take for one row
- * (`targets/cores`). A test holds them against the planner and the cost model. Whatever knows better can
- * put another `DecoderCosts` in their place.
+ * (`targets/cores`). A test holds them against the planner and the cost model; the decoder that is chosen
+ * is planned (`planned.ts`).
  */
 import { internalError } from '../errors.ts';
 import { roundUp } from '../integers.ts';

@@ -8,9 +8,11 @@ import type { Architecture } from './architecture.ts';
 import { bindingLimits, infeasible } from './binding.ts';
 import { type Budget, budgetOf, type Wishes } from './budget.ts';
 import { type DecoderCosts, formulaCosts, type WeightType } from './costs.ts';
-import { evolve } from './evolve.ts';
-import { solveExactly } from './exact.ts';
+import { type Evolved, evolve } from './evolve.ts';
+import { type Solution, solveExactly } from './exact.ts';
+import { plannedArenaBytes } from './planned.ts';
 import {
+  type DesignProgram,
   defaultSpace,
   excess,
   formulate,
@@ -60,12 +62,99 @@ const evaluations = 60_000;
 const exactSeconds = 120;
 
 export async function design(request: DesignRequest): Promise<Designed> {
-  const { target, seed, objective, progress } = request;
+  const { target, objective, progress } = request;
   const { budget, costs } = settingOf(request);
   const space: Space = { ...defaultSpace, sharing: request.sharing };
-  const program = formulate({ ...request, ...budget, costs, space, objective });
-  const describe = designOf(request);
+  const formulated = formulate({ ...request, ...budget, costs, space, objective });
+  const describe = designOf(formulated, request);
+  const { program, solved } = await solve(formulated, request, describe);
+  const { exact, evolved, chosen } = solved;
+  await progress('baseline');
+  const counted = await solveExactly({
+    program: { ...program, objective: 'parameters' },
+    goal: { most: 'parameters' },
+    seconds: exactSeconds,
+  });
+  if (counted.kind === 'infeasible') throw internalError('feasible, then not', 'design');
 
+  const { values } = solved;
+  const best = Math.max(values.evolution, values.exact);
+  const all = [...evolved.front.map((one) => one.chosen), chosen].map(describe);
+  const planned = (one: Design): Design => asPlanned(one, target);
+  const { limits } = formulated;
+  const front = (price: (design: Design) => number): readonly Design[] =>
+    frontOf(all, objective, price)
+      .map(planned)
+      .filter(({ measures }) => measures.sramBytes <= limits.sramBytes);
+  return {
+    chosen: planned(describe(chosen)),
+    limits,
+    solvers: {
+      evolution: { value: values.evolution, evaluations },
+      exact: { value: values.exact, bound: exact.bound, isProven: exact.isProven },
+      gap: Math.max(0, exact.bound - best) / exact.bound,
+    },
+    fronts: {
+      bytes: front(({ measures }) => measures.flashBytes),
+      speed: front(({ measures }) => measures.cycles),
+    },
+    mostParameters: planned(describe(counted.chosen)),
+  };
+}
+
+/** How a decoder of the program's is described; RAM by the formulas. */
+function designOf(program: DesignProgram, { target, vocabulary, context }: DesignRequest) {
+  return (options: readonly Option[]): Design => {
+    const blocks = options.map(({ block }) => block);
+    const measures = measure(program, options);
+    return {
+      architecture: { vocabulary, context, embedding: blocks[0]!.width, blocks },
+      measures,
+      tokensPerSecond: target.clockHz / measures.cycles,
+    };
+  };
+}
+
+/** RAM is the planner's, which takes too long for every decoder that is judged. */
+function asPlanned(one: Design, target: Target): Design {
+  const sramBytes = plannedArenaBytes(one.architecture, target);
+  return { ...one, measures: { ...one.measures, sramBytes } };
+}
+
+interface Solved {
+  readonly exact: Extract<Solution, { readonly kind: 'solved' }>;
+  readonly evolved: Evolved;
+  /** Of the objective. */
+  readonly values: { readonly evolution: number; readonly exact: number };
+  readonly chosen: readonly Option[];
+}
+
+/**
+ * By both solvers. Where the planner needs more RAM for the decoder than there is, the program's limit
+ * is lowered by what the formulas were short of, and it is solved again.
+ */
+async function solve(
+  formulated: DesignProgram,
+  request: DesignRequest,
+  describe: (options: readonly Option[]) => Design,
+): Promise<{ readonly program: DesignProgram; readonly solved: Solved }> {
+  const { sramBytes } = formulated.limits;
+  let program = formulated;
+  for (let round = 0; round < mostRounds; round++) {
+    const solved = await solveOnce(program, request);
+    const { architecture } = describe(solved.chosen);
+    const over = plannedArenaBytes(architecture, request.target) - sramBytes;
+    if (over <= 0) return { program, solved };
+    const { limits } = program;
+    program = { ...program, limits: { ...limits, sramBytes: limits.sramBytes - over } };
+  }
+  throw internalError('the formulas for RAM are far from the planner', 'design');
+}
+
+const mostRounds = 8;
+
+async function solveOnce(program: DesignProgram, request: DesignRequest): Promise<Solved> {
+  const { target, seed, objective, progress } = request;
   await progress('exact solver');
   const exact = await solveExactly({ program, goal: { most: objective }, seconds: exactSeconds });
   if (exact.kind === 'infeasible') {
@@ -78,14 +167,6 @@ export async function design(request: DesignRequest): Promise<Designed> {
     ...{ program, seed, evaluations },
     progress: (done, total) => void progress('evolution', done, total),
   });
-  await progress('baseline');
-  const counted = await solveExactly({
-    program: { ...program, objective: 'parameters' },
-    goal: { most: 'parameters' },
-    seconds: exactSeconds,
-  });
-  if (counted.kind === 'infeasible') throw internalError('feasible, then not', 'design');
-
   const exactMeasures = measure(program, exact.chosen);
   if (excess(exactMeasures, program.limits) > 1e-6) {
     throw internalError('the exact solver breaks a limit', 'design');
@@ -95,34 +176,7 @@ export async function design(request: DesignRequest): Promise<Designed> {
     exact: exactMeasures[objective],
   };
   const chosen = values.evolution > values.exact ? evolved.best.chosen : exact.chosen;
-  const best = Math.max(values.evolution, values.exact);
-  const all = [...evolved.front.map((one) => one.chosen), chosen];
-  return {
-    chosen: describe(chosen),
-    limits: program.limits,
-    solvers: {
-      evolution: { value: values.evolution, evaluations },
-      exact: { value: values.exact, bound: exact.bound, isProven: exact.isProven },
-      gap: Math.max(0, exact.bound - best) / exact.bound,
-    },
-    fronts: {
-      bytes: frontOf(all.map(describe), objective, ({ measures }) => measures.flashBytes),
-      speed: frontOf(all.map(describe), objective, ({ measures }) => measures.cycles),
-    },
-    mostParameters: describe(counted.chosen),
-  };
-
-  function designOf({ vocabulary, context }: DesignRequest) {
-    return (options: readonly Option[]): Design => {
-      const blocks = options.map(({ block }) => block);
-      const measures = measure(program, options);
-      return {
-        architecture: { vocabulary, context, embedding: blocks[0]!.width, blocks },
-        measures,
-        tokensPerSecond: target.clockHz / measures.cycles,
-      };
-    };
-  }
+  return { exact, evolved, values, chosen };
 }
 
 export interface Score extends Design {
@@ -137,11 +191,13 @@ export function score(
 ): Score {
   const { vocabulary, context } = architecture;
   const { budget, costs } = settingOf({ ...request, vocabulary, context });
-  const measures = measureArchitecture(architecture, costs, budget.fixedFlashBytes);
+  const formula = measureArchitecture(architecture, costs, budget.fixedFlashBytes);
+  const { target } = request;
+  const measures = { ...formula, sramBytes: plannedArenaBytes(architecture, target) };
   return {
     architecture,
     measures,
-    tokensPerSecond: request.target.clockHz / measures.cycles,
+    tokensPerSecond: target.clockHz / measures.cycles,
     limits: budget.limits,
     fits: excess(measures, budget.limits) === 0,
   };

@@ -7,7 +7,14 @@
  * Half of the parents come from the front, so that small and fast decoders are searched for as well.
  */
 import { seededRandom } from '../compress/random.ts';
-import { type DesignProgram, excess, type Measures, measure, type Option } from './program.ts';
+import {
+  type DesignProgram,
+  excess,
+  isPath,
+  type Measures,
+  measure,
+  type Option,
+} from './program.ts';
 
 export interface Candidate {
   readonly chosen: readonly Option[];
@@ -54,10 +61,11 @@ export function evolve(request: EvolveRequest): Evolved {
   for (const candidate of population) front = joinFront(front, candidate, program);
   for (let done = 0; done < evaluations; done++) {
     const pool = front.length > 0 && random() < 0.5 ? front : population;
-    const child = judge(mutate(pick(pool, random).chosen, catalogue, program, random));
-    const key = keyOf(child.chosen);
-    if (known.has(key)) continue;
+    const chosen = mutate(pick(pool, random).chosen, catalogue, program, random);
+    const key = keyOf(chosen);
+    if (known.has(key) || !isPath(chosen)) continue;
     known.add(key);
+    const child = judge(chosen);
     front = joinFront(front, child, program);
     const worst = tournament(population, random, isBetter);
     if (isBetter(child, population[worst]!)) population[worst] = child;
@@ -93,7 +101,8 @@ function randomDecoder(
 ): readonly Option[] {
   const blocks = 1 + Math.floor(random() * space.mostBlocks);
   const widths = new Set(Array.from({ length: blocks }, () => pick(space.widths, random)));
-  return inOrder([...widths].map((width) => pick(catalogue.get(width)!, random)));
+  const chosen = inOrder([...widths].map((width) => pick(catalogue.get(width)!, random)));
+  return isPath(chosen) ? chosen : chosen.slice(-1);
 }
 
 function inOrder(chosen: readonly Option[]): readonly Option[] {

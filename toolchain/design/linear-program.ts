@@ -6,7 +6,14 @@
  * linear: Σ layers · ln width ≥ layers · (ln(4 · layers) − ln bound). m: the largest live set.
  */
 import { matricesInSeries } from './entropy.ts';
-import type { DesignProgram, LimitName, Limits, Objective, Option } from './program.ts';
+import {
+  type DesignProgram,
+  type LimitName,
+  type Limits,
+  type Objective,
+  type Option,
+  widestProjected,
+} from './program.ts';
 
 export type Goal =
   | { readonly most: Objective }
@@ -27,7 +34,7 @@ export function linearProgram(program: DesignProgram, goal: Goal, limits: Limits
   const pairs = widths.flatMap((from) =>
     widths.filter((to) => to >= from).map((to) => ({ from, to, name: `${from}_${to}` })),
   );
-  const steps = pairs.filter(({ from, to }) => from < to);
+  const steps = pairs.filter(({ from, to }) => from < to && from <= widestProjected);
   const x = options.map((option, index) => ({ option, name: variableOf(index) }));
   const sumOver = (key: 'parameters' | 'flashBytes' | 'cacheBytes' | 'cycles'): Term[] => [
     ...x.map(({ option, name }): Term => [option[key], name]),

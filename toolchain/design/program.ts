@@ -3,7 +3,7 @@
  *
  * A decoder is a path through the widths, from narrow to wide. It takes one option at each width it
  * stops at (feed-forward width, number of layers, whether they share weights), a projection for each
- * step, and the ends (tables, logits) for its first and last widths. Everything that is limited is a
+ * step (none from a width above `widestProjected`), and the ends (tables, logits) for its first and last widths. Everything that is limited is a
  * sum over these, but for two: RAM beside the cache is a maximum, and depth to width a quotient.
  *
  *   maximize    Σ entropy            subject to
@@ -13,6 +13,7 @@
  *   parameters  Σ parameters                ≤ parameters
  *   depth       4 · layers / exp(Σ layers · ln width / layers) ≤ depthToWidth
  */
+import { widestInput } from '../ops/attend-inputs.ts';
 import type { Architecture, Block } from './architecture.ts';
 import type { Cost, DecoderCosts } from './costs.ts';
 import { depthToWidth, layerEntropy, tokenTableEntropy } from './entropy.ts';
@@ -53,6 +54,9 @@ export const defaultSpace: Space = {
   mostLayersOfBlock: 8,
   sharing: false,
 };
+
+/** A projection reads the residual stream, which is int16, in a kernel that has no room for more columns. */
+export const widestProjected = widestInput;
 
 export interface Option extends Cost {
   readonly block: Block;
@@ -131,6 +135,11 @@ function endsOf(
 ): Ends {
   const entropy = tokenTableEntropy(embedding, vocabulary);
   return { ...costs.ends(embedding, first, last), entropy };
+}
+
+/** Whether there are projections for all its steps; options in the order of their widths. */
+export function isPath(chosen: readonly Option[]): boolean {
+  return chosen.slice(0, -1).every(({ block }) => block.width <= widestProjected);
 }
 
 /** What a decoder amounts to. */

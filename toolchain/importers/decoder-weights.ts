@@ -134,7 +134,10 @@ export const weightNames: Readonly<Record<DecoderFamily, Names>> = {
 };
 
 /** Each is loaded once; what is missing or of another shape is noted by the loader. */
-export function decoderWeights(loader: WeightLoader, config: DecoderConfig): DecoderWeights {
+export function decoderWeights(
+  loader: Pick<WeightLoader, 'has' | 'load'>,
+  config: DecoderConfig,
+): DecoderWeights {
   const names = weightNames[config.family];
   const loaded = new Map<string, Values>();
   const load = (name: string, shape: readonly number[]): Values => {
