@@ -29,29 +29,95 @@ type Term = readonly [factor: number, variable: string];
 
 /** In the LP format that CPLEX introduced. */
 export function linearProgram(program: DesignProgram, goal: Goal, limits: Limits): string {
-  const { options, space } = program;
-  const { widths } = space;
+  const variables = variablesOf(program);
+  const sums = sumsOf(program, variables);
+  const limited = (Object.keys(sums) as (keyof typeof sums)[])
+    .filter((name) => Number.isFinite(limits[name]))
+    .map((name) => row(sums[name].terms, '<=', limits[name] - sums[name].fixed));
+  const depth = Number.isFinite(limits.depthToWidth)
+    ? depthRows(variables, limits.depthToWidth)
+    : [];
+  const rows = [
+    ...pathRows(program, variables),
+    ...liveRows(program, variables),
+    ...limited,
+    ...depth,
+  ];
+  const { x, steps, pairs, depths } = variables;
+  const binaries = [
+    ...x.map(({ name }) => name),
+    ...steps.map(({ name }) => `z${name}`),
+    ...pairs.map(({ name }) => `p${name}`),
+    ...(depth.length > 0 ? depths.map((layers) => `y${layers}`) : []),
+  ];
+  return [
+    'most' in goal ? 'Maximize' : 'Minimize',
+    ` obj: ${sumText(objectiveOf(program, goal, variables, sums))}`,
+    'Subject To',
+    ...rows.map((text, index) => ` c${index}: ${text}`),
+    'Binaries',
+    ` ${binaries.join('\n ')}`,
+    'End',
+  ].join('\n');
+}
+
+interface Variables {
+  readonly x: readonly { readonly option: Option; readonly name: string }[];
+  /** Widths that a decoder can begin and end at; the same without those that are one. */
+  readonly pairs: readonly Pair[];
+  readonly steps: readonly Pair[];
+  readonly depths: readonly number[];
+}
+
+interface Pair {
+  readonly from: number;
+  readonly to: number;
+  readonly name: string;
+}
+
+function variablesOf({ options, space }: DesignProgram): Variables {
+  const { widths, mostBlocks, mostLayersOfBlock } = space;
   const pairs = widths.flatMap((from) =>
     widths.filter((to) => to >= from).map((to) => ({ from, to, name: `${from}_${to}` })),
   );
-  const steps = pairs.filter(({ from, to }) => from < to && from <= widestProjected);
-  const x = options.map((option, index) => ({ option, name: variableOf(index) }));
-  const sumOver = (key: 'parameters' | 'flashBytes' | 'cacheBytes' | 'cycles'): Term[] => [
+  return {
+    x: options.map((option, index) => ({ option, name: variableOf(index) })),
+    pairs,
+    steps: pairs.filter(({ from, to }) => from < to && from <= widestProjected),
+    depths: Array.from({ length: mostBlocks * mostLayersOfBlock }, (_, index) => index + 1),
+  };
+}
+
+function sumsOf(program: DesignProgram, { x, steps, pairs }: Variables) {
+  const over = (key: 'parameters' | 'flashBytes' | 'cacheBytes' | 'cycles'): Term[] => [
     ...x.map(({ option, name }): Term => [option[key], name]),
     ...steps.map(({ from, to, name }): Term => [program.link(from, to)[key], `z${name}`]),
     ...pairs.map(({ from, to, name }): Term => [program.ends(from, to)[key], `p${name}`]),
   ];
-  const entropy = [
+  return {
+    flashBytes: { terms: over('flashBytes'), fixed: program.fixedFlashBytes },
+    sramBytes: { terms: [...over('cacheBytes'), [1, 'm'] as Term], fixed: 0 },
+    cycles: { terms: over('cycles'), fixed: 0 },
+    parameters: { terms: over('parameters'), fixed: 0 },
+  };
+}
+
+function objectiveOf(
+  program: DesignProgram,
+  goal: Goal,
+  { x, pairs }: Variables,
+  sums: ReturnType<typeof sumsOf>,
+): readonly Term[] {
+  if ('least' in goal) return sums[goal.least].terms;
+  if (goal.most === 'parameters') return sums.parameters.terms;
+  return [
     ...x.map(({ option, name }): Term => [option.entropy, name]),
     ...pairs.map(({ from, to, name }): Term => [program.ends(from, to).entropy, `p${name}`]),
   ];
-  const sums = {
-    flashBytes: { terms: sumOver('flashBytes'), fixed: program.fixedFlashBytes },
-    sramBytes: { terms: [...sumOver('cacheBytes'), [1, 'm'] as Term], fixed: 0 },
-    cycles: { terms: sumOver('cycles'), fixed: 0 },
-    parameters: { terms: sumOver('parameters'), fixed: 0 },
-  };
+}
 
+/** One path through the widths, with an option wherever it stops. */
+function pathRows({ space }: DesignProgram, { x, pairs, steps }: Variables): readonly string[] {
   const at = (width: number): Term[] =>
     x.filter(({ option }) => option.block.width === width).map(({ name }) => [-1, name]);
   const into = (width: number): Term[] => [
@@ -62,94 +128,50 @@ export function linearProgram(program: DesignProgram, goal: Goal, limits: Limits
     ...pairs.filter(({ to }) => to === width).map(({ name }): Term => [1, `p${name}`]),
     ...steps.filter(({ from }) => from === width).map(({ name }): Term => [1, `z${name}`]),
   ];
-  const path = [
-    row(
-      pairs.map(({ name }): Term => [1, `p${name}`]),
-      '=',
-      1,
-    ),
-    row(
-      x.map(({ name }): Term => [1, name]),
-      '<=',
-      space.mostBlocks,
-    ),
-    ...widths.flatMap((width) => [
+  const begins = pairs.map(({ name }): Term => [1, `p${name}`]);
+  const stops = x.map(({ name }): Term => [1, name]);
+  return [
+    row(begins, '=', 1),
+    row(stops, '<=', space.mostBlocks),
+    ...space.widths.flatMap((width) => [
       row([...into(width), ...at(width)], '=', 0),
       row([...outOf(width), ...at(width)], '=', 0),
     ]),
   ];
+}
 
-  // Of parts that exclude one another the sum is the largest one.
-  const live = [
-    ...widths.map((width) => x.filter(({ option }) => option.block.width === width)),
-  ].map((ofWidth) => ofWidth.map(({ option, name }): Term => [-option.liveBytes, name]));
-  const ofEnds = pairs.map(({ from, to, name }): Term => {
-    return [-program.ends(from, to).liveBytes, `p${name}`];
-  });
-  const ofSteps = steps.map(({ from, to, name }) => {
-    return [[-program.link(from, to).liveBytes, `z${name}`] as Term];
-  });
-  const largest = [...live, ofEnds, ...ofSteps].map((terms) => row([[1, 'm'], ...terms], '>=', 0));
+/** `m` is no less than any part's live bytes; of parts that exclude one another the sum is the largest one. */
+function liveRows(program: DesignProgram, { x, pairs, steps }: Variables): readonly string[] {
+  const ofWidths = program.space.widths.map((width) =>
+    x
+      .filter(({ option }) => option.block.width === width)
+      .map(({ option, name }): Term => [-option.liveBytes, name]),
+  );
+  const ofEnds = pairs.map(
+    ({ from, to, name }): Term => [-program.ends(from, to).liveBytes, `p${name}`],
+  );
+  const ofSteps = steps.map(({ from, to, name }) => [
+    [-program.link(from, to).liveBytes, `z${name}`] as Term,
+  ]);
+  return [...ofWidths, ofEnds, ...ofSteps].map((terms) => row([[1, 'm'], ...terms], '>=', 0));
+}
 
-  const limited = (Object.keys(sums) as (keyof typeof sums)[])
-    .filter((name) => Number.isFinite(limits[name]))
-    .map((name) => row(sums[name].terms, '<=', limits[name] - sums[name].fixed));
-
-  const mostLayers = space.mostBlocks * space.mostLayersOfBlock;
-  const depths = Array.from({ length: mostLayers }, (_, index) => index + 1);
-  const layersOf = ({ option }: { option: Option }): number => option.block.layers;
-  const depth = Number.isFinite(limits.depthToWidth)
-    ? [
-        row(
-          depths.map((layers): Term => [1, `y${layers}`]),
-          '=',
-          1,
-        ),
-        row(
-          [
-            ...x.map((one): Term => [layersOf(one), one.name]),
-            ...depths.map((layers): Term => [-layers, `y${layers}`]),
-          ],
-          '=',
-          0,
-        ),
-        row(
-          [
-            ...x.map((one): Term => [layersOf(one) * Math.log(one.option.block.width), one.name]),
-            ...depths.map(
-              (layers): Term => [
-                -layers * Math.log((matricesInSeries * layers) / limits.depthToWidth),
-                `y${layers}`,
-              ],
-            ),
-          ],
-          '>=',
-          0,
-        ),
-      ]
-    : [];
-
-  const maximized = 'most' in goal;
-  const objective = maximized
-    ? goal.most === 'entropy'
-      ? entropy
-      : sums.parameters.terms
-    : sums[goal.least].terms;
-  const binaries = [
-    ...x.map(({ name }) => name),
-    ...steps.map(({ name }) => `z${name}`),
-    ...pairs.map(({ name }) => `p${name}`),
-    ...(depth.length > 0 ? depths.map((layers) => `y${layers}`) : []),
+function depthRows({ x, depths }: Variables, depthToWidth: number): readonly string[] {
+  const one = depths.map((layers): Term => [1, `y${layers}`]);
+  const count = [
+    ...x.map(({ option, name }): Term => [option.block.layers, name]),
+    ...depths.map((layers): Term => [-layers, `y${layers}`]),
   ];
-  return [
-    maximized ? 'Maximize' : 'Minimize',
-    ` obj: ${sumText(objective)}`,
-    'Subject To',
-    ...[...path, ...largest, ...limited, ...depth].map((text, index) => ` c${index}: ${text}`),
-    'Binaries',
-    ` ${binaries.join('\n ')}`,
-    'End',
-  ].join('\n');
+  const bound = [
+    ...x.map(({ option: { block }, name }): Term => [block.layers * Math.log(block.width), name]),
+    ...depths.map(
+      (layers): Term => [
+        -layers * Math.log((matricesInSeries * layers) / depthToWidth),
+        `y${layers}`,
+      ],
+    ),
+  ];
+  return [row(one, '=', 1), row(count, '=', 0), row(bound, '>=', 0)];
 }
 
 /** Scaled so that its largest factor is about 1: solvers like numbers of like size. */

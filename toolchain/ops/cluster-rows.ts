@@ -55,8 +55,8 @@ export const clusterRows: OpDef<TableAttrs, ClusterInteger> = {
   evalFloat: (inputs, attrs, out, context) => {
     const clusters = clustersOf(inputs);
     forRows(inputs[0]!, attrs, out, context, (row, to) => {
-      const { group, rank } = placeInGroup(inputs[1]!, row);
-      projectRow(clusters[group]!, rank, (column, sum) => {
+      const { group, member } = placeInGroup(inputs[1]!, row);
+      projectRow(clusters[group]!, member, (column, sum) => {
         out.data[to + column] = sum;
       });
     });
@@ -89,9 +89,9 @@ export const clusterRows: OpDef<TableAttrs, ClusterInteger> = {
     const clusters = clustersOf(inputs);
     const { min, max } = dtypes.int8;
     forRows(inputs[0]!, attrs, out, context, (row, to) => {
-      const { group, rank } = placeInGroup(inputs[1]!, row);
+      const { group, member } = placeInGroup(inputs[1]!, row);
       const { multipliers, shifts } = integers[group]!;
-      projectRow(clusters[group]!, rank, (column, sum) => {
+      projectRow(clusters[group]!, member, (column, sum) => {
         const scaled = requantize(sum | 0, multipliers[column]!, shifts[column]!);
         out.data[to + column] = clamp(scaled, min, max);
       });

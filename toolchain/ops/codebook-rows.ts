@@ -125,11 +125,11 @@ function forEntries(
   row: number,
   add: (column: number, value: number) => void,
 ): void {
-  const { group, rank } = placeInGroup(tierOf, row);
+  const { group, member } = placeInGroup(tierOf, row);
   const own = codes[group]!;
   for (let stage = 0; stage < own.columns; stage++) {
     const book = books[stage]!;
-    const entry = own.data[own.offset + rank * own.stride + stage]! * book.stride;
+    const entry = own.data[own.offset + member * own.stride + stage]! * book.stride;
     const first = firstColumns.data[stage]!;
     for (let column = 0; column < book.columns; column++) {
       add(first + column, book.data[book.offset + entry + column]!);

@@ -8,7 +8,8 @@ import { constantOf, withRows } from './table-rows.ts';
 
 export interface GroupPlace {
   readonly group: number;
-  readonly rank: number;
+  /** Its number among the rows of the group. */
+  readonly member: number;
 }
 
 const known = new WeakMap<object, Uint16Array>();
@@ -16,17 +17,17 @@ const known = new WeakMap<object, Uint16Array>();
 /** `groupOf`: (rows, 1). */
 export function placeInGroup(groupOf: Matrix, row: number): GroupPlace {
   const { data } = groupOf;
-  let ranks = known.get(data);
-  if (ranks === undefined) {
-    ranks = new Uint16Array(data.length);
+  let members = known.get(data);
+  if (members === undefined) {
+    members = new Uint16Array(data.length);
     const counts: number[] = [];
     for (const [index, group] of data.entries()) {
-      ranks[index] = counts[group] ?? 0;
-      counts[group] = ranks[index]! + 1;
+      members[index] = counts[group] ?? 0;
+      counts[group] = members[index]! + 1;
     }
-    known.set(data, ranks);
+    known.set(data, members);
   }
-  return { group: data[row]!, rank: ranks[row]! };
+  return { group: data[row]!, member: members[row]! };
 }
 
 /** Of a table in groups, only the rows of these numbers, in this order; a group may lose all its rows. */
@@ -37,15 +38,15 @@ export function takeGroupedRows(
 ): { readonly groupOf: Tensor; readonly tables: readonly Tensor[] } {
   const { data } = constantOf(groupOf);
   const matrix = { data, offset: 0, rows: data.length, columns: 1, stride: 1 };
-  const ranks: number[][] = tables.map(() => []);
+  const members: number[][] = tables.map(() => []);
   for (let to = 0; to < rows.length; to++) {
-    const { group, rank } = placeInGroup(matrix, rows[to]!);
-    ranks[group]!.push(rank);
+    const { group, member } = placeInGroup(matrix, rows[to]!);
+    members[group]!.push(member);
   }
   return {
     groupOf: withRows(groupOf, rows),
     tables: tables.map((table, group) =>
-      ranks[group]!.length === 0 ? emptyTable(table) : withRows(table, ranks[group]!),
+      members[group]!.length === 0 ? emptyTable(table) : withRows(table, members[group]!),
     ),
   };
 }

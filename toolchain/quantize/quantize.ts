@@ -21,13 +21,13 @@ import type { QuantizedConstant } from '../ops/op.ts';
 import { bestRange, type Calibration, type Observed } from './calibrate.ts';
 import { type Range, tableRanges } from './table-ranges.ts';
 
-/** `stored`: quantizations that a model came with, by tensor; they are kept where they can be. */
+/** `imported`: quantizations that a model came with, by tensor; they are kept where they can be. */
 export function quantize(
   graph: Graph<'float'>,
   calibration: Calibration,
-  stored: ReadonlyMap<string, Affine> = new Map(),
+  imported: ReadonlyMap<string, Affine> = new Map(),
 ): Graph<'quantized'> {
-  const quants = chooseQuants(graph, calibration, stored);
+  const quants = chooseQuants(graph, calibration, imported);
   const tensors: Record<string, Tensor> = {};
   for (const name of graph.inputs) {
     const tensor = tensorOf(graph, name);
@@ -137,7 +137,7 @@ function isSameConstant(a: Tensor, b: QuantizedConstant): boolean {
 function chooseQuants(
   graph: Graph<'float'>,
   calibration: Calibration,
-  kept: ReadonlyMap<string, Affine>,
+  imported: ReadonlyMap<string, Affine>,
 ): ReadonlyMap<string, TensorQuant> {
   const readers = readersOf(graph);
   const producers = producersOf(graph);
@@ -160,28 +160,29 @@ function chooseQuants(
     const seen = mergeObserved(group.map((name) => calibration.tensors.get(name)!));
     const dtype = sharedDtype(graph, group);
     const table = group.length === 1 ? tables.get(group[0]!) : undefined;
-    const stored = group.length === 1 ? storedScale(graph, producers.get(group[0]!)!) : null;
+    const tableScale = group.length === 1 ? storedScale(graph, producers.get(group[0]!)!) : null;
     const quant =
       dtype === 'int16'
         ? wideQuant(table ?? seen)
-        : stored !== null
-          ? ({ kind: 'affine', scale: stored, zeroPoint: 0 } as const)
+        : tableScale !== null
+          ? ({ kind: 'affine', scale: tableScale, zeroPoint: 0 } as const)
           : table !== undefined
             ? rangeQuant(table, symmetric)
-            : (keptQuant(group, kept, symmetric) ?? activationQuant(seen, symmetric, range));
+            : (importedQuant(group, imported, symmetric) ??
+              activationQuant(seen, symmetric, range));
     for (const name of group) quants.set(name, { dtype, quant });
   }
   return quants;
 }
 
 /** What the model came with for one of the tensors, or for the whole that they are parts of. */
-function keptQuant(
+function importedQuant(
   group: readonly string[],
-  kept: ReadonlyMap<string, Affine>,
+  imported: ReadonlyMap<string, Affine>,
   symmetric: boolean,
 ): Affine | null {
   const whole = (name: string): string => name.replace(/[@#].*$/, '');
-  const own = group.map((name) => kept.get(whole(name))).find((one) => one !== undefined);
+  const own = group.map((name) => imported.get(whole(name))).find((one) => one !== undefined);
   if (own === undefined) return null;
   if (!symmetric || own.zeroPoint === 0) return own;
   // The same range around 0.
