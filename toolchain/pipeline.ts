@@ -14,7 +14,12 @@ import type { Tokens } from './emulate/interpreter.ts';
 import { selfTestOf } from './emulate/self-test.ts';
 import { compactEncoder, type Example, type StoredModel } from './emulate/stored-model.ts';
 import { internalError, userError } from './errors.ts';
-import { type ImportedModel, importModel } from './importers/index.ts';
+import {
+  type ImportedModel,
+  type ImportOptions,
+  importModel,
+  type ModelCard,
+} from './importers/index.ts';
 import { fixedSequence } from './integers.ts';
 import type { Graph } from './ir/graph.ts';
 import { runPasses } from './ir/rewrite.ts';
@@ -22,8 +27,10 @@ import { serializeGraph } from './ir/serialize.ts';
 import { verify } from './ir/verify.ts';
 import { macsOf } from './ops/macs.ts';
 import { mostScores } from './ops/softmax.ts';
+import { checkCache, positionsOf } from './passes/check-cache.ts';
 import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
+import { type CachePolicy, fullCache, keepsDistances, limitCache } from './passes/limit-cache.ts';
 import { narrowKeys } from './passes/narrow-keys.ts';
 import { normalizeAttention } from './passes/normalize-attention.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
@@ -74,6 +81,8 @@ export interface ProgramRequest<T extends AnyTarget> {
   readonly recipe?: Recipe | undefined;
   readonly target: T;
   readonly maxTokens: number;
+  /** What a decoder keeps of the tokens before; without it all. */
+  readonly cache?: CachePolicy | undefined;
   /** Without it `int8`. */
   readonly weights?: WeightKind | undefined;
   /** Without it `native`. */
@@ -207,18 +216,20 @@ function compileProgram<T extends AnyTarget>(
   request: ProgramRequest<T>,
   { room, kernelOf, scratchBytes, npu }: Machine,
 ): CompiledProgram<T> {
-  const { maxTokens, target, pooling } = request;
+  const { maxTokens, target, pooling, cache = fullCache } = request;
   const kernelSet = request.kernels ?? 'native';
-  const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
+  const options = importOptionsOf(pooling ?? null, cache, maxTokens);
+  const imported = importModel(request.modelPath, options);
   if (isEngine(target) && imported.card.kind === 'generation') throw noModuleGenerates(target);
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
-  checkMaxTokens(maxTokens, Math.min(imported.card.maxPositions, mostTokens));
+  checkMaxTokens(maxTokens, Math.min(positionsOf(imported, cache), mostTokens));
+  checkCache(cache, imported, maxTokens);
   // Before all passes: a recipe speaks of the model's constants by the names they came with.
   const { recipe } = request;
   const model = recipe === undefined ? imported : applyRecipe(imported, recipe);
   const tokenizer = compileTokenizer(model.tokenizer);
 
-  const floatGraph = simplify(model.graph, tokenizer.idOrder, kernelSet);
+  const floatGraph = limitCache(simplify(model.graph, tokenizer.idOrder, kernelSet), cache);
 
   const goal = request.goal ?? (isEngine(target) ? 'fastest' : 'fits');
   // The plan comes before calibration, so that every plan is calibrated as it will run.
@@ -269,6 +280,7 @@ function compileProgram<T extends AnyTarget>(
     idOrder: tokenizer.idOrder,
     target,
     maxTokens,
+    cache,
     plan: planned.plan,
   };
   return {
@@ -332,16 +344,28 @@ const forOurKernels = [
 /** Sums and softmax stay what the library computes; it has no product with int16 and int8 operands. */
 const forCmsisNn = [fuseEmbedding, rowDemand, normalizeAttention];
 
+/** How a model is read to be built so. */
+export function importOptionsOf(
+  pooling: ModelCard['pooling'],
+  cache: CachePolicy,
+  maxTokens: number,
+): ImportOptions {
+  return {
+    ...(pooling === null ? {} : { pooling }),
+    ...(keepsDistances(cache) ? { leastPositions: maxTokens } : {}),
+  };
+}
+
 /**
  * The float graph that a stored model was quantized from, with all bits of its weights where `w7` took
  * one away; `imported`: the model it was made of.
  */
 export function floatGraphOf(
   imported: ImportedModel,
-  { recipe, idOrder, plan, maxTokens, target }: Omit<StoredModel, 'card' | 'tokenizer'>,
+  { recipe, idOrder, plan, maxTokens, cache, target }: Omit<StoredModel, 'card' | 'tokenizer'>,
 ): Graph<'float'> {
   const { graph } = recipe === null ? imported : applyRecipe(imported, recipe);
-  const simple = simplify(graph, idOrder, kernelSetOf(target));
+  const simple = limitCache(simplify(graph, idOrder, kernelSetOf(target)), cache);
   return trimPositions(realizeForms(simple, plan), maxTokens);
 }
 

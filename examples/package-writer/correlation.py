@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Does a proxy that needs no training rank decoders as training does?
 
-Draws decoders at random from the search space of `lm2mcu design`, as many from each range of sizes, and
-trains each on the same documents, in the same order. `report` compares the ranks of their held-back perplexities with those
+Draws decoders at random from the search space of `lm2mcu design`, as many from each range of sizes, adds
+six of one budget that were chosen by hand, and trains each on the same documents, in the same order. `report` compares the ranks of their held-back perplexities with those
 of the proxies: entropy (`lm2mcu design --score`), parameters, and W-PCA (arXiv 2504.15983's score: parameters
 times the summed PCA dimensions of the feed-forward's hidden states, before the activation, of the
 untrained decoder on training texts).
@@ -29,6 +29,10 @@ RATIOS = (1, 1.5, 2, 3, 4)
 SIZES = (100_000, 160_000, 250_000, 380_000, 560_000)
 EACH = 3
 MOST_LAYERS = 12
+# Width, layers, feed-forward of each block: the uniform decoder, what `design` gave with its first weights,
+# and four that are shallower.
+CHOSEN = (((96, 3, 384),), ((96, 3, 144), (128, 1, 128)), ((128, 2, 256),), ((128, 1, 512),), ((160, 1, 480),),
+          ((192, 1, 192),))
 PERMUTATIONS = 100_000
 RUNS = BUILD / "correlation"
 
@@ -62,6 +66,12 @@ def draw():
     return drawn
 
 
+def chosen():
+    return [config_of([{"hidden_size": width, "num_attention_heads": width // 32, "intermediate_size": middle,
+                        "num_hidden_layers": layers, "share_parameters": False} for width, layers, middle in blocks])
+            for blocks in CHOSEN]
+
+
 def name_of(config):
     return " ".join(f"{b['hidden_size']}x{b['num_hidden_layers']}/{b['intermediate_size']}" for b in config["blocks"])
 
@@ -70,7 +80,9 @@ def train_all():
     RUNS.mkdir(parents=True, exist_ok=True)
     drawn = draw()
     # In turn from each range of sizes, so that a run that is stopped has as many of each.
-    for index in sorted(range(len(drawn)), key=lambda index: index % EACH):
+    order = sorted(range(len(drawn)), key=lambda index: index % EACH)
+    drawn += chosen()
+    for index in [*order, *range(len(order), len(drawn))]:
         config, folder = drawn[index], RUNS / f"{index:02d}"
         if (folder / "result.json").exists():
             continue
@@ -154,7 +166,7 @@ def report():
         result = json.loads((folder / "result.json").read_text())
         scored = score(folder)
         wpca = w_pca(json.loads((folder / "config.json").read_text()))
-        rows.append({**result, "range": int(folder.name) // EACH, "entropy": scored["entropy"],
+        rows.append({**result, "range": min(int(folder.name) // EACH, len(SIZES) - 1), "entropy": scored["entropy"],
                      "layerEntropy": scored["layerEntropy"], "depthToWidth": scored["depthToWidth"], "wPca": wpca})
     perplexities = [row["perplexity"] for row in rows]
     print("| decoder: width x layers / feed-forward | parameters | entropy | of the layers | depth to width "

@@ -504,6 +504,11 @@ static inline void lm_copy_rows(lm_rows x, int32_t rows, int32_t columns, int8_t
   }
 }
 
+/* The row of a cache that a token takes: the first `pinned` rows stay, the others are a ring. */
+static inline int32_t lm_ring_row(int32_t token, int32_t rows, int32_t pinned) {
+  return token < rows ? token : pinned + (token - pinned) % (rows - pinned);
+}
+
 /* Rows that are kept column by column. y: (columns, tokens), from the token of the first row on */
 static inline void lm_turn_rows(lm_rows x, int32_t rows, int32_t columns, int8_t *y,
                                 int32_t y_stride) {

@@ -69,7 +69,7 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
     expect(inputs.calibrate).toBe(digestOf(readFileSync(at('data.jsonl'))));
     expect(options).toEqual({
       ...{ target: 'nrf52840-dk', maxTokens: 24, pooling: null, plan: 'fits', emit: 'firmware' },
-      ...{ kernels: 'native', weights: 'int8', maxArena: null },
+      ...{ kernels: 'native', weights: 'int8', maxArena: null, cache: 'full' },
     });
   });
 

@@ -17,6 +17,7 @@ import type { StoredModel } from '../../toolchain/emulate/stored-model.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
 import { serializeGraph } from '../../toolchain/ir/serialize.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
+import type { CachePolicy } from '../../toolchain/passes/limit-cache.ts';
 import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
@@ -35,6 +36,19 @@ const hostRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 4);
 const shapes = decoderShapes.map((shape) => ({ ...shape, vocabulary: idOrder.length }));
 const tileRows = fc.integer({ min: 1, max: 16 });
 
+/** One after the other, so that each is there: everything kept, and then less than the longest text. */
+function cachesInTurn(): (shape: DecoderShape) => DecoderShape {
+  let run = 0;
+  return (shape) => {
+    const third = Math.ceil(shape.maxTokens / 3);
+    const caches: readonly CachePolicy[] = [
+      { kind: 'window', window: third, sinks: shape.seed % 3 },
+      { kind: 'full' },
+    ];
+    return { ...shape, cache: caches[run++ % caches.length]! };
+  };
+}
+
 /** The graph as if it had come from a model with the fixture's tokenizer. */
 function builtModel(shape: DecoderShape, rows: number, target: string): BuiltModel {
   const model: StoredModel = {
@@ -44,6 +58,7 @@ function builtModel(shape: DecoderShape, rows: number, target: string): BuiltMod
     idOrder,
     target: loadTarget(target),
     maxTokens: shape.maxTokens,
+    cache: shape.cache,
     plan: { tileRows: rows, recomputeInputs: false, layers: [] },
   };
   return { graphBin: serializeGraph(legalDecoder(shape), model) };
@@ -85,8 +100,10 @@ async function compareGenerations(
 }
 
 test('program and host C', async () => {
+  const withCache = cachesInTurn();
   await fc.assert(
-    fc.asyncProperty(shapes, tileRows, async (shape, rows) => {
+    fc.asyncProperty(shapes, tileRows, async (anyCache, rows) => {
+      const shape = withCache(anyCache);
       const built = builtModel(shape, rows, 'mps2-an386');
       const executors = [
         await openExecutor('program', built),
@@ -103,8 +120,10 @@ test.skipIf(!hasEmulator).each(['mps2-an386', 'mps3-an547'])(
   '%s',
   async (name) => {
     const target = boardOf(loadTarget(name));
+    const withCache = cachesInTurn();
     await fc.assert(
-      fc.asyncProperty(shapes, tileRows, async (shape, rows) => {
+      fc.asyncProperty(shapes, tileRows, async (anyCache, rows) => {
+        const shape = withCache(anyCache);
         const built = builtModel(shape, rows, name);
         const program = schedule(legalDecoder(shape), {
           maxTokens: shape.maxTokens,

@@ -45,6 +45,7 @@ function storedModel(shape: EncoderShape, plan: PlanShape, target: string): Stor
     idOrder,
     target: withKernels(loadTarget(target), plan.kernels),
     maxTokens: shape.maxTokens,
+    cache: { kind: 'full' },
     plan: { tileRows, recomputeInputs, layers: [] },
   };
 }

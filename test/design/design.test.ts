@@ -129,9 +129,10 @@ test.each(['nrf52840-dk', 'mps3-an547'])(
         headWidth: 32,
         width,
         embeddingWidth: width,
+        cache: { kind: 'full' },
         vocabulary,
       },
-      ...{ middle: feedForward, maxTokens: context, seed: 2 },
+      ...{ middle: feedForward, maxTokens: context, cache: { kind: 'full' }, seed: 2 },
     });
     const program = schedule(graph, {
       ...{ maxTokens: context, tileRows: 1, recomputeInputs: false },

@@ -58,7 +58,7 @@ test('a plan has the arena that its program will have', () => {
 
 test('a decoder keeps no rows but those of its cache', () => {
   const shape = { ...fc.sample(decoderShapes, { numRuns: 1, seed: 1 })[0]!, maxTokens: 40 };
-  const graph = legalDecoder({ ...shape, family: 'llama', layers: 3 });
+  const graph = legalDecoder({ ...shape, family: 'llama', layers: 3, cache: { kind: 'full' } });
   const options = { maxTokens: 40, tileRows: 4, recomputeInputs: false };
   const { buffers, segments } = schedule(graph, {
     ...options,

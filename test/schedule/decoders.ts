@@ -9,6 +9,7 @@ import { runPasses } from '../../toolchain/ir/rewrite.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
 import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
+import { type CachePolicy, limitCache } from '../../toolchain/passes/limit-cache.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
@@ -26,8 +27,19 @@ export interface DecoderShape {
   readonly middle: number;
   readonly vocabulary: number;
   readonly maxTokens: number;
+  readonly cache: CachePolicy;
   readonly seed: number;
 }
+
+/** Of caches that are too small for the longest text, and of those that are not. */
+const caches: fc.Arbitrary<CachePolicy> = fc.oneof(
+  fc.constant<CachePolicy>({ kind: 'full' }),
+  fc.record({
+    kind: fc.constant('window' as const),
+    window: fc.integer({ min: 1, max: 20 }),
+    sinks: fc.nat(5),
+  }),
+);
 
 const heads = fc.record({
   keyValueHeads: fc.integer({ min: 1, max: 3 }),
@@ -45,6 +57,7 @@ export const decoderShapes: fc.Arbitrary<DecoderShape> = fc
     middle: fc.integer({ min: 1, max: 50 }),
     vocabulary: fc.integer({ min: 1, max: 50 }),
     maxTokens: fc.integer({ min: 2, max: 40 }),
+    cache: caches,
     seed: fc.nat(2 ** 30),
   })
   .map(({ heads: { keyValueHeads, sharing, headWidth }, ...shape }) => {
@@ -132,7 +145,7 @@ export function floatDecoder(shape: DecoderShape): Graph<'float'> {
   );
   const graph = builder.finish([output]);
   verify(graph);
-  return runPasses(graph, [fuseLayerNorm, rowDemand]);
+  return limitCache(runPasses(graph, [fuseLayerNorm, rowDemand]), shape.cache);
 }
 
 export function legalDecoder(shape: DecoderShape): Graph<'legal'> {

@@ -37,6 +37,7 @@ import {
   loadTarget,
   type Target,
 } from '../targets.ts';
+import { cacheForms, cacheText, parseCache } from './cache.ts';
 import { defineCommand } from './command.ts';
 import { readExamples } from './examples.ts';
 import { didYouMean } from './suggest.ts';
@@ -84,6 +85,12 @@ export const buildCommand = defineCommand({
       requiresArg: true,
       describe:
         'A fast plan that fits (the default of boards), the fastest whether it fits or not (of wasm), or the one with least RAM',
+    },
+    cache: {
+      type: 'string',
+      default: 'full',
+      requiresArg: true,
+      describe: `What a model that generates keeps of the tokens before: ${cacheForms}`,
     },
     weights: {
       choices: weightKinds,
@@ -140,11 +147,13 @@ export const buildCommand = defineCommand({
     checkOutFolder(outDir);
     const recipe = flags.recipe === undefined ? null : readRecipeFile(flags.recipe);
     const { kernels, weights } = flags;
+    const cache = parseCache(flags.cache);
     const request = {
       modelPath: model,
       maxTokens,
       calibration: calibration?.examples ?? null,
       pooling,
+      cache,
       weights,
       recipe: recipe?.recipe,
       goal: plan,
@@ -168,6 +177,7 @@ export const buildCommand = defineCommand({
         options: {
           ...{ target: target.name, maxTokens, pooling: pooling ?? null },
           ...{ plan: compiled.goal, kernels, weights, maxArena: flags.maxArena ?? null },
+          cache: cacheText(cache),
         },
         inputs: inputsOf(compiled, target, {
           calibrate: calibration?.digest,

@@ -6,7 +6,7 @@ import type { RunnableModel } from '../emulate/stored-model.ts';
 import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
-import { floatGraphOf } from '../pipeline.ts';
+import { floatGraphOf, importOptionsOf } from '../pipeline.ts';
 import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
 import { onOption, withBuilt } from './built.ts';
@@ -177,8 +177,8 @@ function accuracyLossOf(lost: readonly number[]): AccuracyLoss {
 
 /** Imports the model again; it must be the one that was built. */
 function importBuilt(dir: string, modelPath: string, built: RunnableModel): ImportedModel {
-  const { pooling } = built.card;
-  const imported = importModel(modelPath, pooling === null ? {} : { pooling });
+  const options = importOptionsOf(built.card.pooling, built.cache, built.maxTokens);
+  const imported = importModel(modelPath, options);
   if (imported.card.sha256 === built.card.sha256) return imported;
   throw userError({
     code: 'other-model',

@@ -37,8 +37,8 @@ export function runStatements(request: RunRequest): string {
       const what = `(${rows}, ${columns}) ${dtype} ${kind}, ${life}`;
       return `const ${names.buffers.get(name)!}: usize = ${hex(arenaAddress + offset)}; // ${what}`;
     },
-    loopHead: (variable, begin, step) =>
-      `for (let ${variable}: i32 = ${begin}; ${variable} < tokens; ${variable} += ${step})`,
+    loopHead: (variable, begin, end, step) =>
+      `for (let ${variable}: i32 = ${begin}; ${variable} < ${end}; ${variable} += ${step})`,
     countLine: (count, variable, step) =>
       `const ${count}: i32 = min<i32>(${step}, tokens - ${variable});`,
     equals: '===',
@@ -100,6 +100,7 @@ function callLine(request: RunRequest, call: Call): string {
       case 'meanRows':
         return [...block(inputs[0]), y[0]!];
       case 'causalAttention':
+      case 'windowAttention':
       case 'rotary':
       case 'gatedProduct':
       case 'residualAdd':

@@ -197,7 +197,8 @@ export function nodeConstants(
         }),
       };
     }
-    case 'causalAttention': {
+    case 'causalAttention':
+    case 'windowAttention': {
       const { scoreMultipliers, expTables, mix, zeroPoint } = node.integer;
       const [q, , v] = node.inputs.map((input) => tensorOf(graph, input).shape[1]);
       const { heads, keyValueHeads } = node.attrs;

@@ -28,8 +28,8 @@ export function runBodyInC(request: RunRequest): string {
       const comment = `/* ${shape} ${kind}, ${life} */`;
       return `${type} *const ${names.buffers.get(name)!} = ${bufferPointer(buffer)}; ${comment}`;
     },
-    loopHead: (variable, begin, step) =>
-      `for (int32_t ${variable} = ${begin}; ${variable} < tokens; ${variable} += ${step})`,
+    loopHead: (variable, begin, end, step) =>
+      `for (int32_t ${variable} = ${begin}; ${variable} < ${end}; ${variable} += ${step})`,
     countLine: (count, variable, step) =>
       `const int32_t ${count} = lm_min(${step}, tokens - ${variable});`,
     equals: '==',
@@ -122,10 +122,13 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
         ...end(y),
       ];
     case 'causalAttention':
+    case 'windowAttention':
       return [
         start,
         `&(lm_causal_tile){.rows = ${count},`,
-        `.row_start = ${first},`,
+        node.op === 'causalAttention'
+          ? `.row_start = ${first},`
+          : `.row_start = lm_min(${first}, ${node.attrs.rows - 1}),`,
         `.q = ${view(inputs[0])},`,
         `.k = ${view(inputs[1])},`,
         `.v = ${view(inputs[2])},`,

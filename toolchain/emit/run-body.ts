@@ -21,8 +21,8 @@ export interface RunLanguage {
   comment(text: string): string;
   /** `life`: the calls from the first that writes the buffer to the last that reads it. */
   declaration(buffer: Buffer, life: string): string;
-  /** `variable` goes over the tokens from `begin` on, `step` at a time. */
-  loopHead(variable: string, begin: string, step: number): string;
+  /** `variable` goes over the tokens from `begin` to before `end`, `step` at a time. */
+  loopHead(variable: string, begin: string, end: string, step: number): string;
   /** How many of the `step` tokens from `variable` on there are. */
   countLine(count: string, variable: string, step: number): string;
   readonly equals: string;
@@ -64,7 +64,8 @@ function segmentLines(
   );
   if (segment.rows === 1) return [language.comment('One row.'), ...lines];
   const [title, begin] = keepsState(program) ? ['All new tokens', 'start'] : ['All tokens', '0'];
-  return loopLines(language, title!, 'row', begin!, 'rows', segment.tileRows, lines);
+  const loop = { title: title!, variable: 'row', begin: begin!, end: 'tokens', count: 'rows' };
+  return loopLines(language, { ...loop, step: segment.tileRows }, lines);
 }
 
 /** Calls under one head: those of an inner loop, of the first tile, or of every tile. */
@@ -83,24 +84,35 @@ function runLines(
     return goesOn ? [title] : [title, ...language.call(call, depth)];
   });
   if (inner !== null) {
-    return loopLines(language, 'All tokens again', 'token', '0', 'count', inner.tileRows, lines);
+    const { over, tileRows: step } = inner;
+    const range =
+      over === 'tokens'
+        ? { title: 'All tokens again', begin: '0', end: 'tokens' }
+        : { title: 'The rows of the tile', begin: 'row', end: 'row + rows' };
+    return loopLines(language, { ...range, variable: 'token', count: 'count', step }, lines);
   }
   if (!onlyFirst) return lines;
   return [`if (row ${language.equals} 0) {`, ...lines.map((line) => `  ${line}`), '}'];
 }
 
+interface Loop {
+  readonly title: string;
+  readonly variable: string;
+  readonly begin: string;
+  readonly end: string;
+  /** The name of how many there are. */
+  readonly count: string;
+  readonly step: number;
+}
+
 function loopLines(
   { comment, loopHead, countLine }: RunLanguage,
-  title: string,
-  variable: string,
-  begin: string,
-  count: string,
-  step: number,
+  { title, variable, begin, end, count, step }: Loop,
   body: readonly string[],
 ): readonly string[] {
   return [
     comment(step === 1 ? `${title}.` : `${title}, ${step} at a time.`),
-    `${loopHead(variable, begin, step)} {`,
+    `${loopHead(variable, begin, end, step)} {`,
     ...(isUsed(count, body) ? [`  ${countLine(count, variable, step)}`] : []),
     ...body.map((line) => `  ${line}`),
     '}',
@@ -120,13 +132,16 @@ export function rowsOfSlot(
 ): { readonly first: string; readonly count: string } {
   switch (rows) {
     case 'tile':
-      return inner === null ? { first: 'row', count: 'rows' } : { first: 'token', count: 'count' };
+      if (inner === null) return { first: 'row', count: 'rows' };
+      return { first: 'token', count: inner.tileRows === 1 ? '1' : 'count' };
     case 'outer':
       return { first: 'row', count: 'rows' };
     case 'all':
       return { first: '0', count: 'tokens' };
     case 'past':
       return { first: '0', count: 'row + rows' };
+    case 'ring':
+      return { first: 'token', count: '1' };
     case 'first':
       return { first: '0', count: '1' };
     case 'last':
@@ -144,13 +159,19 @@ export function slotPointer(
   names: CNames,
   offsets: 'elements' | 'bytes',
 ): string {
-  const { kind, turned, rows, columns, dtype } = program.buffers[slot.buffer]!;
+  const { kind, turned, rows, columns, dtype, ring } = program.buffers[slot.buffer]!;
   const isOfTile = kind === 'tile' || rows === 1;
-  const first = !isOfTile
-    ? rowsOfSlot(slot, call).first
-    : slot.rows === 'last' && rows > 1
-      ? `(tokens - 1 - ${keepsState(program) ? 'start' : '0'}) % ${rows}`
-      : '0';
+  const rowInTile = (): string => {
+    if (slot.rows === 'last' && rows > 1) {
+      return `(tokens - 1 - ${keepsState(program) ? 'start' : '0'}) % ${rows}`;
+    }
+    return call.inner?.over === 'tile' && slot.rows === 'tile' ? '(token - row)' : '0';
+  };
+  const row = (): string =>
+    ring !== null && slot.rows === 'ring'
+      ? `lm_ring_row(token, ${ring.rows}, ${ring.pinned})`
+      : rowsOfSlot(slot, call).first;
+  const first = isOfTile ? rowInTile() : row();
   const unit = offsets === 'bytes' ? dtypes[dtype].bytes : 1;
   const stride = turned ? unit : columns * unit;
   const terms = [names.buffers.get(slot.buffer)!];

@@ -206,6 +206,7 @@ function wordsOf(
     case 'concat':
       return null;
     case 'causalAttention':
+    case 'windowAttention':
     case 'rotary':
     case 'gatedProduct':
     case 'residualAdd':

@@ -7,8 +7,16 @@ import { internalError } from '../errors.ts';
 import { accelerators } from '../ethosu/accelerators.ts';
 import { dtypes, viewBytes } from '../ir/dtypes.ts';
 import { denseMatrix, type Matrix, rowsOf, tensorOf } from '../ir/graph.ts';
+import { type Ring, rowsHeld, slotOf } from '../ops/cache.ts';
 import { operandOf, opOf } from '../ops/index.ts';
-import { type Buffer, type Call, loopsOf, type Program, type Slot } from '../schedule/program.ts';
+import {
+  type Buffer,
+  type Call,
+  type InnerLoop,
+  loopsOf,
+  type Program,
+  type Slot,
+} from '../schedule/program.ts';
 import { definedSpace, type Space } from './ethosu/memory.ts';
 import { simulate } from './ethosu/simulate.ts';
 import { constantMatrix, inputMatrix, type Tokens } from './interpreter.ts';
@@ -71,7 +79,7 @@ function runOnArena(
       for (const steps of loopsOf(segment.calls)) {
         const { inner, onlyFirst } = steps[0]!;
         if (onlyFirst && block.rowStart > 0) continue;
-        const tiles = inner === null ? [block] : blocksOf(0, count, inner.tileRows);
+        const tiles = inner === null ? [block] : innerBlocks(inner, block, count);
         for (const tile of tiles) {
           const position: Position = { tile, outer: block, count, start };
           for (const [index, call] of steps.entries()) {
@@ -153,6 +161,16 @@ function blocksOf(start: number, end: number, size: number): readonly Block[] {
   }));
 }
 
+function innerBlocks(
+  { over, tileRows }: InnerLoop,
+  outer: Block,
+  tokens: number,
+): readonly Block[] {
+  return over === 'tokens'
+    ? blocksOf(0, tokens, tileRows)
+    : blocksOf(outer.rowStart, outer.rowStart + outer.rows, tileRows);
+}
+
 /** Where the loops stand. */
 interface Position {
   /** Of the loop that the call stands in. */
@@ -168,13 +186,14 @@ interface Position {
 function runCall(
   program: Program,
   arena: Uint8Array,
-  { node, inputs, output, carry }: Call,
+  { node, inputs, output, carry, inner }: Call,
   tokens: Tokens,
   position: Position,
 ): void {
-  const out = slotMatrix(program, arena, output, position);
+  const matrixOf = (slot: Slot): Matrix => slotMatrix(program, arena, slot, position, inner);
+  const out = matrixOf(output);
   if (node === null) {
-    const from = slotMatrix(program, arena, inputs[0]!, position);
+    const from = matrixOf(inputs[0]!);
     for (let row = 0; row < out.rows; row++) {
       for (let column = 0; column < out.columns; column++) {
         out.data[out.offset + row * out.stride + column] =
@@ -186,7 +205,7 @@ function runCall(
   const { tile, count } = position;
   const matrices = node.inputs.map((name, index) => {
     const slot = inputs[index];
-    if (slot !== null && slot !== undefined) return slotMatrix(program, arena, slot, position);
+    if (slot !== null && slot !== undefined) return matrixOf(slot);
     const tensor = tensorOf(program.graph, name);
     if (tensor.role === 'input') return inputMatrix(tensor, tokens);
     const constant = constantMatrix(program.graph, name);
@@ -194,7 +213,9 @@ function runCall(
   });
   const op = opOf(node.op);
   if (carry === null) {
-    const context = { tokens: count, rowStart: tile.rowStart };
+    const ring = op.cache?.(node.attrs);
+    const rowStart = ring === undefined ? tile.rowStart : rowsHeld(tile.rowStart, ring) - 1;
+    const context = { tokens: count, rowStart };
     op.evalInteger(matrices, node.attrs, node.integer, out, context);
     return;
   }
@@ -219,11 +240,13 @@ function slotMatrix(
   arena: Uint8Array,
   slot: Slot,
   { tile, outer, count, start }: Position,
+  inner: InnerLoop | null = null,
 ): Matrix {
   const buffer = program.buffers[slot.buffer]!;
-  const { rowStart, rows } = rowsOfSlot(slot, tile, outer, count);
+  const { rowStart, rows } = rowsOfSlot(slot, tile, outer, count, buffer.ring);
   const isOneTile = buffer.kind === 'tile' || buffer.rows === 1;
-  const inTile = slot.rows === 'last' ? (rowStart - start) % buffer.rows : 0;
+  const ofLoop = inner?.over === 'tile' && slot.rows === 'tile' ? rowStart - outer.rowStart : 0;
+  const inTile = slot.rows === 'last' ? (rowStart - start) % buffer.rows : ofLoop;
   const first = isOneTile ? inTile : rowStart;
   const stride = buffer.columns;
   return {
@@ -233,7 +256,13 @@ function slotMatrix(
   };
 }
 
-function rowsOfSlot({ rows }: Slot, tile: Block, outer: Block, count: number): Block {
+function rowsOfSlot(
+  { rows }: Slot,
+  tile: Block,
+  outer: Block,
+  count: number,
+  ring: Ring | null,
+): Block {
   switch (rows) {
     case 'tile':
       return tile;
@@ -241,8 +270,12 @@ function rowsOfSlot({ rows }: Slot, tile: Block, outer: Block, count: number): B
       return outer;
     case 'all':
       return { rowStart: 0, rows: count };
-    case 'past':
-      return { rowStart: 0, rows: tile.rowStart + tile.rows };
+    case 'past': {
+      const last = tile.rowStart + tile.rows - 1;
+      return { rowStart: 0, rows: ring === null ? last + 1 : rowsHeld(last, ring) };
+    }
+    case 'ring':
+      return { rowStart: slotOf(tile.rowStart, ring!), rows: 1 };
     case 'first':
       return { rowStart: 0, rows: 1 };
     case 'last':

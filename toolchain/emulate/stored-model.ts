@@ -6,6 +6,7 @@ import { internalError, userError } from '../errors.ts';
 import { type ModelCard, modelCardSchema } from '../importers/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import { parseGraph } from '../ir/serialize.ts';
+import { type CachePolicy, cachePolicySchema } from '../passes/limit-cache.ts';
 import type { Plan } from '../schedule/plan.ts';
 import type { AnyTarget } from '../targets.ts';
 import { encode } from '../tokenizer/encode.ts';
@@ -29,6 +30,7 @@ export interface StoredModel {
   readonly idOrder: Int32Array;
   readonly target: AnyTarget;
   readonly maxTokens: number;
+  readonly cache: CachePolicy;
   readonly plan: Plan;
 }
 
@@ -120,6 +122,7 @@ const storedModelSchema = z.strictObject({
   idOrder: z.instanceof(Int32Array),
   target: targetSchema,
   maxTokens: z.int().positive(),
+  cache: cachePolicySchema,
   plan: z.strictObject({
     tileRows: z.int().positive(),
     recomputeInputs: z.boolean(),

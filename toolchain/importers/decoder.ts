@@ -11,7 +11,7 @@ import {
 import { buildDecoder } from './decoder-layers.ts';
 import { type DecoderWeights, decoderWeights, weightNames } from './decoder-weights.ts';
 import { type ModelFiles, recordReads } from './files.ts';
-import type { ImportedModel } from './model-card.ts';
+import type { ImportedModel, ImportOptions } from './model-card.ts';
 import { readTokenizer } from './tokenizer-files.ts';
 import { vocabularyRows } from './vocabulary.ts';
 import { weightLoader } from './weights.ts';
@@ -21,6 +21,7 @@ export function importDecoder(
   family: DecoderFamily,
   configFile: Uint8Array,
   name: string,
+  { leastPositions = 0 }: ImportOptions,
 ): ImportedModel {
   const files = recordReads(modelFiles);
   files.read('config.json');
@@ -32,7 +33,13 @@ export function importDecoder(
   const vocabulary = vocabularyRows(config.vocabulary, where, tokenizer, notes);
   const builder = graphBuilder(name);
   const weights: DecoderWeights = decoderWeights(loader, config);
-  const output = buildDecoder(builder, config, weights, vocabulary, ropeTable(config));
+  const output = buildDecoder(
+    builder,
+    config,
+    weights,
+    vocabulary,
+    ropeTable(config, leastPositions),
+  );
   loader.finish(decoderClasses[family]);
   return {
     graph: builder.finish([output]),
@@ -57,10 +64,13 @@ export function importDecoder(
 const mostPositions = 2 ** 15;
 
 /** (positions, head width): cosine and sine of the angle of each two columns. */
-function ropeTable({ ropeTheta, positions, layers }: DecoderConfig): RopeTable | null {
+function ropeTable(
+  { ropeTheta, positions, layers }: DecoderConfig,
+  leastPositions: number,
+): RopeTable | null {
   if (ropeTheta === null) return null;
   const { headWidth } = layers[0]!;
-  const rows = Math.min(positions, mostPositions);
+  const rows = Math.min(Math.max(positions, leastPositions), mostPositions);
   const table = new Float32Array(rows * headWidth);
   for (let column = 0; column < headWidth; column += 2) {
     const frequency = Math.fround(1 / Math.fround(ropeTheta ** (column / headWidth)));

@@ -27,7 +27,7 @@ export function importHuggingFace(
   const configFile = requireFile(files, 'config.json');
   const decoder = decoderFamilyOf(configFile);
   if (decoder !== null) {
-    return importDecoder(modelFiles, decoder, configFile, options.name ?? defaultName);
+    return importDecoder(modelFiles, decoder, configFile, options.name ?? defaultName, options);
   }
   const config = parseConfig(configFile);
   const family = familyOf(config.model_type);

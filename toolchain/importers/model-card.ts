@@ -10,6 +10,8 @@ export interface ImportOptions {
   readonly pooling?: Pooling;
   /** The model's name; without it the folder's. */
   readonly name?: string;
+  /** Of a decoder whose positions are computed: for texts longer than its own context. */
+  readonly leastPositions?: number;
 }
 
 /** Also what `graph.bin` is read back with. */

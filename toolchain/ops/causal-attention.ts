@@ -3,7 +3,7 @@
  * them. What it reads of the rows before is the cache that outlives a run.
  */
 import { z } from 'zod';
-import type { Affine, Matrix } from '../ir/graph.ts';
+import type { Affine, Matrix, Shape } from '../ir/graph.ts';
 import {
   clamp,
   divideRequant,
@@ -46,6 +46,38 @@ export interface CausalAttentionInteger
   readonly mix: Requant;
 }
 
+/** Attributes of an attention whose heads share keys and values. */
+export const headAttrs = {
+  heads: int.positive(),
+  keyValueHeads: int.positive(),
+  scale: z.number().positive(),
+};
+
+export function causalIntegerForm(
+  _shapes: readonly Shape[],
+  { heads }: CausalAttentionAttrs,
+): z.ZodType<CausalAttentionInteger> {
+  return z.strictObject({
+    scoreMultipliers: arrayOf(Int32Array, heads, (m) => m >= 0),
+    expTables: expTablesOf(heads),
+    mix: requantForm,
+    zeroPoint: int32,
+  });
+}
+
+export function headsFit(
+  [q, k, v]: readonly Shape[],
+  { heads, keyValueHeads }: CausalAttentionAttrs,
+): boolean {
+  return (
+    heads % keyValueHeads === 0 &&
+    q![1] % heads === 0 &&
+    q![1] / heads === k![1] / keyValueHeads &&
+    v![1] % keyValueHeads === 0 &&
+    [k!, v!].every(([rows]) => rows === q![0])
+  );
+}
+
 export const causalAttention: OpDef<CausalAttentionAttrs, CausalAttentionInteger> = {
   doc: 'y = softmax(scale·q·kᵀ)·v for each head, over the rows up to its own',
   operands: [
@@ -54,49 +86,21 @@ export const causalAttention: OpDef<CausalAttentionAttrs, CausalAttentionInteger
     { name: 'v', reads: 'past', symmetric: true, turned: true },
   ],
   readsIndex: true,
-  form: {
-    attrs: z.strictObject({
-      heads: int.positive(),
-      keyValueHeads: int.positive(),
-      scale: z.number().positive(),
-    }),
-    integer: (_shapes, { heads }) =>
-      z.strictObject({
-        scoreMultipliers: arrayOf(Int32Array, heads, (m) => m >= 0),
-        expTables: expTablesOf(heads),
-        mix: requantForm,
-        zeroPoint: int32,
-      }),
-    fits: ([q, k, v], { heads, keyValueHeads }) =>
-      heads % keyValueHeads === 0 &&
-      q![1] % heads === 0 &&
-      q![1] / heads === k![1] / keyValueHeads &&
-      v![1] % keyValueHeads === 0 &&
-      [k!, v!].every(([rows]) => rows === q![0]),
-  },
+  form: { attrs: z.strictObject(headAttrs), integer: causalIntegerForm, fits: headsFit },
   infer: ([q, , v], { heads, keyValueHeads }) => [q![0], (v![1] * heads) / keyValueHeads],
-  evalFloat: ([q, k, v], attrs, out, context) => {
-    for (const group of groupsOf(q!, k!, v!, out, attrs)) {
-      attentionFloat(group.q, group.k, group.v, oneHead(attrs), group.out, context);
-    }
-  },
-  observe: ([q, k, v], attrs, context) =>
-    groupsOf(q!, k!, v!, q!, attrs).flatMap((group) =>
-      largestScores(group.q, group.k, oneHead(attrs), context),
-    ),
+  evalFloat: ([q, k, v], attrs, out, { rowStart }) =>
+    causalFloat(operandsOf(q!, k!, v!, out, attrs), attrs, rowStart),
+  observe: largestCausalScores,
   quantize: quantizeCausal,
-  evalInteger: ([q, k, v], attrs, integer, out, context) => {
-    for (const [head, group] of groupsOf(q!, k!, v!, out, attrs).entries()) {
-      attendHead(group, head, integer, context);
-    }
-  },
+  evalInteger: ([q, k, v], attrs, integer, out, { rowStart }) =>
+    causalInteger(operandsOf(q!, k!, v!, out, attrs), integer, rowStart),
   macsPerRow: ([q, , v], { heads, keyValueHeads }, tokens) =>
     tokens * (q![1] + (v![1] * heads) / keyValueHeads),
   work: (_inputs, { attrs, tokens }) => ({ scores: attrs.heads * tokens }),
   kernel: 'causal_attention',
 };
 
-interface HeadOperands {
+export interface HeadOperands {
   readonly q: Matrix;
   readonly k: Matrix;
   readonly v: Matrix;
@@ -104,7 +108,7 @@ interface HeadOperands {
 }
 
 /** By head: its columns of q and out, and those of the keys and values that it shares. */
-function groupsOf(
+export function operandsOf(
   q: Matrix,
   k: Matrix,
   v: Matrix,
@@ -130,7 +134,36 @@ function oneHead({ scale }: CausalAttentionAttrs) {
   return { heads: 1, scale, causal: true };
 }
 
-function quantizeCausal({
+/** Query r of `heads` stands at row `rowStart` + r of the keys. */
+export function causalFloat(
+  heads: readonly HeadOperands[],
+  attrs: CausalAttentionAttrs,
+  rowStart: number,
+): void {
+  for (const { q, k, v, out } of heads) {
+    attentionFloat(q, k, v, oneHead(attrs), out, { tokens: k.rows, rowStart });
+  }
+}
+
+export function causalInteger(
+  heads: readonly HeadOperands[],
+  integer: CausalAttentionInteger,
+  rowStart: number,
+): void {
+  for (const [head, operands] of heads.entries()) attendHead(operands, head, integer, rowStart);
+}
+
+export function largestCausalScores(
+  [q, k, v]: readonly Matrix[],
+  attrs: CausalAttentionAttrs,
+  context: EvalContext,
+): readonly number[] {
+  return operandsOf(q!, k!, v!, q!, attrs).flatMap((head) =>
+    largestScores(head.q, head.k, oneHead(attrs), context),
+  );
+}
+
+export function quantizeCausal({
   attrs,
   quants,
   output,
@@ -159,7 +192,7 @@ function attendHead(
   { q, k, v, out }: HeadOperands,
   head: number,
   integer: CausalAttentionInteger,
-  { rowStart }: EvalContext,
+  rowStart: number,
 ): void {
   const last = rowStart + q.rows;
   const dots = new Int32Array(last);

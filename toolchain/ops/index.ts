@@ -15,6 +15,7 @@ import { rmsNorm } from './rms-norm.ts';
 import { rotary } from './rotary.ts';
 import { concat, meanRows, selectRow } from './rows.ts';
 import { lookupRows } from './table-rows.ts';
+import { windowAttention } from './window-attention.ts';
 
 export const ops = {
   lookupRows,
@@ -28,6 +29,7 @@ export const ops = {
   normalizedAttention,
   attendInputs,
   causalAttention,
+  windowAttention,
   rotary,
   gatedProduct,
   add,

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import type { DType } from '../ir/dtypes.ts';
 import type { Affine, Matrix, Shape, Tensor } from '../ir/graph.ts';
+import type { Ring } from './cache.ts';
 
 /**
  * Which rows of an operand one output row needs: the row of the same index (`row`; of a constant too,
@@ -154,6 +155,8 @@ export interface OpDef<A, I> {
     context: EvalContext,
   ): void;
   readonly streaming?: Streaming<A, I>;
+  /** Of rows of the past only as many are kept, and where; without it all. */
+  cache?(attrs: A): Ring;
   /** Multiply-accumulates of one output row. */
   macsPerRow(inputs: readonly Shape[], attrs: A, tokens: number): number;
   /** Rows of the kernel in a row of the output, where it is not one. */

@@ -164,6 +164,7 @@ function tripsOf(
   const tiles = tilesOf(rowsOf(segment.rows, tokens), segment.tileRows, split);
   const once = tilesOf(1, 1, split);
   if (onlyFirst) return once;
+  if (inner?.over === 'tile') return tilesOf(rowsOf(segment.rows, tokens), inner.tileRows, split);
   if (inner !== null) {
     const blocks = tilesOf(tokens, inner.tileRows, split);
     const runs = blocks.calls;

@@ -68,7 +68,7 @@ function withRegion(job: NpuJob, buffer: string): NpuJob {
 
 function openScratch(columns: number, call: number): OpenBuffer {
   return {
-    ...{ kind: 'scratch', turned: false, dtype: 'uint8', rows: 1, columns },
+    ...{ kind: 'scratch', turned: false, dtype: 'uint8', rows: 1, ring: null, columns },
     sizeBytes: roundUp(columns, npuAlignment),
     ...{ firstCall: call, lastCall: call, tensors: [], overwrittenBy: null },
   };

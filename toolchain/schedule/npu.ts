@@ -81,6 +81,7 @@ export function runsOf(
   if (onlyFirst || segment.rows === 1)
     return inner === null ? 1 : Math.ceil(tokens / inner.tileRows);
   const tiles = Math.ceil(tokens / segment.tileRows);
+  if (inner?.over === 'tile') return tokens;
   return inner === null ? tiles : tiles * Math.ceil(tokens / inner.tileRows);
 }
 
@@ -276,6 +277,7 @@ function areAligned({ buffers, segment }: JobRequest, { buffer: name, rows }: Sl
     case 'outer':
     case 'all':
     case 'past':
+    case 'ring':
       return false;
   }
 }

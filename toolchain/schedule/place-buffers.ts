@@ -1,6 +1,7 @@
 /** Gives every buffer of a schedule its place in the arena, those that overwrite each other together. */
 
 import type { Tensor } from '../ir/graph.ts';
+import type { Ring } from '../ops/cache.ts';
 import { type Block, type BlockPart, largestLiveSum, planArena } from './arena.ts';
 import type { Buffer, BufferKind, Program } from './program.ts';
 
@@ -12,6 +13,7 @@ export interface OpenBuffer {
   readonly turned: boolean;
   readonly dtype: Tensor['dtype'];
   readonly rows: number;
+  readonly ring: Ring | null;
   readonly columns: number;
   readonly sizeBytes: number;
   firstCall: number;
@@ -70,9 +72,9 @@ export function placeBuffers(
   const buffers: Record<string, Buffer> = {};
   for (const [name, buffer] of open) {
     const { root, offsetBytes } = rootOf(open, name);
-    const { kind, turned, dtype, rows, columns, sizeBytes } = buffer;
+    const { kind, turned, dtype, rows, ring, columns, sizeBytes } = buffer;
     buffers[name] = {
-      ...{ name, kind, turned, dtype, rows, columns, sizeBytes },
+      ...{ name, kind, turned, dtype, rows, ring, columns, sizeBytes },
       offset: offsetOf.get(root)! + offsetBytes,
       ...{ firstCall: buffer.firstCall, lastCall: buffer.lastCall },
       sharesWith: root === name ? null : root,

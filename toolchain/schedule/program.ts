@@ -15,13 +15,15 @@ import type { AttentionPlan } from '../ethosu/attention-plan.ts';
 import type { LinearPlan } from '../ethosu/linear-plan.ts';
 import type { DType } from '../ir/dtypes.ts';
 import type { Dim, Graph, Node } from '../ir/graph.ts';
+import type { Ring } from '../ops/cache.ts';
 
 /**
  * Which rows of a buffer a call touches: those of the tile of the loop it stands in, those of the
  * segment's tile from a loop inside it (`outer`), those of all tokens, those up to the tile's end
- * (`past`), or one. The last row of a buffer of a tile is that of the last tile.
+ * (`past`; of a ring those that it holds), the one of a ring that the tile's token takes (`ring`), or
+ * one. The last row of a buffer of a tile is that of the last tile.
  */
-export type SlotRows = 'tile' | 'outer' | 'all' | 'past' | 'first' | 'last';
+export type SlotRows = 'tile' | 'outer' | 'all' | 'past' | 'ring' | 'first' | 'last';
 
 /** A call's operand: a column range of some rows of a buffer. */
 export interface Slot {
@@ -89,10 +91,12 @@ export interface NpuPart {
   readonly attentions: readonly NpuAttention[];
 }
 
-/** A loop over all tokens, run once a tile of its segment; its calls stand next to each other. */
+/** A loop run once a tile of its segment; its calls stand next to each other. */
 export interface InnerLoop {
   /** The same for all calls of the loop, and for no other loop of the segment. */
   readonly index: number;
+  /** Over all tokens, or once more over the tile's own rows. */
+  readonly over: 'tokens' | 'tile';
   readonly tileRows: number;
 }
 
@@ -118,6 +122,8 @@ export interface Buffer {
   readonly dtype: DType;
   /** The most rows it holds. */
   readonly rows: number;
+  /** Of state that does not keep all tokens. */
+  readonly ring: Ring | null;
   readonly columns: number;
   readonly sizeBytes: number;
   /** In the arena; a multiple of 8, but for what shares the bytes of another; with an NPU of 16. */

@@ -24,6 +24,7 @@ import {
   tensorOf,
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
+import type { Ring } from '../ops/cache.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 import { type NpuTarget, npuAlignment } from './npu.ts';
 import { layOutNpu } from './npu-layout.ts';
@@ -97,6 +98,8 @@ interface Place {
   readonly segment: number;
   /** Of the segment's tile. */
   readonly tileRows: number;
+  /** Of the segment. */
+  readonly step: number;
   readonly inner: InnerLoop | null;
   /** What the calls of the inner loop make, a block at a time. */
   readonly madeInside: readonly string[];
@@ -133,10 +136,10 @@ class Layout {
     const allRows = rowsOf(rows, this.options.maxTokens);
     const tileRows = Math.min(allRows, this.options.tileRows);
     const firstCall = this.nextCall;
-    const place: Place = { segment: index, tileRows, inner: null, madeInside: [] };
-    const calls = steps.flatMap((step, number) =>
-      step.kind === 'node' ? this.callsFor(step.node, place) : this.stream(step, place, number),
-    );
+    const calls = steps.flatMap((step, number) => {
+      const place = { segment: index, tileRows, step: number, inner: null, madeInside: [] };
+      return step.kind === 'node' ? this.callsFor(step.node, place) : this.stream(step, place);
+    });
     // A loop comes back to its first call: what holds more than a tile is in use all through it.
     if (tileRows < allRows) {
       const isOfTile = (kind: BufferKind): boolean => kind === 'tile' || kind === 'scratch';
@@ -151,12 +154,9 @@ class Layout {
   }
 
   /** The loop that makes blocks of what `node` reads whole; they and scratch are its own. */
-  private stream(
-    { makers, node }: Step & { readonly kind: 'stream' },
-    place: Place,
-    index: number,
-  ): Call[] {
-    const inner = { index, tileRows: opOf(node.op).streaming!.blockRows };
+  private stream({ makers, node }: Step & { readonly kind: 'stream' }, place: Place): Call[] {
+    const { blockRows } = opOf(node.op).streaming!;
+    const inner: InnerLoop = { index: place.step, over: 'tokens', tileRows: blockRows };
     const madeInside = makers.map(({ output }) => output);
     const inside: Place = { ...place, inner, madeInside };
     const firstCall = this.nextCall;
@@ -185,6 +185,8 @@ class Layout {
 
   private callsFor(node: Node, place: Place): Call[] {
     if (node.op === 'concat') return this.endJoin(node, place);
+    const ring = opOf(node.op).cache?.(node.attrs);
+    if (ring !== undefined && place.inner === null) return this.rowByRow(node, ring, place);
     const onlyFirst = this.runsOnce(node, place);
     if (node.op === 'selectRow') return [this.keepRow(node, place, onlyFirst)];
     const copies = this.beginJoin(node, place);
@@ -203,16 +205,63 @@ class Layout {
     return [...copies, call, ...this.turn(node, place)];
   }
 
+  /**
+   * A loop over the tile's rows, of which each goes into the cache before its query looks there: a row
+   * may take the place of one that the query before it has seen.
+   */
+  private rowByRow(node: Node, ring: Ring, place: Place): Call[] {
+    const firstCall = this.nextCall;
+    const inner: InnerLoop = { index: place.step, over: 'tile', tileRows: 1 };
+    const kept = node.inputs.filter((_, index) => operandOf(node.op, index).reads === 'past');
+    const copies = kept.map((name): Call => {
+      this.openState(name, ring.rows, ring);
+      const from: Slot = {
+        buffer: ownRows(name),
+        firstColumn: 0,
+        rows: 'tile',
+        ...this.columnsOf(name),
+      };
+      const call = { ...copy(from, { ...from, buffer: name, rows: 'ring' }), inner };
+      this.touch(call);
+      return call;
+    });
+    const calls = [...copies, ...this.callsFor(node, { ...place, inner })];
+    const used = calls.flatMap(slotBuffers);
+    this.useThroughout(
+      used.filter((name) => this.buffers.get(name)!.kind !== 'scratch'),
+      firstCall,
+    );
+    return calls;
+  }
+
   /** Rows that are kept column by column go there from their tile. */
   private turn(node: Node, place: Place): Call[] {
-    if (!this.isTurned(node.output)) return [];
+    if (!this.isTurned(node.output) || this.ringOf(node.output) !== null) return [];
     const from = this.outputSlot(node, place);
-    const rows = this.options.maxTokens;
-    const tensor = tensorOf(this.graph, node.output);
-    this.open(node.output, 'state', tensor, roundUp(rows, turnedRows), this.nextCall);
+    this.openState(node.output, this.options.maxTokens, null);
     const call = copy(from, { ...from, buffer: node.output });
     this.touch(call);
     return [call];
+  }
+
+  private openState(name: string, rows: number, ring: Ring | null): void {
+    const whole = this.isTurned(name) ? roundUp(rows, turnedRows) : rows;
+    this.open(name, 'state', tensorOf(this.graph, name), whole, this.nextCall, ring);
+  }
+
+  /** What keeps some rows only of a tensor. */
+  private ringOf(name: string): Ring | null {
+    const rings = (readersOf(this.graph).get(name) ?? []).flatMap((index) => {
+      const { op, attrs } = this.graph.nodes[index]!;
+      return opOf(op).cache?.(attrs) ?? [];
+    });
+    return rings[0] ?? null;
+  }
+
+  /** Its rows are made in a buffer of their own, and then go where they are kept. */
+  private isKeptApart(name: string): boolean {
+    const isPast = this.realReaders(name).some(({ reads }) => reads === 'past');
+    return isPast && (this.isTurned(name) || this.ringOf(name) !== null);
   }
 
   private isTurned(name: string): boolean {
@@ -347,7 +396,7 @@ class Layout {
     if (madeInside.includes(name)) return 'tile';
     if (reads === 'all') return this.isConsumed(name) ? 'tile' : 'all';
     const isInput = tensorOf(this.graph, name).role === 'input';
-    return inner === null || isInput ? 'tile' : 'outer';
+    return inner?.over === 'tokens' && !isInput ? 'outer' : 'tile';
   }
 
   private isConsumed(name: string): boolean {
@@ -379,7 +428,7 @@ class Layout {
 
   private outputSlot(node: Node, place: Place): Slot {
     const { buffer: own, firstColumn } = this.placeOf(node.output, place);
-    const name = this.isTurned(node.output) ? `${own}~rows` : own;
+    const name = this.isKeptApart(node.output) ? ownRows(own) : own;
     if (!this.buffers.has(name)) this.openFor(node, name, place);
     const buffer = this.buffers.get(name)!;
     for (const one of this.withJoins(node.output, place.segment))
@@ -399,7 +448,7 @@ class Layout {
       return;
     }
     const readers = this.realReaders(tensor.name);
-    if (this.isTurned(tensor.name)) {
+    if (this.isKeptApart(tensor.name)) {
       this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
       return;
     }
@@ -516,6 +565,7 @@ class Layout {
     tensor: Pick<Tensor, 'dtype' | 'shape'>,
     rows: number,
     firstCall: number,
+    ring: Ring | null = null,
   ): void {
     const columns = tensor.shape[1];
     const sizeBytes = this.roomBytes(kind, rows, columns * dtypes[tensor.dtype].bytes);
@@ -524,6 +574,7 @@ class Layout {
       turned: kind === 'state' && this.isTurned(name),
       dtype: tensor.dtype,
       rows,
+      ring,
       columns,
       sizeBytes,
       firstCall,
@@ -559,6 +610,11 @@ class Layout {
 
 /** Columns are a multiple of so many rows apart: whole vectors of any core. */
 const turnedRows = 16;
+
+/** The buffer in which rows are made that are then kept elsewhere. */
+function ownRows(name: string): string {
+  return `${name}~rows`;
+}
 
 function slotBuffers({ inputs, output, scratch, carry }: Call): string[] {
   const slots = [...inputs, output].map((slot) => slot?.buffer ?? null);

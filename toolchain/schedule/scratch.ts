@@ -10,12 +10,13 @@ export function kernelScratch(kernelOf: KernelOf, maxTokens: number): ScratchByt
     const { kernel: family, operands } = opOf(node.op);
     if (family === null) return 0;
     const columnsOf = (index: number): number => tensorOf(graph, node.inputs[index]!).shape[1];
+    const ring = opOf(node.op).cache?.(node.attrs);
     const whole = operands.findIndex(({ reads }) => reads === 'all' || reads === 'past');
     return scratchBytes(kernelOf(graph, node), {
       inputs: columnsOf(0),
       outputs: tensorOf(graph, node.output).shape[1],
       columns: whole < 0 ? 0 : columnsOf(whole),
-      tokens: maxTokens,
+      tokens: ring?.rows ?? maxTokens,
     });
   };
 }
