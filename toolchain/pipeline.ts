@@ -210,7 +210,6 @@ function compileProgram<T extends AnyTarget>(
   const { maxTokens, target, pooling } = request;
   const kernelSet = request.kernels ?? 'native';
   const imported = importModel(request.modelPath, pooling === undefined ? {} : { pooling });
-  if (isEngine(target) && imported.card.kind === 'generation') throw noModuleGenerates(target);
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
   checkMaxTokens(maxTokens, Math.min(imported.card.maxPositions, mostTokens));
   // Before all passes: a recipe speaks of the model's constants by the names they came with.
@@ -394,14 +393,6 @@ function noForeignKernels({ name }: EngineTarget) {
     code: 'no-foreign-kernels',
     message: `--kernels cmsis-nn is Arm’s library for Cortex-M; --target ${name} has kernels of its own`,
     hint: 'Leave --kernels away.',
-  });
-}
-
-export function noModuleGenerates({ name }: Pick<EngineTarget, 'name'>) {
-  return userError({
-    code: 'unsupported-target',
-    message: `a model that generates text cannot be compiled for ${name} yet`,
-    hint: 'Give a --target that is a board.',
   });
 }
 

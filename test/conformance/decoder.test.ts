@@ -1,7 +1,7 @@
 /**
  * What decoders generate is the same on every machine, token by token: the definition, which computes
  * the whole text again for each token, the program, which keeps its cache, the emitted C under
- * sanitizers, and firmware on emulated cores.
+ * sanitizers, modules with plain and with relaxed SIMD, and firmware on emulated cores.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -25,6 +25,7 @@ import { boardOf, loadTarget } from '../../toolchain/targets.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
 import { type DecoderShape, decoderShapes, legalDecoder, randomIds } from '../schedule/decoders.ts';
+import { openVariants } from './wasm-variants.ts';
 
 const { card, tokenizer } = importModel(packagePath('test', 'fixtures', 'decoders', 'llama'));
 const compiledTokenizer = compileTokenizer(tokenizer);
@@ -84,13 +85,14 @@ async function compareGenerations(
   }
 }
 
-test('program and host C', async () => {
+test('program, host C and modules', async () => {
   await fc.assert(
     fc.asyncProperty(shapes, tileRows, async (shape, rows) => {
       const built = builtModel(shape, rows, 'mps2-an386');
       const executors = [
         await openExecutor('program', built),
         await openExecutor('host', built, { sanitize: true }),
+        ...(await openVariants(built)),
       ];
       await compareGenerations(executors, await openExecutor('interpreter', built), shape);
       await Promise.all(executors.map((executor) => executor.close()));
