@@ -220,7 +220,6 @@ function compileProgram<T extends AnyTarget>(
   const kernelSet = request.kernels ?? 'native';
   const options = importOptionsOf(pooling ?? null, cache, maxTokens);
   const imported = importModel(request.modelPath, options);
-  if (isEngine(target) && imported.card.kind === 'generation') throw noModuleGenerates(target);
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
   checkMaxTokens(maxTokens, Math.min(positionsOf(imported, cache), mostTokens));
   checkCache(cache, imported, maxTokens);
@@ -418,14 +417,6 @@ function noForeignKernels({ name }: EngineTarget) {
     code: 'no-foreign-kernels',
     message: `--kernels cmsis-nn is Arm’s library for Cortex-M; --target ${name} has kernels of its own`,
     hint: 'Leave --kernels away.',
-  });
-}
-
-export function noModuleGenerates({ name }: Pick<EngineTarget, 'name'>) {
-  return userError({
-    code: 'unsupported-target',
-    message: `a model that generates text cannot be compiled for ${name} yet`,
-    hint: 'Give a --target that is a board.',
   });
 }
 

@@ -3,7 +3,7 @@
  * lie in its memory, and `digestOf`.
  */
 
-/** What went wrong, in `code`: no-simd, no-module, damaged-module, wrong-answer, bad-token, no-memory. */
+/** What went wrong, in `code`: no-simd, no-module, damaged-module, wrong-answer, wrong-kind, bad-token, bad-option, no-memory. */
 export class ModelError extends Error {
   constructor(code, message, options) {
     super(message, options);
@@ -15,7 +15,7 @@ export class ModelError extends Error {
 export const card = description.card;
 
 /**
- * A model ready to classify. Options: `bytes` of model.wasm, or its `url`, or a compiled `module`
+ * A model ready to classify, or to generate. Options: `bytes` of model.wasm, or its `url`, or a compiled `module`
  * where bytes may not be compiled (edge runtimes); `variant`: 'simd' or 'relaxed' instead of the best.
  */
 export async function load(options = {}) {
@@ -123,7 +123,7 @@ function checkAnswer(exports, memory, variant) {
   const { ids, segmentStart, outputs } = description.selfTest;
   let cause;
   try {
-    const values = runOn(exports, memory, ids, segmentStart);
+    const values = answerOn(exports, memory, ids, segmentStart);
     if (values.every((value, index) => value === outputs[index])) return;
   } catch (trap) {
     cause = trap;
@@ -135,11 +135,31 @@ function checkAnswer(exports, memory, variant) {
   );
 }
 
-function runOn({ run }, memory, ids, segmentStart) {
-  const { idsAddress, outputAddress } = description;
-  new Uint16Array(memory.buffer, idsAddress, ids.length).set(ids);
-  run(ids.length, segmentStart);
-  return new Int16Array(memory.buffer, outputAddress, rowsOf(ids.length) * description.columns);
+/** A model that generates takes what it knows already from an earlier run: here from one of its half. */
+function answerOn({ run }, memory, ids, segmentStart) {
+  writeIds(memory, ids);
+  if (description.generation === null) run(ids.length, segmentStart);
+  else for (const [start, end] of halves(ids.length)) run(end, start);
+  return outputsOf(memory, ids.length);
+}
+
+function halves(length) {
+  const half = Math.ceil(length / 2);
+  return half === length
+    ? [[0, length]]
+    : [
+        [0, half],
+        [half, length],
+      ];
+}
+
+function writeIds(memory, ids) {
+  new Uint16Array(memory.buffer, description.idsAddress, ids.length).set(ids);
+}
+
+function outputsOf(memory, tokens) {
+  const { outputAddress, columns } = description;
+  return new Int16Array(memory.buffer, outputAddress, rowsOf(tokens) * columns);
 }
 
 function rowsOf(tokens) {
@@ -163,19 +183,49 @@ function makeModel(exports, memory, relaxed) {
     const segmentStart = exports.segmentStartOfTokens();
     return { count, segmentStart, truncated: exports.tokensAreTruncated() !== 0 };
   };
-  const outputOf = (tokens) =>
-    new Int16Array(memory.buffer, description.outputAddress, rowsOf(tokens) * description.columns);
+  /** Whoever the tokens and the results of earlier tokens in the arena belong to. */
+  let owner = null;
+  const take = (text, pair) => {
+    owner = null;
+    return tokenize(text, pair);
+  };
   return {
     card,
     variant: relaxed === null ? 'simd' : 'relaxed',
     memoryBytes: () => memory.buffer.byteLength,
     classify(text, pair) {
-      const { count, segmentStart, truncated } = tokenize(text, pair);
+      checkKind(false);
+      const { count, segmentStart, truncated } = take(text, pair);
       runner.run(count, segmentStart);
-      return { ...readHead(outputOf(count)), tokens: count, truncated };
+      return { ...readHead(outputsOf(memory, count)), tokens: count, truncated };
+    },
+    async generate(prompt, options = {}) {
+      checkKind(true);
+      const sampling = samplingOf(options);
+      const { ids, truncated } = promptOf(prompt, take, memory);
+      const self = {};
+      const machine = {
+        claim(all) {
+          if (owner === self) return false;
+          owner = self;
+          writeIds(memory, all);
+          return true;
+        },
+        append(id, count) {
+          if (owner === self)
+            new Uint16Array(memory.buffer, description.idsAddress)[count - 1] = id;
+        },
+        run: runner.run,
+        choose: exports.choose,
+        randomState: () => exports.randomState() >>> 0,
+        spelledBytes: (id) => spelled(exports, memory, id),
+        spelledText: (id) => spell(exports, memory, id),
+      };
+      const answer = await generateText(machine, ids, sampling);
+      return { ...answer, tokens: ids.length, truncated };
     },
     tokenize(text, pair) {
-      const { count, segmentStart, truncated } = tokenize(text, pair);
+      const { count, segmentStart, truncated } = take(text, pair);
       const ids = new Uint16Array(memory.buffer, description.idsAddress, count).slice();
       return {
         ids,
@@ -186,9 +236,46 @@ function makeModel(exports, memory, relaxed) {
     },
     run(ids, segmentStart = ids.length) {
       checkIds(ids, segmentStart);
-      return runOn(runner, memory, ids, segmentStart).slice();
+      owner = null;
+      writeIds(memory, ids);
+      runner.run(ids.length, description.generation === null ? segmentStart : 0);
+      return outputsOf(memory, ids.length).slice();
+    },
+    foresee(ids) {
+      checkKind(true);
+      checkIds(ids, ids.length);
+      owner = null;
+      writeIds(memory, ids);
+      const { columns } = description;
+      const rows = new Int16Array(ids.length * columns);
+      for (let start = 0; start < ids.length; start++) {
+        runner.run(start + 1, start);
+        rows.set(outputsOf(memory, start + 1), start * columns);
+      }
+      return rows;
     },
   };
+}
+
+/** Token ids of a text, or those that were given. */
+function promptOf(prompt, tokenize, memory) {
+  const isText = typeof prompt === 'string' || prompt.ids === undefined;
+  const { count, truncated } = isText ? tokenize(prompt) : { count: 0, truncated: false };
+  const ids = isText
+    ? new Uint16Array(memory.buffer, description.idsAddress, count).slice()
+    : prompt.ids;
+  checkIds(ids, ids.length);
+  return { ids, truncated };
+}
+
+function checkKind(generates) {
+  if ((description.generation !== null) === generates) return;
+  throw new ModelError(
+    'wrong-kind',
+    generates
+      ? `this model does not generate text: its kind is ${card.kind}`
+      : 'this model generates text, and has no classes: use generate',
+  );
 }
 
 const encoder = new TextEncoder();
@@ -211,13 +298,18 @@ function reserve(memory, end) {
   }
 }
 
+/** What a token stands for; special tokens stand for nothing. */
+function spelled({ spell: write }, memory, id) {
+  const length = write(id);
+  return new Uint8Array(memory.buffer, description.textAddress, length).slice();
+}
+
 /** A token as the vocabulary writes it. */
-function spell({ spell: write }, memory, id) {
-  const { specials, continuation, textAddress } = description;
+function spell(exports, memory, id) {
+  const { specials, continuation } = description;
   const special = specials[id];
   if (special !== undefined) return special;
-  const length = write(id);
-  const text = decoder.decode(new Uint8Array(memory.buffer, textAddress, length).slice());
+  const text = decoder.decode(spelled(exports, memory, id));
   return id < continuation.first ? text : continuation.prefix + text;
 }
 

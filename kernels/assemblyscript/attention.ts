@@ -93,7 +93,8 @@ function attend(
       for (let column = 0; column < p.valueWidth; column += 8) {
         const from = values + <usize>column;
         mixRows(from, vStride, seen, weights, weightBytes, count, panel, sums, isRelaxed);
-        finishMixes(p, sums, scratch, count, seen, column, to, yStride);
+        const left = p.valueWidth - column;
+        finishMixes(left, p.zeroPoint, sums, scratch, count, seen, to + <usize>column, yStride);
       }
     }
   }
@@ -161,7 +162,7 @@ function requantizeSlowly(sums: usize, multiplier: i32, shift: i32): v128 {
  * Scores become weights in their place, int16 or `asBytes`, and 0 from the row's last key on to the
  * last of the chunk, filled up to a multiple of four; returns their sum.
  */
-function weigh(table: usize, row: usize, keys: i32, filled: i32, asBytes: bool): i32 {
+export function weigh(table: usize, row: usize, keys: i32, filled: i32, asBytes: bool): i32 {
   const top = table + <usize>largestScore(row, keys);
   const shift = <usize>!asBytes;
   let total = 0;
@@ -259,20 +260,18 @@ function groupsOfValues(v: usize, stride: i32, last: i32, low: usize, groupBytes
   }
 }
 
-/** Requantizes eight columns by each row's own divisor and stores as many as there are. */
-function finishMixes(
-  p: Attention, sums: usize, requants: usize, rows: i32, tokens: i32,
-  column: i32, y: usize, yStride: i32,
+/** Requantizes eight columns by each row's own divisor and stores as many as are `left`. */
+export function finishMixes(
+  left: i32, zeroPoint: i32, sums: usize, requants: usize, rows: i32, tokens: i32,
+  y: usize, yStride: i32,
 ): void {
-  const left = p.valueWidth - column;
-  const zeroPoint = i16x8.splat(<i16>p.zeroPoint);
-  let to = y + <usize>column;
+  const offset = i16x8.splat(<i16>zeroPoint);
   for (const end = sums + 32 * <usize>rows; sums < end; sums += 32, requants += 8) {
     const multiplier = load<i32>(requants), shift = load<i32>(requants, 4);
     const mixed = isUsual(shift, <i64>tokens << 14)
       ? requantizeEight(sums, i32x4.splat(multiplier), roundingOf(shift), shift)
       : requantizeSlowly(sums, multiplier, shift);
-    storeEight(i16x8.add_sat_s(mixed, zeroPoint), to, left, false);
-    to += <usize>yStride;
+    storeEight(i16x8.add_sat_s(mixed, offset), y, left, false);
+    y += <usize>yStride;
   }
 }

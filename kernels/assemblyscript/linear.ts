@@ -30,6 +30,12 @@ export function lm_linear_s16_s8_simd(
   linearOfChunks(p, x, xStride, rows, y, yStride, scratch, true, false);
 }
 
+export function lm_linear_s16_s16_simd(
+  p: Linear, x: usize, xStride: i32, rows: i32, y: usize, yStride: i32, scratch: usize,
+): void {
+  linearOfChunks(p, x, xStride, rows, y, yStride, scratch, true, true);
+}
+
 /** Either side is int8, or int16 where it is `wide`. */
 function linearOfChunks(
   p: Linear, x: usize, xStride: i32, rows: i32, y: usize, yStride: i32, scratch: usize,

@@ -28,6 +28,24 @@ export function lm_lookup_rows_s8_s8_simd(
   }
 }
 
+/** Always with multipliers. */
+export function lm_lookup_rows_s8_s16_simd(
+  p: LookupRows, ids: usize, rows: i32, rowStart: i32, y: usize, yStride: i32,
+): void {
+  const half = (1 << p.shift) >> 1;
+  for (let row = 0; row < rows; row++) {
+    const index = tableRow(ids, row, rowStart);
+    const multiplier = <i32>load<u16>(p.multipliers + 2 * <usize>index);
+    const from = p.rows + <usize>(index * (p.bits === 4 ? (p.width + 1) >> 1 : p.width));
+    const to = y + 2 * <usize>(row * yStride);
+    for (let i = 0; i < p.width; i++) {
+      const own = p.bits === 4 ? nibbleAt(from, i) : <i32>load<i8>(from + <usize>i);
+      const scaled = (own * multiplier + half) >> p.shift;
+      store<i16>(to + 2 * <usize>i, <i16>clamp(scaled, -32768, 32767));
+    }
+  }
+}
+
 /** Of the table, for row `row` of a tile. */
 function tableRow(ids: usize, row: i32, rowStart: i32): i32 {
   return ids === 0 ? rowStart + row : <i32>load<u16>(ids + 2 * <usize>row);

@@ -1,7 +1,7 @@
 /**
  * What decoders generate is the same on every machine, token by token: the definition, which computes
  * the whole text again for each token, the program, which keeps its cache, the emitted C under
- * sanitizers, and firmware on emulated cores.
+ * sanitizers, modules with plain and with relaxed SIMD, and firmware on emulated cores.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -26,6 +26,7 @@ import { boardOf, loadTarget } from '../../toolchain/targets.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
 import { type DecoderShape, decoderShapes, legalDecoder, randomIds } from '../schedule/decoders.ts';
+import { openVariants } from './wasm-variants.ts';
 
 const { card, tokenizer } = importModel(packagePath('test', 'fixtures', 'decoders', 'llama'));
 const compiledTokenizer = compileTokenizer(tokenizer);
@@ -99,7 +100,7 @@ async function compareGenerations(
   }
 }
 
-test('program and host C', async () => {
+test('program, host C and modules', async () => {
   const withCache = cachesInTurn();
   await fc.assert(
     fc.asyncProperty(shapes, tileRows, async (anyCache, rows) => {
@@ -108,6 +109,7 @@ test('program and host C', async () => {
       const executors = [
         await openExecutor('program', built),
         await openExecutor('host', built, { sanitize: true }),
+        ...(await openVariants(built)),
       ];
       await compareGenerations(executors, await openExecutor('interpreter', built), shape);
       await Promise.all(executors.map((executor) => executor.close()));

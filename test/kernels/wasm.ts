@@ -148,6 +148,34 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       );
       return;
     }
+    case 'causal_attention': {
+      const p = struct(...values(0, 4), at(4), at(5), ...values(6, 3));
+      const [rows, rowStart, , qStride, , kStride, , vStride] = args.slice(9);
+      call(
+        ...[p, rows!, rowStart!, at(11), qStride!, at(13), kStride!, at(15), vStride!],
+        ...[at(17), at(18), args[19]!],
+      );
+      return;
+    }
+    case 'rotary':
+      call(struct(...values(0, 4), at(4)), at(5), ...values(6, 3), at(9), args[10]!);
+      return;
+    case 'gated_product': {
+      const p = struct(args[0]!, at(1), ...values(2, 3));
+      call(p, at(5), args[6]!, at(7), args[8]!, args[9]!, at(10), args[11]!);
+      return;
+    }
+    case 'residual_add': {
+      const p = struct(...values(0, 4));
+      call(p, at(4), args[5]!, at(6), args[7]!, args[8]!, at(9), args[10]!);
+      return;
+    }
+    case 'rms_norm': {
+      const beta = put(new Int32Array(args[0]! + 7).fill(args[5]!));
+      const p = struct(...values(0, 5), ...values(6, 2), at(8), beta);
+      call(p, at(9), args[10]!, args[11]!, at(12), args[13]!, at(14));
+      return;
+    }
     case 'attend_inputs': {
       const p = struct(...[args[0]!, args[1]!, scores(args[0]!, 2), at(4), at(5), ...values(6, 3)]);
       forBlocks(args.slice(12), (first, rows) =>

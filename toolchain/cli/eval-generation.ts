@@ -1,5 +1,8 @@
-/** `eval` of a model that generates: perplexity, in integers and in float, by the definition of the bits. */
-import type { RunnableModel } from '../emulate/stored-model.ts';
+/**
+ * `eval` of a model that generates: perplexity, in integers and in float. Machines that give no logits but
+ * those behind the last token leave it to the definition of the bits.
+ */
+import type { Executor } from '../emulate/executor.ts';
 import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { foresightOf } from '../generate/perplexity.ts';
 import type { ImportedModel } from '../importers/index.ts';
@@ -8,7 +11,7 @@ import type { Output } from './command.ts';
 import type { Progress } from './progress.ts';
 
 export function evalGeneration(
-  model: RunnableModel,
+  { on, model, foresee }: Pick<Executor, 'on' | 'model' | 'foresee'>,
   imported: ImportedModel | null,
   examples: readonly Example[],
   progress: Progress,
@@ -18,7 +21,13 @@ export function evalGeneration(
     .filter(({ ids }) => ids.length > 1);
   const report = (phase: string) => (done: number, total: number) =>
     progress.report(phase, done, total);
-  const integer = foresightOf(model.graph, texts, report('evaluate on the interpreter'));
+  const where = foresee === null ? 'interpreter' : on;
+  const integer = foresightOf(
+    model.graph,
+    texts,
+    report(`evaluate on the ${where}`),
+    foresee ?? undefined,
+  );
   const float =
     imported === null
       ? null
@@ -30,11 +39,11 @@ export function evalGeneration(
   const none = { floatAccuracy: null, accuracy: null };
   return {
     json: {
-      ...{ on: 'interpreter', examples: texts.length, ...none, agreement, maxLogitError: null },
+      ...{ on: where, examples: texts.length, ...none, agreement, maxLogitError: null },
       ...{ tokens, floatPerplexity, perplexity },
     },
     text: [
-      `on                interpreter, ${texts.length.toLocaleString('en-US')} texts, ${tokens.toLocaleString('en-US')} tokens`,
+      `on                ${where}, ${texts.length.toLocaleString('en-US')} texts, ${tokens.toLocaleString('en-US')} tokens`,
       `float perplexity  ${floatPerplexity?.toFixed(3) ?? 'not known (--model <model> gives it)'}`,
       `perplexity        ${perplexity.toFixed(3)}${floatPerplexity === null ? '' : ` (${(100 * (perplexity / floatPerplexity - 1)).toFixed(2)} % more)`}`,
       `agreement         ${agreement === null ? 'not known' : `${(100 * agreement).toFixed(2)} % of the likeliest tokens`}`,

@@ -62,7 +62,7 @@ export const evalCommand = defineCommand({
       const { model } = executor;
       const imported = modelPath === undefined ? null : importBuilt(dir, modelPath, model);
       if (model.card.kind === 'generation') {
-        return evalGeneration(model, imported, examples, progress);
+        return evalGeneration(executor, imported, examples, progress);
       }
       const reference = imported === null ? null : floatModel(imported, model);
       const classCount = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];

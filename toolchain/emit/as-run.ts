@@ -4,7 +4,7 @@
  */
 import { assertExhaustive, internalError } from '../errors.ts';
 import type { Node } from '../ir/graph.ts';
-import type { Call, Program, Slot } from '../schedule/program.ts';
+import type { Buffer, Call, Program, Slot } from '../schedule/program.ts';
 import type { CNames } from './c-names.ts';
 import { hex } from './c-text.ts';
 import { rowsOfSlot, runBody, slotPointer } from './run-body.ts';
@@ -23,8 +23,8 @@ export const assemblyScriptWords: readonly string[] =
   `any as async await boolean catch class debugger declare delete export extends finally function get
   implements import in instanceof interface let module namespace new null number object of package
   private protected public readonly set string super symbol this throw try type typeof undefined var
-  with yield rows count row token tokens segmentStart min max load store memory run changetype clz
-  i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 usize isize v128 i8x16 i16x8 i32x4 i64x2 tokenize spell`.split(
+  with yield rows count row token tokens segmentStart start min max load store memory run changetype clz
+  i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 usize isize v128 i8x16 i16x8 i32x4 i64x2 tokenize spell choose randomState`.split(
     /\s+/,
   );
 
@@ -46,19 +46,25 @@ export function runStatements(request: RunRequest): string {
   });
 }
 
+/** The function that copies rows into a buffer. */
+export function copyOf({ turned }: Pick<Buffer, 'turned'>): string {
+  return turned ? 'lm_turn_rows' : 'lm_copy_rows';
+}
+
 function callLine(request: RunRequest, call: Call): string {
   const { program, names, kernelName, params, arenaAddress } = request;
   const { node, inputs, output, scratch, carry } = call;
   const { first, count } = rowsOfSlot(output, call);
-  /** Address and stride. */
-  const view = (slot: Slot | null | undefined): readonly string[] => [
-    slotPointer(program, call, slot!, names, 'bytes'),
-    String(program.buffers[slot!.buffer]!.columns),
-  ];
+  /** Address and stride, in elements. */
+  const view = (slot: Slot | null | undefined): readonly string[] => {
+    const { turned, rows, columns } = program.buffers[slot!.buffer]!;
+    const pointer = slotPointer(program, call, slot!, names, 'bytes');
+    return [pointer, String(turned ? rows : columns)];
+  };
   const y = view(output);
   if (node === null) {
     const from = inputs[0]!;
-    return `lm_copy_rows(${[...view(from), count, from.columns, ...y].join(', ')});`;
+    return `${copyOf(program.buffers[output.buffer]!)}(${[...view(from), count, from.columns, ...y].join(', ')});`;
   }
   const scratchAddress =
     scratch === null ? [] : [hex(arenaAddress + program.buffers[scratch]!.offset)];
@@ -76,12 +82,23 @@ function callLine(request: RunRequest, call: Call): string {
       case 'attention':
       case 'normalizedAttention':
         return [...[count, first, 'tokens'], ...inputs.flatMap(view), ...[...scratchAddress, ...y]];
+      case 'causalAttention':
+      case 'windowAttention': {
+        const held =
+          node.op === 'causalAttention' ? first : `min(${first}, ${node.attrs.rows - 1})`;
+        return [count, held, ...inputs.flatMap(view), ...scratchAddress, ...y];
+      }
+      case 'rotary':
+        return [...view(inputs[0]), count, first, ...y];
       case 'attendInputs':
         return [...view(inputs[0]), count, ...block(inputs[1]), ...scratchAddress, ...y];
       case 'layerNorm':
+      case 'rmsNorm':
         return [...view(inputs[0]), count, ...y, ...scratchAddress];
       case 'add':
       case 'addLayerNorm':
+      case 'gatedProduct':
+      case 'residualAdd':
         return [...view(inputs[0]), ...view(inputs[1]), count, ...y, ...scratchAddress];
       case 'lookupRows':
       case 'clusterRows':
@@ -99,12 +116,6 @@ function callLine(request: RunRequest, call: Call): string {
       }
       case 'meanRows':
         return [...block(inputs[0]), y[0]!];
-      case 'causalAttention':
-      case 'windowAttention':
-      case 'rotary':
-      case 'gatedProduct':
-      case 'residualAdd':
-      case 'rmsNorm':
       case 'selectRow':
       case 'concat':
       case 'activation':

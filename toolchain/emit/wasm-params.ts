@@ -7,6 +7,7 @@ import { roundUp } from '../integers.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
 import type { NormInteger } from '../ops/layer-norm.ts';
+import type { RmsNormInteger } from '../ops/rms-norm.ts';
 import type { Requant } from '../quantize/fixed-point.ts';
 import { type Kernel, packWeights } from '../schedule/kernels.ts';
 import type { ConstantSizes } from '../schedule/placement.ts';
@@ -44,6 +45,12 @@ export const paramsTypes = {
   codebookRows: 'CodebookRows',
   embedLayerNorm: 'EmbedNorm',
   meanRows: 'MeanRows',
+  causalAttention: 'CausalAttention',
+  windowAttention: 'CausalAttention',
+  rotary: 'Rotary',
+  gatedProduct: 'GatedProduct',
+  residualAdd: 'ResidualAdd',
+  rmsNorm: 'Norm',
 } as const;
 
 /** Weights that all lie in −64 … 63 are stored with 64 added, so that relaxed SIMD can take them. */
@@ -95,15 +102,8 @@ function wordsOf(
   };
   const columnsOf = (name: string): number => tensorOf(graph, name).shape[1];
   const norm = (integer: NormInteger, gammaIndex: number): readonly number[] => {
-    const gamma = constant(gammaIndex);
-    return [
-      gamma.columns,
-      integer.epsilon | 0,
-      Math.floor(integer.epsilon / 2 ** 32),
-      ...[integer.fraction, integer.outShift, integer.min, integer.max],
-      image.place(filledUp(gamma.data as Int16Array), 'encoder'),
-      image.place(filledUp(constant(gammaIndex + 1).data as Int32Array), 'encoder'),
-    ];
+    const [gamma, beta] = [constant(gammaIndex).data, constant(gammaIndex + 1).data];
+    return normWords(image, integer, gamma as Int16Array, beta as Int32Array);
   };
   switch (node.op) {
     case 'linear': {
@@ -202,21 +202,58 @@ function wordsOf(
         integer.zeroPoint,
       ];
     }
+    case 'windowAttention':
+    case 'causalAttention': {
+      const { scoreMultipliers, expTables, mix, zeroPoint } = node.integer;
+      const { heads, keyValueHeads } = node.attrs;
+      const [q, , v] = node.inputs.map(columnsOf);
+      return [
+        ...[heads, keyValueHeads, q! / heads, v! / keyValueHeads],
+        ...[image.place(scoreMultipliers, 'encoder'), image.place(expTables, 'encoder')],
+        ...[...requant(mix), zeroPoint],
+      ];
+    }
+    case 'rotary': {
+      const { multiplier, shift } = node.integer;
+      const table = constant(1);
+      const heads = columnsOf(node.output) / table.columns;
+      return [heads, table.columns, multiplier, shift, image.place(table.data, 'encoder')];
+    }
+    case 'gatedProduct': {
+      const { table, zeroPointUp, multiplier, zeroPoint } = node.integer;
+      const address = image.place(table, 'encoder');
+      return [columnsOf(node.output), address, zeroPointUp, multiplier, zeroPoint];
+    }
+    case 'residualAdd': {
+      const { multiplierA, multiplierB, shift } = node.integer;
+      return [columnsOf(node.output), multiplierA, multiplierB, shift];
+    }
+    case 'rmsNorm': {
+      const gamma = constant(1);
+      const beta = new Int32Array(gamma.columns).fill(node.integer.offset);
+      return normWords(image, node.integer, gamma.data as Int16Array, beta);
+    }
     case 'selectRow':
     case 'concat':
       return null;
-    case 'causalAttention':
-    case 'windowAttention':
-    case 'rotary':
-    case 'gatedProduct':
-    case 'residualAdd':
-    case 'rmsNorm':
     case 'activation':
     case 'embed':
       throw internalError(`op '${node.op}' has no kernel`, node.name);
     default:
       return assertExhaustive(node);
   }
+}
+
+function normWords(
+  image: ConstantImage,
+  { epsilon, fraction, outShift, min, max }: NormInteger | RmsNormInteger,
+  gamma: Int16Array,
+  beta: Int32Array,
+): readonly number[] {
+  return [
+    ...[gamma.length, epsilon | 0, Math.floor(epsilon / 2 ** 32), fraction, outShift, min, max],
+    ...[image.place(filledUp(gamma), 'encoder'), image.place(filledUp(beta), 'encoder')],
+  ];
 }
 
 function requant({ multiplier, shift }: Requant): readonly number[] {

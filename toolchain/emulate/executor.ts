@@ -11,7 +11,6 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Model } from '../../firmware-templates/wasm/model.d.ts';
 import { endTokensOf } from '../emit/c-generation.ts';
 import { emitModel, type SourceFile } from '../emit/c-model.ts';
 import type { WasmVariant } from '../emit/wasm-model.ts';
@@ -19,7 +18,7 @@ import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { assertExhaustive, internalError, Lm2mcuError, userError } from '../errors.ts';
 import { greedy, type Sampling, tokenChooser } from '../generate/sample.ts';
 import { type Matrix, tensorOf } from '../ir/graph.ts';
-import { noModuleGenerates } from '../pipeline.ts';
+import { everyRow } from '../passes/every-row.ts';
 import { type KernelOf, kernelsFor, loadKernels } from '../schedule/kernels.ts';
 import type { NpuTarget } from '../schedule/npu.ts';
 import { npuOf } from '../schedule/npu-target.ts';
@@ -29,6 +28,7 @@ import { kernelScratch } from '../schedule/scratch.ts';
 import { sha256Of } from '../sha256.ts';
 import { isEngine } from '../targets.ts';
 import { compileTokenizer } from '../tokenizer/compile.ts';
+import { checkGenerates, checkTokens } from './checks.ts';
 import { openHostConsole } from './host-c.ts';
 import { interpret, type Tokens } from './interpreter.ts';
 import type { ProcessConsole } from './process-console.ts';
@@ -42,6 +42,7 @@ import {
   type WasmFiles,
   wasmFeatures,
 } from './wasm.ts';
+import { inModule } from './wasm-executor.ts';
 
 export const executorKinds = ['interpreter', 'program', 'host', 'wasm', 'emulator'] as const;
 export type ExecutorKind = (typeof executorKinds)[number];
@@ -87,6 +88,8 @@ export interface Executor {
   runTokens(tokens: Tokens): Promise<Answer>;
   /** Of a model that generates: what it says behind a text or tokens. */
   generate(prompt: Text | Tokens, options: GenerateOptions): Promise<Generated>;
+  /** The logits behind every token; null where only those behind the last can be had. */
+  readonly foresee: ((tokens: Tokens) => Matrix) | null;
   close(): Promise<void>;
 }
 
@@ -122,19 +125,25 @@ export async function openExecutor(
     typeof built === 'string' ? readBuilt(built) : built;
   const model = parseStoredModel(graphBin);
   switch (on) {
-    case 'interpreter':
-      return inProcess(on, model, () => (tokens) => interpret(model.graph, tokens));
+    case 'interpreter': {
+      const whole = everyRow(model.graph);
+      return inProcess(
+        on,
+        model,
+        () => (tokens) => interpret(model.graph, tokens),
+        (tokens) => interpret(whole, tokens)[0]!,
+      );
+    }
     case 'program': {
       const npu = npuOf(model.target, kernelsOf(model.target.core.features));
       const program = programOf(model, model.target.core.features, npu);
-      return inProcess(on, model, () => programRuns(program));
+      return inProcess(on, model, () => programRuns(program), null);
     }
     case 'host': {
       const sources = portableSources(model, graphBin);
       return onProcess(on, model, await openHostConsole({ sources, sanitize }));
     }
     case 'wasm': {
-      if (model.card.kind === 'generation') throw noModuleGenerates({ name: 'WebAssembly' });
       const files = module ?? (await moduleOf(model, graphBin));
       return inModule(on, model, await openWasmModel(files, variant));
     }
@@ -212,6 +221,7 @@ function inProcess(
   on: ExecutorKind,
   model: RunnableModel,
   begin: () => (tokens: Tokens, start: number) => readonly Matrix[],
+  foresee: Executor['foresee'],
 ): Executor {
   const encode = compactEncoder(model, model.maxTokens);
   const answer = (tokens: Tokens, truncated: boolean): Answer => {
@@ -237,31 +247,7 @@ function inProcess(
       checkTokens(model, tokens);
       return { ...generateTokens(model, begin(), tokens, options), truncated };
     },
-    close: async () => {},
-  };
-}
-
-function inModule(on: ExecutorKind, model: RunnableModel, module: Model): Executor {
-  const columns = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];
-  const answer = (outputs: Int16Array, tokens: number, truncated: boolean): Answer => {
-    const rows = outputs.length / columns;
-    return { tokens, truncated, outputs, rows, columns, instructions: null };
-  };
-  return {
-    on,
-    model,
-    classify: async ({ text, textPair }) => {
-      const { logits, tokens, truncated } = module.classify(text, textPair);
-      return answer(Int16Array.from(logits.flat()), tokens, truncated);
-    },
-    runTokens: async (tokens) => {
-      checkTokens(model, tokens);
-      return answer(module.run(tokens.ids, tokens.segmentStart), tokens.ids.length, false);
-    },
-    generate: async () => {
-      checkGenerates(model);
-      throw noModuleGenerates({ name: 'WebAssembly' });
-    },
+    foresee,
     close: async () => {},
   };
 }
@@ -318,6 +304,7 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
         ),
       );
     },
+    foresee: null,
     close: () => console.close(),
   };
 }
@@ -381,36 +368,6 @@ export function idsLine({ ids, segmentStart }: Tokens): string {
   return ['#ids', ...words].join(' ');
 }
 
-/** What `lm2mcu_set_tokens` checks. */
-function checkTokens({ maxTokens, idOrder }: RunnableModel, { ids, segmentStart }: Tokens): void {
-  if (ids.length > maxTokens) {
-    throw userError({
-      code: 'too-long',
-      message: `${ids.length} tokens are more than the model was built for (${maxTokens})`,
-      hint: 'Give fewer, or build with a larger --max-tokens.',
-    });
-  }
-  const areKnown = Array.from(ids).every(
-    (id) => Number.isInteger(id) && isBelow(id, idOrder.length),
-  );
-  const startsInside = Number.isInteger(segmentStart) && isBelow(segmentStart, ids.length + 1);
-  if (ids.length >= 1 && areKnown && startsInside) return;
-  throw userError({
-    code: 'bad-token',
-    message: 'no token, an unknown token id or a wrong segment start',
-    hint: `Compact ids go from 0 to ${idOrder.length - 1}.`,
-  });
-}
-
-function checkGenerates({ card }: RunnableModel): void {
-  if (card.kind === 'generation') return;
-  throw userError({
-    code: 'not-generating',
-    message: `${card.name} does not generate text: its kind is ${card.kind}`,
-    hint: 'Leave away what is about generated tokens.',
-  });
-}
-
 /** As `generate` of firmware-templates/console.c. */
 function generateTokens(
   { graph, maxTokens, card, idOrder }: RunnableModel,
@@ -442,10 +399,6 @@ const logitsOnly: GenerateOptions = { ...greedy, mostTokens: 0 };
 
 function sampleLine({ mostTokens, temperature, topK, topP, seed }: GenerateOptions): string {
   return ['#sample', mostTokens, temperature, topK, topP, seed].join(' ');
-}
-
-function isBelow(value: number, limit: number): boolean {
-  return value >= 0 && value < limit;
 }
 
 /** What the console prints; it is our own firmware that speaks. */

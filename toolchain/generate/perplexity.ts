@@ -1,6 +1,6 @@
 /** How well a decoder foresees texts: the float graph, or what became of it in integers. */
 import { interpret, type Tokens } from '../emulate/interpreter.ts';
-import { type Graph, type Stage, tensorOf } from '../ir/graph.ts';
+import { type Graph, type Matrix, type Stage, tensorOf } from '../ir/graph.ts';
 import { everyRow } from '../passes/every-row.ts';
 
 export interface Foresight {
@@ -12,18 +12,19 @@ export interface Foresight {
   readonly likeliest: readonly number[];
 }
 
+/** `logitsOf`: a row behind every token of a text; without it what the graph means. */
 export function foresightOf(
   graph: Graph<Stage>,
   texts: readonly Tokens[],
   progress?: (done: number, total: number) => void,
+  logitsOf: (text: Tokens) => Matrix = logitsByGraph(graph),
 ): Foresight {
-  const whole = everyRow(graph);
   const { quant } = tensorOf(graph, graph.outputs[0]!);
   const scale = quant?.kind === 'affine' ? quant.scale : 1;
   const likeliest: number[] = [];
   let sum = 0;
   for (const [done, text] of texts.entries()) {
-    const { data, columns } = interpret(whole, text)[0]!;
+    const { data, columns } = logitsOf(text);
     for (let row = 0; row + 1 < text.ids.length; row++) {
       const logits = Float64Array.from(
         data.subarray(row * columns, (row + 1) * columns),
@@ -38,4 +39,9 @@ export function foresightOf(
   }
   const tokens = likeliest.length;
   return { tokens, perplexity: Math.exp(sum / Math.max(1, tokens)), likeliest };
+}
+
+function logitsByGraph(graph: Graph<Stage>): (text: Tokens) => Matrix {
+  const whole = everyRow(graph);
+  return (text) => interpret(whole, text)[0]!;
 }

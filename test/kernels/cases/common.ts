@@ -76,6 +76,11 @@ export function reserveScratch(arena: Arena, kernel: Kernel, shape: ScratchShape
   return { offset: reserve(arena, size, 4), size };
 }
 
+/** Of a normalization: kernels that have none make the sums of a row twice. */
+export function reserveRowScratch(arena: Arena, kernel: Kernel, width: number): Region {
+  return reserveScratch(arena, kernel, { inputs: width, outputs: width, columns: 0, tokens: 0 });
+}
+
 export function placeMatrix(
   arena: Arena,
   rows: number,

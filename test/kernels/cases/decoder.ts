@@ -16,6 +16,7 @@ import {
   placeMatrix,
   placeWide,
   randomFill,
+  reserveRowScratch,
   reserveScratch,
   rowOf,
   widths,
@@ -237,13 +238,14 @@ export function rmsNormCase(
   const gamma = fill(allocate('int16', width), -32768, 32767, randomFill());
   const x = placeWide(arena, rows, width, xStride, data);
   const y = reserveMatrix(arena, 'int8', rows, width, yStride);
+  const scratch = reserveRowScratch(arena, kernel, width);
   const args = [
     ...[width, epsilon | 0, Math.floor(epsilon / 2 ** 32), integer.fraction, outShift],
     ...[integer.offset, integer.min, integer.max, place(arena, gamma)],
-    ...[x, xStride, rows, y, yStride],
+    ...[x, xStride, rows, y, yStride, scratch.offset],
   ];
   const title = JSON.stringify({ width, rows, data, ...integer });
-  return finish(kernel, title, arena, args, noScratch, (before, after) =>
+  return finish(kernel, title, arena, args, scratch, (before, after) =>
     ops.rmsNorm.evalInteger(
       [matrixAt(before, 'int16', x, rows, width, xStride), rowOf(gamma)],
       { epsilon: 0 },

@@ -3,7 +3,7 @@ import type { TypedArrayOf } from '../../../toolchain/ir/dtypes.ts';
 import { ops } from '../../../toolchain/ops/index.ts';
 import type { NormInteger } from '../../../toolchain/ops/layer-norm.ts';
 import type { Kernel } from '../../../toolchain/schedule/kernels.ts';
-import { type Arena, createArena, matrixAt, place, type Region, reserveMatrix } from '../arena.ts';
+import { type Arena, createArena, matrixAt, place, reserveMatrix } from '../arena.ts';
 import { type Fill, fill, pick, randomInt } from '../random.ts';
 
 import {
@@ -20,7 +20,7 @@ import {
   type Range,
   randomFill,
   randomRange,
-  reserveScratch,
+  reserveRowScratch,
   rowOf,
   widths,
 } from './common.ts';
@@ -298,9 +298,4 @@ function placeNorm(arena: Arena, { integer, gamma, beta }: Norm): number[] {
   const epsilonWords = [epsilon | 0, Math.floor(epsilon / 2 ** 32)];
   const pointers = [place(arena, gamma), place(arena, beta)];
   return [gamma.length, ...epsilonWords, fraction, outShift, min, max, ...pointers];
-}
-
-/** Of a normalization: kernels that have none make the sums of a row twice. */
-function reserveRowScratch(arena: Arena, kernel: Kernel, width: number): Region {
-  return reserveScratch(arena, kernel, { inputs: width, outputs: width, columns: 0, tokens: 0 });
 }
