@@ -27,10 +27,11 @@ import { serializeGraph } from './ir/serialize.ts';
 import { verify } from './ir/verify.ts';
 import { macsOf } from './ops/macs.ts';
 import { mostScores } from './ops/softmax.ts';
+import { type CachePolicy, fullCache, keepsDistances } from './passes/cache-policy.ts';
 import { checkCache, positionsOf } from './passes/check-cache.ts';
 import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
-import { type CachePolicy, fullCache, keepsDistances, limitCache } from './passes/limit-cache.ts';
+import { limitCache } from './passes/limit-cache.ts';
 import { narrowKeys } from './passes/narrow-keys.ts';
 import { normalizeAttention } from './passes/normalize-attention.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
@@ -108,6 +109,7 @@ export interface CompiledProgram<T extends AnyTarget> {
   /** As it was quantized: simplified, each attention in the plan's form, positions trimmed. */
   readonly floatGraph: Graph<'float'>;
   readonly program: Program;
+  readonly cache: CachePolicy;
   readonly goal: PlanGoal;
   readonly planned: Planned;
   readonly target: T;
@@ -286,6 +288,7 @@ function compileProgram<T extends AnyTarget>(
     imported,
     floatGraph: planGraph,
     program,
+    cache,
     goal,
     planned,
     target,

@@ -17,7 +17,7 @@ import type { StoredModel } from '../../toolchain/emulate/stored-model.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
 import { serializeGraph } from '../../toolchain/ir/serialize.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import type { CachePolicy } from '../../toolchain/passes/limit-cache.ts';
+import type { CachePolicy } from '../../toolchain/passes/cache-policy.ts';
 import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';

@@ -1,9 +1,11 @@
 /** The numbers of reports: what must add up, whatever the model, the board and the plan. */
 import { describe, expect, test } from 'vitest';
-import { packageRoot } from '../../toolchain/package-root.ts';
+import { packagePath, packageRoot } from '../../toolchain/package-root.ts';
+import { compile } from '../../toolchain/pipeline.ts';
 import { buildReport } from '../../toolchain/report/build.ts';
 import { renderReport } from '../../toolchain/report/render.ts';
 import { parseReport, type Report, type ReportBuffer } from '../../toolchain/report/schema.ts';
+import { loadTarget } from '../../toolchain/targets.ts';
 import { compiledFixture, linkedOf } from './reports.ts';
 
 const cases = [
@@ -115,6 +117,50 @@ describe.each(cases)('%s on %s, %i tokens', (fixture, target, maxTokens) => {
     expect(library.stack).toBeNull();
     expect(library.predicted).toEqual(report.predicted);
     expect(parseReport(renderReport(library, 'json'))).toEqual(library);
+  });
+});
+
+describe('a token', () => {
+  const compiled = compile({
+    modelPath: packagePath('test', 'fixtures', 'decoders', 'gpt2'),
+    target: loadTarget('mps2-an386'),
+    maxTokens: 20,
+    cache: { kind: 'window', window: 6, sinks: 2 },
+    calibration: null,
+  });
+  const { token, buffers, layers } = buildReport(compiled, null);
+
+  test('is the sum of its layers, and reads each weight once', () => {
+    const weights = sumOf(
+      layers.filter(({ op }) => op !== 'lookupRows'),
+      ({ weightBytes }) => weightBytes,
+    );
+    const read = token!.layers.filter(({ op }) => op !== 'lookupRows');
+    expect(sumOf(read, ({ weightBytesRead }) => weightBytesRead)).toBe(weights);
+    expect(sumOf(token!.reads, ({ bytes }) => bytes)).toBe(
+      sumOf(token!.layers, ({ weightBytesRead }) => weightBytesRead),
+    );
+    expect(sumOf(token!.layers, ({ macs }) => macs)).toBe(token!.macs);
+    expect(sumOf(token!.layers, ({ estimatedCycles }) => estimatedCycles)).toBe(
+      token!.estimatedCycles,
+    );
+    for (const { macs, name } of token!.layers) {
+      expect(macs, name).toBeLessThanOrEqual(layers.find((one) => one.name === name)!.macs);
+    }
+  });
+
+  test('reads a cache of eight rows a layer, which is all that is kept', () => {
+    const kept = buffers.filter(({ kind }) => kind === 'state');
+    expect(token!.cacheBytes).toBe(sumOf(kept, ({ sizeBytes }) => sizeBytes));
+    expect(token!.cacheBytesRead).toBe(sumOf(kept, ({ columns }) => 8 * columns));
+    expect(token!.cache).toBe('window:6,sinks:2');
+  });
+
+  test('reads weights in NOR where they lie there', () => {
+    const placement = { ...compiled.placement, '.lm2mcu.encoder': 'nor' };
+    const { reads } = buildReport({ ...compiled, placement }, null).token!;
+    expect(reads.map(({ kind }) => kind)).toContain('nor');
+    expect(sumOf(reads, ({ bytes }) => bytes)).toBe(sumOf(token!.reads, ({ bytes }) => bytes));
   });
 });
 

@@ -8,7 +8,7 @@ import { packagePath } from '../../toolchain/package-root.ts';
 import { diffReports } from '../../toolchain/report/diff.ts';
 import { renderDiff, renderReport } from '../../toolchain/report/render.ts';
 import type { Report } from '../../toolchain/report/schema.ts';
-import { hostileReport, overfullReport, storedReport } from './reports.ts';
+import { hostileReport, overfullReport, storedDecoderReport, storedReport } from './reports.ts';
 
 function expectGolden(name: string, actual: string): void {
   const path = packagePath('test', 'report', 'golden', name);
@@ -51,6 +51,10 @@ test('text of a library', () => expectGolden('library.txt', renderReport(library
 test('text where a region is too small', () =>
   expectGolden('overfull.txt', renderReport(overfullReport(), 'text')));
 test('Markdown', () => expectGolden('report.md', renderReport(storedReport(), 'md')));
+test('text of a model that generates', () =>
+  expectGolden('decoder.txt', renderReport(storedDecoderReport(), 'text')));
+test('Markdown of a model that generates', () =>
+  expectGolden('decoder.md', renderReport(storedDecoderReport(), 'md')));
 test('diff as text', () => {
   const diff = diffReports(storedReport(), changedReport());
   expectGolden('diff.txt', renderDiff(diff, 'text'));

@@ -10,7 +10,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderReport } from '../../toolchain/report/render.ts';
 import type { Report } from '../../toolchain/report/schema.ts';
 import { type Browser, hasBrowser, openBrowser, type PageOptions } from './browser.ts';
-import { fixtureReport, hostile, hostileReport, overfullReport, storedReport } from './reports.ts';
+import {
+  fixtureReport,
+  hostile,
+  hostileReport,
+  overfullReport,
+  storedDecoderReport,
+  storedReport,
+} from './reports.ts';
 
 if (!hasBrowser) console.warn('SKIPPED: no Chromium, the HTML report is not looked at');
 
@@ -19,6 +26,7 @@ let browser: Browser;
 
 const sources: Readonly<Record<string, () => Report>> = {
   stored: storedReport,
+  generation: storedDecoderReport,
   overfull: overfullReport,
   hostile: hostileReport,
   'token-classification': () => fixtureReport('tokcls-relu', 'nucleo-f446re', 48),
@@ -64,6 +72,15 @@ describe.skipIf(!hasBrowser)('in Chromium', () => {
       const plain = await withoutScript.evaluate<string>(text);
       expect(plain.length).toBeGreaterThan(1000);
       expect(withScript).toBe(plain);
+    });
+
+    test('fills every buffer with a colour of its kind', async () => {
+      const page = await show(name);
+      const fills = await page.evaluate<string[]>(
+        '[...document.querySelectorAll(".buffer rect:not(.hatch)")].map((box) => getComputedStyle(box).fill)',
+      );
+      expect(fills.length).toBeGreaterThan(0);
+      expect(fills).not.toContain('rgb(0, 0, 0)');
     });
 
     test('draws every buffer inside the picture, where it is', async () => {

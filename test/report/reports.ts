@@ -60,6 +60,11 @@ export function storedReport(): Report {
   return parseReport(readFileSync(path, 'utf8'));
 }
 
+/** The same of a model that generates. */
+export function storedDecoderReport(): Report {
+  return parseReport(readFileSync(packagePath('test', 'report', 'golden', 'decoder.json'), 'utf8'));
+}
+
 /** What a model from a stranger might be called. */
 export const hostile = '</script><img src=x onerror="document.title=`owned`">|`*_\u202e\u001b[31m';
 

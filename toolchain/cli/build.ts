@@ -13,6 +13,7 @@ import { checkOutFolder, digestOf, openOutFolder } from '../build/out-folder.ts'
 import { readRecipeFile } from '../compress/recipe-file.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
+import { cacheForms, cacheText } from '../passes/cache-policy.ts';
 import {
   type CompiledProgram,
   type CompileRequest,
@@ -37,7 +38,7 @@ import {
   loadTarget,
   type Target,
 } from '../targets.ts';
-import { cacheForms, cacheText, parseCache } from './cache.ts';
+import { parseCache } from './cache.ts';
 import { defineCommand } from './command.ts';
 import { readExamples } from './examples.ts';
 import { didYouMean } from './suggest.ts';

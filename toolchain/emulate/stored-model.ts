@@ -6,7 +6,7 @@ import { internalError, userError } from '../errors.ts';
 import { type ModelCard, modelCardSchema } from '../importers/index.ts';
 import type { Graph } from '../ir/graph.ts';
 import { parseGraph } from '../ir/serialize.ts';
-import { type CachePolicy, cachePolicySchema } from '../passes/limit-cache.ts';
+import { type CachePolicy, cachePolicySchema } from '../passes/cache-policy.ts';
 import type { Plan } from '../schedule/plan.ts';
 import type { AnyTarget } from '../targets.ts';
 import { encode } from '../tokenizer/encode.ts';

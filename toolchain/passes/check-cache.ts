@@ -1,7 +1,7 @@
 /** Whether a model can do with a cache policy, and how many tokens it then takes. */
 import { userError } from '../errors.ts';
 import type { ImportedModel } from '../importers/index.ts';
-import { type CachePolicy, cacheRows, keepsDistances } from './limit-cache.ts';
+import { type CachePolicy, cacheRows, keepsDistances } from './cache-policy.ts';
 
 /**
  * The most tokens of a text. Rotary positions are angles between a query and a key: where no key is

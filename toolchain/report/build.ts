@@ -10,12 +10,13 @@ import { type Kernel, packWeights } from '../schedule/kernels.ts';
 import { codeReserveBytes, constantParts, ramReserveBytes } from '../schedule/placement.ts';
 import { peakOf } from '../schedule/plan.ts';
 import { planText } from '../schedule/plan-text.ts';
-import { type Buffer, liveBytes, type Program } from '../schedule/program.ts';
+import { type Buffer, keepsState, liveBytes, type Program } from '../schedule/program.ts';
 import { sha256Of } from '../sha256.ts';
 import type { AnyTarget } from '../targets.ts';
 import { npuLayers, npuSummary } from './npu.ts';
 import { rowBytesRead } from './row-reads.ts';
 import type { Report, ReportBuffer, ReportLayer, ReportRegion } from './schema.ts';
+import { tokenOf } from './token.ts';
 
 /** What the report takes of a firmware: the measured image and the stack bound. */
 export type Linked = Pick<Firmware, 'image' | 'stack'>;
@@ -24,7 +25,8 @@ export type Linked = Pick<Firmware, 'image' | 'stack'>;
 export function buildReport(compiled: Compiled, firmware: Linked | null): Report {
   const { program, target } = compiled;
   const onNpu = npuLayers(compiled);
-  const layers = layersOf(compiled, firmwareEstimate(compiled)).map((layer, call) => ({
+  const estimate = firmwareEstimate(compiled);
+  const layers = layersOf(compiled, estimate).map((layer, call) => ({
     ...layer,
     ...onNpu[call],
   }));
@@ -71,6 +73,7 @@ export function buildReport(compiled: Compiled, firmware: Linked | null): Report
       estimatedFrom: estimatedFrom(compiled),
       ...(npu === undefined ? {} : { npu }),
     },
+    ...(keepsState(program) ? { token: tokenOf(compiled, estimate) } : {}),
     layers,
     segments: segmentsOf(program),
     calls: callsOf(program),

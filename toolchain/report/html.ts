@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { arenaPicture } from './arena-picture.ts';
 import { gapWords, goalWords, planFits } from './front.ts';
 import { frontPicture } from './front-picture.ts';
-import { html, jsonData, type Markup } from './markup.ts';
+import { breakable, html, jsonData, type Markup } from './markup.ts';
 import {
   bytes,
   chipWords,
@@ -26,6 +26,7 @@ import {
 import { pageScript } from './page-script.ts';
 import { pageStyle } from './page-style.ts';
 import type { Report, ReportLayer, ReportRegion } from './schema.ts';
+import { tokenTable } from './token-table.ts';
 
 /** `json`: the report as it stands in report.json, for whoever has only the page. */
 export function renderHtml(report: Report, json: string): string {
@@ -52,6 +53,7 @@ ${flash(report)}
 </div>
 ${plans(report)}
 ${arena(report)}
+${tokenTable(report)}
 ${layers(report)}
 <div class="cards">
 ${stack(report)}
@@ -175,6 +177,7 @@ function partBar(what: string, parts: readonly Part[]): Markup {
 
 const kinds: readonly (readonly [string, string])[] = [
   ['whole', 'all rows'],
+  ['state', 'kept from run to run'],
   ['tile', 'rows of one tile'],
   ['input', 'input'],
   ['output', 'output'],
@@ -252,14 +255,6 @@ function layerRow(layer: ReportLayer, total: number, most: number): Markup {
       ? number(estimatedCycles)
       : html`<td class="n" data-value="${String(estimatedCycles)}" title="${otherDevice(layer)}">${grouped(estimatedCycles)}</td>`;
   return html`<tr><td class="n" data-value="${call}">${call}</td><td class="name">${breakable(name)}</td><td class="kernel" title="${kernel ?? ''}">${op}${layer.device === 'npu' ? ' (NPU)' : ''}</td><td class="n shape" data-value="${rows * columns}">${`${rows} × ${columns}`}</td>${number(macs)}${number(weightBytes)}${cycles}<td class="n bar" data-value="${String(estimatedCycles)}"><svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="${share}"><title>${share}</title><rect width="${(100 * estimatedCycles) / most}" height="10"/></svg></td></tr>`;
-}
-
-/** May break after dots, as names of layers should. */
-function breakable(name: string): Markup[] {
-  const parts = name.split('.');
-  return parts.map((part, index) =>
-    index < parts.length - 1 ? html`${`${part}.`}<wbr>` : html`${part}`,
-  );
 }
 
 function stack({ stack: bound }: Report): Markup | null {

@@ -1,6 +1,7 @@
 /** The report as GitHub-flavoured Markdown, for comments on pull requests. */
 import { gapWords, goalWords, planFits } from './front.ts';
 import {
+  busyTokenLayers,
   bytes,
   chipWords,
   estimateWords,
@@ -11,6 +12,7 @@ import {
   regionState,
   short,
   sramParts,
+  tokenSentences,
 } from './numbers.ts';
 import type { Report } from './schema.ts';
 
@@ -68,6 +70,7 @@ export function renderMarkdown(report: Report): string {
         ]),
       ),
     ),
+    ...tokenSection(report),
     details(
       `${report.layers.length} layers`,
       table(
@@ -88,6 +91,30 @@ export function renderMarkdown(report: Report): string {
   ]
     .join('\n\n')
     .concat('\n');
+}
+
+function tokenSection(report: Report): readonly string[] {
+  const { token } = report;
+  if (token === undefined) return [];
+  return [
+    `**A token**, generated as number ${grouped(token.position)}: ${escapeMarkdown(tokenSentences(report).join(' '))}`,
+    details(
+      'A token by layer',
+      table(
+        ['Layer', 'MACs', 'Weights read', 'Cache', 'of it read', 'Cycles', 'Share'],
+        ['l', 'r', 'r', 'r', 'r', 'r', 'r'],
+        busyTokenLayers(token).map((layer) => [
+          escapeMarkdown(layer.name),
+          grouped(layer.macs),
+          bytes(layer.weightBytesRead),
+          bytes(layer.cacheBytes),
+          bytes(layer.cacheBytesRead),
+          grouped(layer.estimatedCycles),
+          percent(layer.estimatedCycles, token.estimatedCycles),
+        ]),
+      ),
+    ),
+  ];
 }
 
 /** Names are untrusted: neither Markdown nor HTML in them may take effect. */

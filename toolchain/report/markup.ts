@@ -51,3 +51,11 @@ export function jsonData(json: string): Markup {
   );
   return { markup: escaped };
 }
+
+/** May break after dots, as names of layers should. */
+export function breakable(name: string): Markup[] {
+  const parts = name.split('.');
+  return parts.map((part, index) =>
+    index < parts.length - 1 ? html`${`${part}.`}<wbr>` : html`${part}`,
+  );
+}

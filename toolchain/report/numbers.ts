@@ -54,6 +54,30 @@ export function timeWords({ compute, target }: Report): string {
   return target.clockHz === 0 ? 'not estimated' : duration(seconds);
 }
 
+/** What one more token takes, a sentence each. */
+export function tokenSentences({ token, target }: Report): readonly string[] {
+  if (token === undefined) return [];
+  const { clockHz } = target;
+  const speed =
+    clockHz === 0
+      ? ''
+      : `, ${short(clockHz / token.estimatedCycles)} tokens a second at ${megahertz(clockHz)}`;
+  const places = token.reads.map(
+    ({ region, kind, bytes: size }) =>
+      `${bytes(size)} in ${region}${kind === 'nor' ? ' (memory-mapped NOR)' : ''}`,
+  );
+  return [
+    `${short(token.macs)} multiply-accumulates, about ${short(token.estimatedInstructions)} instructions and ${short(token.estimatedCycles)} cycles${speed}.`,
+    `It reads of the constants ${places.join(', ')}.`,
+    `The cache (${token.cache}) has ${bytes(token.cacheBytes)}, of which it reads ${bytes(token.cacheBytesRead)}.`,
+  ];
+}
+
+/** The layers of a token that take anything. */
+export function busyTokenLayers(token: NonNullable<Report['token']>) {
+  return token.layers.filter(({ estimatedCycles }) => estimatedCycles > 0);
+}
+
 /** `STM32F746, cortex-m7, 216 MHz`. */
 export function chipWords({ target }: Report): string {
   const { chip, core, npu, clockHz } = target;

@@ -6,6 +6,7 @@ export const pageStyle = `
   --accent: #2f5fd0; --good: #1d7f4b; --warn: #9a6400; --bad: #c02b2b;
   --good-back: #e2f4ea; --bad-back: #fbe4e4; --warn-back: #fbf0d9;
   --whole: #bcd2fb; --whole-line: #3f6fd8; --tile: #dccbf8; --tile-line: #7d4fd1;
+  --state: #f6c9d8; --state-line: #b03a68;
   --input: #bfe8e4; --input-line: #16827a; --output: #ffd9b0; --output-line: #b56a12;
   --scratch: #dde1e7; --scratch-line: #7b8698; --band: #eef1f6;
   --c-code: #2f5fd0; --c-encoder: #7d4fd1; --c-embedding: #16827a; --c-tokenizer: #d18a1f;
@@ -17,6 +18,7 @@ export const pageStyle = `
     --accent: #7fa6ff; --good: #5fd39a; --warn: #f0b95a; --bad: #ff8080;
     --good-back: #16352a; --bad-back: #421d20; --warn-back: #3b2d12;
     --whole: #26427f; --whole-line: #7fa6ff; --tile: #46307a; --tile-line: #b596f5;
+    --state: #5c2340; --state-line: #f08db4;
     --input: #174f4b; --input-line: #5fc9bf; --output: #5e3c14; --output-line: #f0b060;
     --scratch: #39424f; --scratch-line: #8e9aad; --band: #1e2531;
     --c-code: #7fa6ff; --c-encoder: #b596f5; --c-embedding: #4dbfb4; --c-tokenizer: #f0b95a;
@@ -99,6 +101,7 @@ tfoot td { font-weight: 600; border-top: 2px solid var(--line); }
 .arena .peak-call { fill: var(--warn); opacity: .13; }
 .buffer rect { stroke-width: 1; cursor: default; }
 .buffer .whole { fill: var(--whole); stroke: var(--whole-line); }
+.buffer .state { fill: var(--state); stroke: var(--state-line); }
 .buffer .tile { fill: var(--tile); stroke: var(--tile-line); }
 .buffer .input { fill: var(--input); stroke: var(--input-line); }
 .buffer .output { fill: var(--output); stroke: var(--output-line); }
@@ -131,6 +134,7 @@ tr.chosen td { color: var(--accent); font-weight: 600; }
 details summary { cursor: pointer; color: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 10px; padding: 0; list-style: none; font-size: .85rem; }
 .k-whole { background: var(--whole); border: 1px solid var(--whole-line); }
+.k-state { background: var(--state); border: 1px solid var(--state-line); }
 .k-tile { background: var(--tile); border: 1px solid var(--tile-line); }
 .k-input { background: var(--input); border: 1px solid var(--input-line); }
 .k-output { background: var(--output); border: 1px solid var(--output-line); }

@@ -202,6 +202,29 @@ const reportSchema = z.object({
       })
       .exactOptional(),
   }),
+  /** Of a model that generates: one token more, when a text is as long as can be. */
+  token: z
+    .object({
+      /** How many tokens there are with it. */
+      position: count,
+      /** As `--cache` took it. */
+      cache: z.string(),
+      /** Of all layers' keys and values, and of what else is kept from token to token. */
+      cacheBytes: count,
+      cacheBytesRead: count,
+      macs: count,
+      estimatedInstructions: count,
+      estimatedCycles: count,
+      /** Constants, by where they lie; of memory-mapped NOR (kind `nor`) what comes over its bus. */
+      reads: list(z.object({ region: z.string(), kind: regionSchema.shape.kind, bytes: count })),
+      layers: list(
+        layerSchema
+          .pick({ name: true, op: true, macs: true, weightBytesRead: true })
+          .extend({ cacheBytes: count, cacheBytesRead: count })
+          .extend({ estimatedInstructions: count, estimatedCycles: count }),
+      ),
+    })
+    .exactOptional(),
   layers: list(layerSchema),
   segments: list(
     z.object({

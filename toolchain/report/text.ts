@@ -1,6 +1,7 @@
 /** The report for a terminal of 80 columns. */
 import { gapWords, goalWords, planFits, someOfFront } from './front.ts';
 import {
+  busyTokenLayers,
   bytes,
   chipWords,
   estimateWords,
@@ -12,6 +13,7 @@ import {
   regionState,
   short,
   sramParts,
+  tokenSentences,
 } from './numbers.ts';
 import type { Report, ReportRegion } from './schema.ts';
 
@@ -29,6 +31,7 @@ export function renderText(report: Report, { color = false }: TextOptions = {}):
     [...partList('RAM by part', sramParts(report), paint), ...arena(report)],
     plan(report, paint),
     compute(report, paint),
+    token(report, paint),
     layers(report, paint),
     stack(report, paint),
     notes(report, paint),
@@ -152,6 +155,32 @@ function compute(report: Report, paint: Paint): string[] {
         ]),
   ];
 }
+
+function token(report: Report, paint: Paint): string[] {
+  const { token: one } = report;
+  if (one === undefined) return [];
+  const rows = busyTokenLayers(one);
+  const most = Math.max(1, ...rows.map(({ estimatedCycles }) => estimatedCycles));
+  const columns = ['MACs', 'weights', 'cache', 'cycles'].map((name, index) =>
+    name.padStart(tokenColumns[index]!),
+  );
+  return [
+    `${paint('bold', 'A token')}, generated as number ${grouped(one.position)}`,
+    ...tokenSentences(report).flatMap((line) => wrap(printable(line), COLUMNS - 2)),
+    paint('dim', `  ${'what it reads, in bytes'.padEnd(NAME_COLUMNS)}${columns.join('')}`),
+    ...rows.map(({ name, macs, weightBytesRead, cacheBytesRead, estimatedCycles }) => {
+      const values = [short(macs), grouped(weightBytesRead), grouped(cacheBytesRead)];
+      const numbers = [...values, short(estimatedCycles)].map((text, index) =>
+        text.padStart(tokenColumns[index]!),
+      );
+      const cells = bar((BAR_CELLS * estimatedCycles) / most);
+      const line = `  ${shorten(printable(name), NAME_COLUMNS).padEnd(NAME_COLUMNS)}${numbers.join('')}`;
+      return cells === '' ? line : `${line} ${paint('cyan', cells)}`;
+    }),
+  ];
+}
+
+const tokenColumns = [8, 10, 9, 8];
 
 const NAME_COLUMNS = 34;
 const BAR_CELLS = 9;

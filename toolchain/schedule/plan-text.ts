@@ -5,7 +5,8 @@ import type { Plan } from './plan.ts';
 export function planText({ tileRows, recomputeInputs, layers }: Plan): string {
   const tile = `tiles of ${tileRows} ${tileRows === 1 ? 'row' : 'rows'}`;
   const inputs = recomputeInputs ? ', embedded tokens made again where they are read' : '';
-  return `${tile}${inputs}; ${formsText(layers)}`;
+  const forms = layers.length === 0 ? '' : `; ${formsText(layers)}`;
+  return `${tile}${inputs}${forms}`;
 }
 
 /** Layers that have the same form are counted. */

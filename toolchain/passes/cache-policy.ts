@@ -1,0 +1,54 @@
+/** What a decoder's cache keeps of the tokens before: policies as data, and as text. */
+import { z } from 'zod';
+
+const count = z.int().positive();
+
+export const cachePolicySchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('full') }),
+  /** The first `sinks` tokens and the newest `window`. */
+  z.strictObject({ kind: z.literal('window'), window: count, sinks: z.int().nonnegative() }),
+]);
+
+/** What a decoder's cache keeps of the tokens before. */
+export type CachePolicy = Readonly<z.infer<typeof cachePolicySchema>>;
+
+export const fullCache: CachePolicy = { kind: 'full' };
+
+/** Rows of each layer's keys and values; infinite where nothing is lost. */
+export function cacheRows(policy: CachePolicy): number {
+  return policy.kind === 'full' ? Number.POSITIVE_INFINITY : policy.window + policy.sinks;
+}
+
+/** Whether no key is ever further from its query than the cache has rows. */
+export function keepsDistances(policy: CachePolicy): boolean {
+  return policy.kind === 'window' && policy.sinks === 0;
+}
+
+/** By kind, its numbers in the order in which they are written; the kind's own is the first. */
+export const cacheNumbers: { readonly [K in CachePolicy['kind']]: readonly string[] } = {
+  full: [],
+  window: ['window', 'sinks'],
+};
+
+export const cacheForms = Object.entries(cacheNumbers)
+  .map(([kind, names]) =>
+    textOf(
+      kind,
+      names.map((name) => [name, 'N']),
+    ),
+  )
+  .join(' | ');
+
+function textOf(kind: string, values: readonly (readonly [name: string, value: string])[]): string {
+  const words = values.map(([name, value], index) => (index === 0 ? value : `${name}:${value}`));
+  return words.length === 0 ? kind : `${kind}:${words.join(',')}`;
+}
+
+/** As `--cache` takes it. */
+export function cacheText(policy: CachePolicy): string {
+  const values = policy as unknown as Readonly<Record<string, number>>;
+  return textOf(
+    policy.kind,
+    cacheNumbers[policy.kind].map((name) => [name, String(values[name])]),
+  );
+}
