@@ -11,6 +11,7 @@ import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
+import { narrowWeights } from '../../toolchain/quantize/narrow-weights.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
 
 export interface DecoderShape {
@@ -135,8 +136,10 @@ export function floatDecoder(shape: DecoderShape): Graph<'float'> {
   return runPasses(graph, [fuseLayerNorm, rowDemand]);
 }
 
-export function legalDecoder(shape: DecoderShape): Graph<'legal'> {
-  const graph = floatDecoder(shape);
+/** `isNarrow`: with weights of seven bits, as `--weights w7` has them. */
+export function legalDecoder(shape: DecoderShape, isNarrow = false): Graph<'legal'> {
+  const whole = floatDecoder(shape);
+  const graph = isNarrow ? narrowWeights(whole) : whole;
   const examples = [shape.maxTokens, 1, Math.ceil(shape.maxTokens / 2)].map((length) => ({
     ids: randomIds(shape, length),
     segmentStart: length,
