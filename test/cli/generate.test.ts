@@ -79,19 +79,25 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     [['--temperature', '-1'], 'bad-sampling'],
     [['--top-p', '1.5'], 'bad-sampling'],
     [['--max-new', '2.5'], 'bad-sampling'],
-    [['--on', 'wasm'], 'unsupported-target'],
     [['--pair', 'y', '--on', 'interpreter'], 'bad-flag'],
   ])('%j is refused', async (flags, error) => {
     const answer = await json('run', 'out', '--text', 'x', ...flags);
     expect(answer).toMatchObject({ code: 1, error: { code: error } });
   });
 
-  test('a build for WebAssembly is refused', async () => {
-    const args = ['model', '--target', 'wasm', '--max-tokens', '20', '--out', 'module'];
-    expect(await json('build', ...args)).toMatchObject({
-      code: 1,
-      error: { code: 'unsupported-target' },
-    });
+  test('a module says the same, made for it or on the spot', async () => {
+    const args = ['--target', 'wasm', '--max-tokens', '20', '--out', 'module'];
+    expect(await json('build', 'model', ...args)).toMatchObject({ code: 0 });
+    for (const dir of ['module', 'out']) {
+      const run = ['run', dir, '--text', 'import', ...sampling, '--seed', '13'];
+      const answer = await json(...run, '--on', 'wasm');
+      expect(answer).toMatchObject({ code: 0, on: 'wasm', stopped: 'length' });
+      expect(answer).toEqual({ ...(await json(...run, '--on', 'interpreter')), on: 'wasm' });
+    }
+    const evaluate = ['eval', 'module', '--data', 'data.jsonl'];
+    const { on, ...found } = await json(...evaluate);
+    expect(on).toBe('wasm');
+    expect(await json(...evaluate, '--on', 'interpreter')).toEqual({ ...found, on: 'interpreter' });
   });
 });
 

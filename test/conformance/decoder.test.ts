@@ -13,7 +13,7 @@ import {
   type GenerateOptions,
   openExecutor,
 } from '../../toolchain/emulate/executor.ts';
-import type { StoredModel } from '../../toolchain/emulate/stored-model.ts';
+import { parseStoredModel, type StoredModel } from '../../toolchain/emulate/stored-model.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
 import { serializeGraph } from '../../toolchain/ir/serialize.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
@@ -22,7 +22,7 @@ import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
 import { sha256Of } from '../../toolchain/sha256.ts';
-import { boardOf, loadTarget } from '../../toolchain/targets.ts';
+import { boardOf, loadTarget, type Target } from '../../toolchain/targets.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
 import { hasEmulator, temporaryFolder } from '../firmware/fake-firmware.ts';
 import { type DecoderShape, decoderShapes, legalDecoder, randomIds } from '../schedule/decoders.ts';
@@ -33,6 +33,7 @@ const compiledTokenizer = compileTokenizer(tokenizer);
 const { idOrder } = compiledTokenizer;
 const kernels = loadKernels();
 const hostRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 4);
+const generations = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 6);
 
 const shapes = decoderShapes.map((shape) => ({ ...shape, vocabulary: idOrder.length }));
 const tileRows = fc.integer({ min: 1, max: 16 });
@@ -51,7 +52,12 @@ function cachesInTurn(): (shape: DecoderShape) => DecoderShape {
 }
 
 /** The graph as if it had come from a model with the fixture's tokenizer. */
-function builtModel(shape: DecoderShape, rows: number, target: string): BuiltModel {
+function builtModel(
+  shape: DecoderShape,
+  rows: number,
+  target: string,
+  isNarrow = false,
+): BuiltModel {
   const model: StoredModel = {
     card: { ...card, endTokens: [idOrder[shape.seed % idOrder.length]!] },
     tokenizer,
@@ -62,7 +68,7 @@ function builtModel(shape: DecoderShape, rows: number, target: string): BuiltMod
     cache: shape.cache,
     plan: { tileRows: rows, recomputeInputs: false, layers: [] },
   };
-  return { graphBin: serializeGraph(legalDecoder(shape), model) };
+  return { graphBin: serializeGraph(legalDecoder(shape, isNarrow), model) };
 }
 
 /** From greedy to wild, from no token to more than there is room for. */
@@ -75,6 +81,38 @@ function samplings({ maxTokens, seed }: DecoderShape): readonly GenerateOptions[
     { mostTokens: 8, temperature: 1500, topK: 12, topP: 500, seed: 0 },
     { mostTokens: 1, temperature: 50, topK: 3, topP: 1, seed: 7 },
   ];
+}
+
+async function openEmulated(
+  shape: DecoderShape,
+  tileRows: number,
+  target: Target,
+  built: BuiltModel,
+): Promise<Executor> {
+  const program = schedule(parseStoredModel(built.graphBin).graph, {
+    maxTokens: shape.maxTokens,
+    tileRows,
+    recomputeInputs: false,
+    scratchBytes: kernelScratch(kernelsFor(target.core.features, kernels), shape.maxTokens),
+  });
+  const { sources } = emitModel({
+    program,
+    card: { ...card, endTokens: [idOrder[shape.seed % idOrder.length]!] },
+    tokenizer: compiledTokenizer,
+    targetName: target.name,
+    features: target.core.features,
+    kernels,
+    sha256: sha256Of(built.graphBin),
+  });
+  const { emulatorElfPath, warnings } = await buildFirmware({
+    target,
+    sources,
+    placement: {},
+    optimisation: 'O2',
+    outDir: temporaryFolder(`decoder-${target.name}-${shape.seed}`),
+  });
+  expect(warnings).toEqual([]);
+  return openExecutor('emulator', { ...built, emulatorElfPath });
 }
 
 async function compareGenerations(
@@ -103,9 +141,9 @@ async function compareGenerations(
 test('program, host C and modules', async () => {
   const withCache = cachesInTurn();
   await fc.assert(
-    fc.asyncProperty(shapes, tileRows, async (anyCache, rows) => {
+    fc.asyncProperty(shapes, tileRows, fc.boolean(), async (anyCache, rows, isNarrow) => {
       const shape = withCache(anyCache);
-      const built = builtModel(shape, rows, 'mps2-an386');
+      const built = builtModel(shape, rows, 'mps2-an386', isNarrow);
       const executors = [
         await openExecutor('program', built),
         await openExecutor('host', built, { sanitize: true }),
@@ -127,30 +165,7 @@ test.skipIf(!hasEmulator).each(['mps2-an386', 'mps3-an547'])(
       fc.asyncProperty(shapes, tileRows, async (anyCache, rows) => {
         const shape = withCache(anyCache);
         const built = builtModel(shape, rows, name);
-        const program = schedule(legalDecoder(shape), {
-          maxTokens: shape.maxTokens,
-          tileRows: rows,
-          recomputeInputs: false,
-          scratchBytes: kernelScratch(kernelsFor(target.core.features, kernels), shape.maxTokens),
-        });
-        const { sources } = emitModel({
-          program,
-          card: { ...card, endTokens: [idOrder[shape.seed % idOrder.length]!] },
-          tokenizer: compiledTokenizer,
-          targetName: name,
-          features: target.core.features,
-          kernels,
-          sha256: sha256Of(built.graphBin),
-        });
-        const { emulatorElfPath, warnings } = await buildFirmware({
-          target,
-          sources,
-          placement: {},
-          optimisation: 'O2',
-          outDir: temporaryFolder(`decoder-${name}-${shape.seed}`),
-        });
-        expect(warnings).toEqual([]);
-        const executor = await openExecutor('emulator', { ...built, emulatorElfPath });
+        const executor = await openEmulated(shape, rows, target, built);
         await compareGenerations([executor], await openExecutor('interpreter', built), shape);
         await executor.close();
       }),
@@ -159,3 +174,50 @@ test.skipIf(!hasEmulator).each(['mps2-an386', 'mps3-an547'])(
   },
   600_000,
 );
+
+/** As many as a decoder is asked for before the next one is made; families take turns. */
+const generationsOfDecoder = 250;
+const families = ['llama', 'gpt2', 'opt', 'merino'] as const;
+
+test.skipIf(!hasEmulator)(
+  'seeded generations on all machines at once',
+  async () => {
+    const target = boardOf(loadTarget('mps2-an386'));
+    for (let done = 0; done < generations; done += generationsOfDecoder) {
+      const [sampled] = fc.sample(shapes, { numRuns: 1, seed: 1 + done });
+      const family = families[(done / generationsOfDecoder) % families.length]!;
+      const shape = { ...sampled!, ...sizesOf(family), family };
+      const built = builtModel(shape, 6, target.name, true);
+      const executors = [
+        await openExecutor('host', built),
+        ...(await openVariants(built)),
+        await openEmulated(shape, 6, target, built),
+      ];
+      const reference = await openExecutor('interpreter', built);
+      for (let seed = done; seed < Math.min(done + generationsOfDecoder, generations); seed++) {
+        const ids = randomIds({ ...shape, seed }, 1 + (seed % 7));
+        const options = {
+          ...{ mostTokens: 8, temperature: 200 + ((seed * 37) % 2000), seed },
+          ...{ topK: seed % 3 === 0 ? 5 : 0, topP: seed % 2 === 0 ? 900 : 1000 },
+        };
+        const prompt = { ids, segmentStart: ids.length };
+        const { instructions: _, ...expected } = await reference.generate(prompt, options);
+        for (const executor of executors) {
+          const { instructions: __, ...found } = await executor.generate(prompt, options);
+          expect(found, `${executor.on} ${JSON.stringify({ shape, seed })}`).toEqual(expected);
+        }
+      }
+      await Promise.all(executors.map((executor) => executor.close()));
+    }
+  },
+  3_600_000,
+);
+
+/** Several heads, a rest behind whole vectors, and what only one family has. */
+function sizesOf(family: DecoderShape['family']) {
+  return {
+    ...{ layers: 2, keyValueHeads: 2, headWidth: 12, width: 24, middle: 37, maxTokens: 20 },
+    sharing: family === 'llama' ? 2 : 1,
+    embeddingWidth: family === 'merino' ? 15 : 24,
+  };
+}

@@ -13,6 +13,7 @@ import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { limitCache } from '../../toolchain/passes/limit-cache.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
+import { narrowWeights } from '../../toolchain/quantize/narrow-weights.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
 
 export interface DecoderShape {
@@ -149,8 +150,10 @@ export function floatDecoder(shape: DecoderShape): Graph<'float'> {
   return limitCache(runPasses(graph, [fuseLayerNorm, rowDemand]), shape.cache);
 }
 
-export function legalDecoder(shape: DecoderShape): Graph<'legal'> {
-  const graph = floatDecoder(shape);
+/** `isNarrow`: with weights of seven bits, as `--weights w7` has them. */
+export function legalDecoder(shape: DecoderShape, isNarrow = false): Graph<'legal'> {
+  const whole = floatDecoder(shape);
+  const graph = isNarrow ? narrowWeights(whole) : whole;
   const examples = [shape.maxTokens, 1, Math.ceil(shape.maxTokens / 2)].map((length) => ({
     ids: randomIds(shape, length),
     segmentStart: length,
