@@ -8,13 +8,13 @@ import type { Buffer, Call, Program, Slot } from '../schedule/program.ts';
 import type { CNames } from './c-names.ts';
 import { hex } from './c-text.ts';
 import { rowsOfSlot, runBody, slotPointer } from './run-body.ts';
-import type { NodeParams } from './wasm-params.ts';
+import type { PlacedParams } from './wasm-params.ts';
 
 export interface RunRequest {
   readonly program: Program;
   readonly names: CNames;
   readonly kernelName: (node: Node) => string;
-  readonly params: (node: Node) => NodeParams;
+  readonly params: (node: Node) => PlacedParams;
   readonly arenaAddress: number;
 }
 

@@ -20,6 +20,7 @@ import type { Tokenizer } from '../tokenizer/parse.ts';
 import { assemblyScriptWords, copyOf, runStatements } from './as-run.ts';
 import { chooseNames } from './c-names.ts';
 import { commentText, hex } from './c-text.ts';
+import { classFiles } from './node-params.ts';
 import {
   describeGeneration,
   type GenerationDescription,
@@ -27,7 +28,7 @@ import {
   samplerExports,
 } from './wasm-generation.ts';
 import { type ConstantImage, imageAlignment, imageOrigin, newImage } from './wasm-image.ts';
-import { areNarrow, type NodeParams, type paramsTypes, placeParams } from './wasm-params.ts';
+import { areNarrow, type PlacedParams, placeParams } from './wasm-params.ts';
 
 /** `simd` runs on every engine that has SIMD; `relaxed` where relaxed SIMD is. */
 export const wasmVariants = ['simd', 'relaxed'] as const;
@@ -168,30 +169,10 @@ function kernelOf({ kernels, program }: ModuleRequest, node: Node, variant: Wasm
   return kernelsFor(features, kernels)(graph, node);
 }
 
-/** The files of the classes of parameters. */
-const classFiles = {
-  Linear: 'linear_finish',
-  Attention: 'attention',
-  NormalizedAttention: 'normalized_attention',
-  AttendInputs: 'attend_inputs',
-  Add: 'add',
-  Norm: 'norm_row',
-  AddNorm: 'add_layernorm',
-  LookupRows: 'table_rows',
-  ClusterRows: 'table_rows',
-  CodebookRows: 'table_rows',
-  EmbedNorm: 'embed_layernorm',
-  MeanRows: 'mean_rows',
-  CausalAttention: 'causal_attention',
-  Rotary: 'rotary',
-  GatedProduct: 'gated_product',
-  ResidualAdd: 'residual_add',
-} as const satisfies Record<(typeof paramsTypes)[keyof typeof paramsTypes], string>;
-
 function moduleSource(
   request: ModuleRequest,
   variant: WasmVariant,
-  params: ReadonlyMap<string, NodeParams | null>,
+  params: ReadonlyMap<string, PlacedParams | null>,
   layout: Layout,
 ): string {
   const { program, card } = request;
@@ -204,7 +185,7 @@ function moduleSource(
   for (const { file, name } of used) from(file.replace(/^.*\/(.*)\.ts$/, '$1'), name);
   for (const { output } of nodes) {
     const { type } = params.get(output)!;
-    from(classFiles[type as keyof typeof classFiles], type);
+    from(classFiles[type], type);
   }
   const copies = program.segments.flatMap(({ calls }) => calls.filter(({ node }) => node === null));
   for (const { output } of copies) from('copy_rows', copyOf(program.buffers[output.buffer]!));

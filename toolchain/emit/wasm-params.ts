@@ -6,52 +6,23 @@ import { assertExhaustive, internalError } from '../errors.ts';
 import { roundUp } from '../integers.ts';
 import { dtypes } from '../ir/dtypes.ts';
 import { type Graph, isConstant, type Node, tensorOf } from '../ir/graph.ts';
-import type { NormInteger } from '../ops/layer-norm.ts';
-import type { RmsNormInteger } from '../ops/rms-norm.ts';
-import type { Requant } from '../quantize/fixed-point.ts';
+import { constantOf } from '../ops/table-rows.ts';
 import { type Kernel, packWeights } from '../schedule/kernels.ts';
 import type { ConstantSizes } from '../schedule/placement.ts';
+import type { ConstantData } from './c-text.ts';
+import { type ClassName, nodeParams, type Param } from './node-params.ts';
 import type { ConstantImage } from './wasm-image.ts';
-import {
-  columnRequants,
-  columnScales,
-  largestSums,
-  paddedBias,
-  requantPairs,
-} from './wasm-linear.ts';
+import { columnRequants, columnScales, largestSums, paddedBias } from './wasm-linear.ts';
 import { tableWords } from './wasm-tables.ts';
 
-export interface NodeParams {
-  /** The class in AssemblyScript. */
-  readonly type: string;
+export interface PlacedParams {
+  readonly type: ClassName;
   readonly address: number;
   /** A constant operand of which a call reads its own rows; 0: there is none. */
   readonly rowsAddress: number;
   /** Of all that was placed for the node. */
   readonly bytes: ConstantSizes;
 }
-
-/** Classes by op. */
-export const paramsTypes = {
-  linear: 'Linear',
-  attention: 'Attention',
-  normalizedAttention: 'NormalizedAttention',
-  attendInputs: 'AttendInputs',
-  add: 'Add',
-  layerNorm: 'Norm',
-  addLayerNorm: 'AddNorm',
-  lookupRows: 'LookupRows',
-  clusterRows: 'ClusterRows',
-  codebookRows: 'CodebookRows',
-  embedLayerNorm: 'EmbedNorm',
-  meanRows: 'MeanRows',
-  causalAttention: 'CausalAttention',
-  windowAttention: 'CausalAttention',
-  rotary: 'Rotary',
-  gatedProduct: 'GatedProduct',
-  residualAdd: 'ResidualAdd',
-  rmsNorm: 'Norm',
-} as const;
 
 /** Weights that all lie in −64 … 63 are stored with 64 added, so that relaxed SIMD can take them. */
 export const narrowOffset = 64;
@@ -66,12 +37,11 @@ export function placeParams(
   graph: Graph<'legal'>,
   node: Node<'legal'>,
   kernel: Kernel | null,
-): NodeParams | null {
+): PlacedParams | null {
   const before = image.sizes();
-  const words = wordsOf(image, graph, node, kernel);
-  if (words === null) return null;
-  const type = paramsTypes[node.op as keyof typeof paramsTypes];
-  const address = image.place(Int32Array.from(words), 'encoder');
+  const made = classOf(image, graph, node, kernel);
+  if (made === null) return null;
+  const address = image.place(Int32Array.from(made.words), 'encoder');
   const rowsAddress = placeRows(image, graph, node);
   const after = image.sizes();
   const bytes = {
@@ -79,7 +49,7 @@ export function placeParams(
     tokenizer: 0,
     embedding: after.embedding - before.embedding,
   };
-  return { type, address, rowsAddress, bytes };
+  return { type: made.type, address, rowsAddress, bytes };
 }
 
 /** Positions lie side by side: their table needs no op that looks them up. */
@@ -89,180 +59,110 @@ function placeRows(image: ConstantImage, graph: Graph<'legal'>, node: Node<'lega
   return isConstant(position) ? image.place(position.data, 'embedding') : 0;
 }
 
-function wordsOf(
+function classOf(
   image: ConstantImage,
   graph: Graph<'legal'>,
   node: Node<'legal'>,
   kernel: Kernel | null,
-): readonly number[] | null {
-  const constant = (index: number) => {
-    const tensor = tensorOf(graph, node.inputs[index]!);
-    if (!isConstant(tensor)) throw internalError(`'${tensor.name}' is not constant`, node.name);
-    return { data: tensor.data, rows: tensor.shape[0] as number, columns: tensor.shape[1] };
-  };
-  const columnsOf = (name: string): number => tensorOf(graph, name).shape[1];
-  const norm = (integer: NormInteger, gammaIndex: number): readonly number[] => {
-    const [gamma, beta] = [constant(gammaIndex).data, constant(gammaIndex + 1).data];
-    return normWords(image, integer, gamma as Int16Array, beta as Int32Array);
-  };
+): { readonly type: ClassName; readonly words: readonly number[] } | null {
   switch (node.op) {
-    case 'linear': {
-      const { data, rows, columns } = constant(1);
-      const weights = data as Int8Array;
-      const bias = constant(2).data as Int32Array;
-      const { zeroPoint, min, max, table } = node.integer;
-      const offset = areNarrow(weights) ? narrowOffset : 0;
-      const stored = weights.map((weight) => weight + offset);
-      const packed = packWeights(kernel!, stored, rows, columns);
-      const largest = -dtypes[tensorOf(graph, node.inputs[0]!).dtype].min;
-      const scales = columnScales(node.integer, largestSums(weights, bias, columns, largest));
-      return [
-        ...[columns, rows, image.place(packed, 'encoder'), offset],
-        image.place(paddedBias(bias), 'encoder'),
-        ...(scales === null
-          ? [0, 0, image.place(columnRequants(node.integer), 'encoder')]
-          : [image.place(scales.data, 'encoder'), scales.shift, 0]),
-        ...[zeroPoint, min, max, table === null ? 0 : image.place(table, 'encoder')],
-      ];
-    }
-    case 'attention': {
-      const { scoreMultipliers, scoreShifts, expTables, mix, zeroPoint } = node.integer;
-      const { heads, causal } = node.attrs;
-      const [q, , v] = node.inputs.map(columnsOf);
-      return [
-        ...[heads, q! / heads, v! / heads, causal ? 1 : 0],
-        image.place(
-          requantPairs({ multipliers: scoreMultipliers, shifts: scoreShifts }),
-          'encoder',
-        ),
-        image.place(expTables, 'encoder'),
-        ...requant(mix),
-        zeroPoint,
-      ];
-    }
-    case 'attendInputs': {
-      const { integer } = node;
-      const { heads } = node.attrs;
-      return [
-        ...[heads, columnsOf(node.output) / heads],
-        image.place(
-          requantPairs({ multipliers: integer.scoreMultipliers, shifts: integer.scoreShifts }),
-          'encoder',
-        ),
-        image.place(integer.expTables, 'encoder'),
-        image.place(integer.rescaleTables, 'encoder'),
-        integer.inputZeroPoint,
-        ...requant(integer.mix),
-      ];
-    }
-    case 'add': {
-      const { a, b, sum, zeroPointA, zeroPointB, zeroPoint, min, max } = node.integer;
-      return [
-        ...[columnsOf(node.output), zeroPointA, zeroPointB],
-        ...[...requant(a), ...requant(b), ...requant(sum), zeroPoint, min, max],
-      ];
-    }
-    case 'layerNorm':
-      return norm(node.integer, 1);
-    case 'addLayerNorm': {
-      const { multiplierA, multiplierB, zeroPointA, zeroPointB } = node.integer;
-      return [...norm(node.integer, 2), multiplierA, multiplierB, zeroPointA, zeroPointB];
-    }
+    case 'linear':
+      return { type: 'Linear', words: linearWords(image, graph, node, kernel!) };
     case 'lookupRows':
     case 'clusterRows':
     case 'codebookRows':
-      return tableWords(image, graph, node);
-    case 'embedLayerNorm': {
-      const { multiplierWord, multiplierPosition, multiplierSegment } = node.integer;
-      const segment = constant(3);
-      return [
-        ...norm(node.integer, 4),
-        ...[image.place(segment.data, 'embedding'), segment.rows],
-        ...[multiplierWord, multiplierPosition, multiplierSegment],
-      ];
+      return { type: tableClasses[node.op], words: tableWords(image, graph, node) };
+    default: {
+      const listed = nodeParams(graph, node);
+      if (listed === null) return null;
+      const params = node.op === 'rmsNorm' ? asLayerNorm(listed.params) : listed.params;
+      return { type: listed.class, words: params.flatMap((param) => wordsOf(image, param)) };
     }
-    case 'meanRows': {
-      const { zeroPoint, mean, min, max } = node.integer;
-      return [columnsOf(node.output), zeroPoint, ...requant(mean), min, max];
-    }
-    case 'normalizedAttention': {
-      const { integer, attrs } = node;
-      const [q, , v] = node.inputs.map(columnsOf);
-      const softmaxes = Array.from(integer.softmaxMultipliers, (multiplier, head) => [
-        ...[multiplier, integer.softmaxShifts[head]!, integer.smallestDifferences[head]!],
-      ]);
-      return [
-        ...[attrs.heads, q! / attrs.heads, v! / attrs.heads],
-        image.place(
-          requantPairs({ multipliers: integer.scoreMultipliers, shifts: integer.scoreShifts }),
-          'encoder',
-        ),
-        image.place(Int32Array.from(softmaxes.flat()), 'encoder'),
-        ...requant(integer.mix),
-        integer.zeroPoint,
-      ];
-    }
-    case 'windowAttention':
-    case 'causalAttention': {
-      const { scoreMultipliers, expTables, mix, zeroPoint } = node.integer;
-      const { heads, keyValueHeads } = node.attrs;
-      const [q, , v] = node.inputs.map(columnsOf);
-      return [
-        ...[heads, keyValueHeads, q! / heads, v! / keyValueHeads],
-        ...[image.place(scoreMultipliers, 'encoder'), image.place(expTables, 'encoder')],
-        ...[...requant(mix), zeroPoint],
-      ];
-    }
-    case 'rotary': {
-      const { multiplier, shift } = node.integer;
-      const table = constant(1);
-      const heads = columnsOf(node.output) / table.columns;
-      return [heads, table.columns, multiplier, shift, image.place(table.data, 'encoder')];
-    }
-    case 'gatedProduct': {
-      const { table, zeroPointUp, multiplier, zeroPoint } = node.integer;
-      const address = image.place(table, 'encoder');
-      return [columnsOf(node.output), address, zeroPointUp, multiplier, zeroPoint];
-    }
-    case 'residualAdd': {
-      const { multiplierA, multiplierB, shift } = node.integer;
-      return [columnsOf(node.output), multiplierA, multiplierB, shift];
-    }
-    case 'rmsNorm': {
-      const gamma = constant(1);
-      const beta = new Int32Array(gamma.columns).fill(node.integer.offset);
-      return normWords(image, node.integer, gamma.data as Int16Array, beta);
-    }
-    case 'selectRow':
-    case 'concat':
-      return null;
-    case 'activation':
-    case 'embed':
-      throw internalError(`op '${node.op}' has no kernel`, node.name);
-    default:
-      return assertExhaustive(node);
   }
 }
 
-function normWords(
+const tableClasses = {
+  lookupRows: 'LookupRows',
+  clusterRows: 'ClusterRows',
+  codebookRows: 'CodebookRows',
+} as const;
+
+function wordsOf(image: ConstantImage, param: Param): readonly number[] {
+  switch (param.kind) {
+    case 'number':
+      return [param.value];
+    case 'int64':
+      return [param.value | 0, Math.floor(param.value / 2 ** 32)];
+    case 'flag':
+      return [param.value ? 1 : 0];
+    case 'requant':
+      return [param.value.multiplier, param.value.shift];
+    case 'array':
+      return [
+        image.place(param.isPadded ? filledUp(param.data) : param.data, param.section ?? 'encoder'),
+      ];
+    case 'turns':
+      return [image.place(inTurns(param.arrays.map(({ data }) => data)), 'encoder')];
+    case 'struct':
+      return param.params.flatMap((own) => wordsOf(image, own));
+    default:
+      return assertExhaustive(param);
+  }
+}
+
+/** What normalizes by the root of the mean square has the same beta in all columns. */
+function asLayerNorm(params: readonly Param[]): readonly Param[] {
+  const width = params.find((one) => one.kind === 'number' && one.field === 'width');
+  const offset = params.find((one) => one.kind === 'number' && one.field === 'offset');
+  if (width?.kind !== 'number' || offset?.kind !== 'number') {
+    throw internalError('a norm has no width or no offset', 'rmsNorm');
+  }
+  const data = new Int32Array(width.value).fill(offset.value);
+  const beta = { field: 'beta', suffix: 'beta', data, dtype: 'int32', comment: 'beta' } as const;
+  return [...params.filter((one) => one !== offset), { kind: 'array', ...beta, isPadded: true }];
+}
+
+function linearWords(
   image: ConstantImage,
-  { epsilon, fraction, outShift, min, max }: NormInteger | RmsNormInteger,
-  gamma: Int16Array,
-  beta: Int32Array,
+  graph: Graph<'legal'>,
+  node: Node<'legal'> & { readonly op: 'linear' },
+  kernel: Kernel,
 ): readonly number[] {
+  const [input, weight, bias] = node.inputs.map((name) => tensorOf(graph, name));
+  const { data, shape } = constantOf(weight!);
+  const [rows, columns] = shape as readonly [number, number];
+  const weights = data as Int8Array;
+  const biases = constantOf(bias!).data as Int32Array;
+  const { zeroPoint, min, max, table } = node.integer;
+  const offset = areNarrow(weights) ? narrowOffset : 0;
+  const stored = weights.map((one) => one + offset);
+  const packed = packWeights(kernel, stored, rows, columns);
+  const largest = -dtypes[input!.dtype].min;
+  const scales = columnScales(node.integer, largestSums(weights, biases, columns, largest));
   return [
-    ...[gamma.length, epsilon | 0, Math.floor(epsilon / 2 ** 32), fraction, outShift, min, max],
-    ...[image.place(filledUp(gamma), 'encoder'), image.place(filledUp(beta), 'encoder')],
+    ...[columns, rows, image.place(packed, 'encoder'), offset],
+    image.place(paddedBias(biases), 'encoder'),
+    ...(scales === null
+      ? [0, 0, image.place(columnRequants(node.integer), 'encoder')]
+      : [image.place(scales.data, 'encoder'), scales.shift, 0]),
+    ...[zeroPoint, min, max, table === null ? 0 : image.place(table, 'encoder')],
   ];
 }
 
-function requant({ multiplier, shift }: Requant): readonly number[] {
-  return [multiplier, shift];
+/** The first elements of all, then the second ones. */
+function inTurns(arrays: readonly ArrayLike<number>[]): Int32Array {
+  const count = arrays.length;
+  return Int32Array.from(
+    { length: count * arrays[0]!.length },
+    (_, index) => arrays[index % count]![Math.floor(index / count)]!,
+  );
 }
 
 /** Kernels take eight at once. */
-function filledUp<T extends Int16Array | Int32Array>(values: T): T {
-  const filled = new (values.constructor as new (length: number) => T)(roundUp(values.length, 8));
+function filledUp(values: ConstantData): ConstantData {
+  const filled = new (values.constructor as new (length: number) => ConstantData)(
+    roundUp(values.length, 8),
+  );
   filled.set(values);
   return filled;
 }

@@ -141,7 +141,7 @@ export function forRows(
 export type Constant = Tensor & { readonly data: TypedArray };
 
 export function constantOf(tensor: Tensor): Constant {
-  if (!isConstant(tensor)) throw internalError('a table is not constant', tensor.name);
+  if (!isConstant(tensor)) throw internalError('it is not constant', tensor.name);
   return tensor;
 }
 
