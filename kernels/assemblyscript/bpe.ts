@@ -3,7 +3,11 @@
  * Byte-level BPE, the twin of kernels/c/bpe.c: texts, one text, one piece, the window, one merge;
  * spelling.
  */
-import { decodedEnd, decodeUtf8, encodeUtf8, isSame, setSegments } from './text';
+import { emit, isListFull, tokenizeFramed } from './frame';
+import {
+  findRun, findSpecial, foundEnd, foundStart, foundToken, IS_SPECIAL, SPECIAL_HEADER,
+} from './specials';
+import { decodedEnd, decodeUtf8, encodeUtf8 } from './text';
 
 /** A vocabulary, compiled (kernels/c/bpe.h says what each field is). */
 @unmanaged
@@ -33,6 +37,10 @@ export class Tokenizer {
   addsPrefixSpace: i32;
   /** Room for the window: WINDOW tokens, as many rows, and a character. */
   window: usize;
+
+  tokenizeText(text: usize, bytes: i32, countAll: bool): void {
+    tokenizeText(this, text, bytes, countAll);
+  }
 }
 
 /** Base tokens that are merged at once. */
@@ -51,19 +59,8 @@ const CLASS_NUMBER: i32 = 2;
 const CLASS_SPACE: i32 = 3;
 const CLASS_END: i32 = 4;
 
-/** toolchain/tokenizer/bpe/compile.ts: specialFlags. */
-const STRIPS_LEFT: i32 = 1;
-const STRIPS_RIGHT: i32 = 2;
-const IS_SPECIAL: i32 = 4;
-const SPECIAL_HEADER: usize = 4;
-
 const NO_TOKEN: i32 = 0xffff;
 const NO_ROW: i32 = 0xffff;
-
-/** Where the tokens of one text go; those beyond the capacity are only counted. */
-let listIds: usize = 0;
-let listCapacity: i32 = 0;
-let listCount: i32 = 0;
 
 /** Base tokens, and afterwards tokens, in the window. */
 let windowCount: i32 = 0;
@@ -78,58 +75,21 @@ export function lm_tokenize(
   t: Tokenizer, text: usize, textBytes: i32, hasPair: i32, pair: usize, pairBytes: i32,
   ids: usize, maxTokens: i32,
 ): i32 {
-  const between = hasPair !== 0 ? t.between : 0;
-  const room = maxTokens - t.before - between - t.after;
-  setSegments(0, true);
-  if (room < 0) return 0;
-  const textIds = ids + 2 * <usize>t.before;
-  let first = tokenizeText(t, text, textBytes, textIds, room, hasPair !== 0);
-  const written = min(first, room);
-  let second = 0;
-  if (hasPair !== 0) {
-    const pairIds = textIds + 2 * <usize>(written + between);
-    second = tokenizeText(t, pair, pairBytes, pairIds, room - written, true);
-  }
-  const isTruncated = first > room - second;
-  if (isTruncated && hasPair !== 0) {
-    // The longer gives way until both are equally long; they share the rest, the odd one to it.
-    const shorter = min(min(first, second), room >> 1);
-    first = first > second ? room - shorter : shorter;
-    second = room - first;
-    // Where the first gave way, the pair moves down and has more room: it is read again.
-    if (first !== written) {
-      tokenizeText(t, pair, pairBytes, textIds + 2 * <usize>(first + between), second, false);
-    }
-  }
-  first = min(first, room);
-  const texts = first + between + second;
-  memory.copy(ids, t.frame, 2 * <usize>t.before);
-  memory.copy(textIds + 2 * <usize>first, t.frame + 2 * <usize>t.before, 2 * <usize>between);
-  memory.copy(
-    textIds + 2 * <usize>texts, t.frame + 2 * <usize>(t.before + t.between), 2 * <usize>t.after,
+  return tokenizeFramed<Tokenizer>(
+    t, text, textBytes, hasPair, pair, pairBytes, ids, maxTokens,
   );
-  const tokens = t.before + texts + t.after;
-  const isSplit = hasPair !== 0 && t.segmentBreak >= 0;
-  setSegments(isSplit ? t.before + first + t.segmentBreak : tokens, isTruncated);
-  return tokens;
 }
 
-/** Returns how many tokens there are; without `countAll` it may stop past the capacity. */
-function tokenizeText(
-  t: Tokenizer, text: usize, bytes: i32, ids: usize, capacity: i32, countAll: bool,
-): i32 {
-  listIds = ids;
-  listCapacity = capacity;
-  listCount = 0;
+function tokenizeText(t: Tokenizer, text: usize, bytes: i32, countAll: bool): void {
   windowCount = 0;
   const end = text + <usize>bytes;
   for (let hasSpecial = true; hasSpecial; ) {
-    hasSpecial = findSpecial(t, text, end);
+    hasSpecial = findSpecial(t.specials, t.specialLeadMin, t.specialLeadMax, text, end);
     partEnd = foundStart;
     at = text;
     hasSpace = t.addsPrefixSpace !== 0 && at < partEnd && load<u8>(at) !== 0x20;
     while (hasSpace || at < partEnd) {
-      if (!countAll && listCount > capacity) return listCount;
+      if (isListFull(countAll)) return;
       const start = at;
       const startsWithSpace = hasSpace;
       let chars = passPiece(t);
@@ -143,68 +103,10 @@ function tokenizeText(
     if (hasSpecial) emit(foundToken);
     text = foundEnd;
   }
-  return listCount;
 }
 
-function emit(token: i32): void {
-  if (listCount < listCapacity) store<u16>(listIds + 2 * <usize>listCount, <u16>token);
-  listCount++;
-}
-
-/** The special token that `findSpecial` found; where there is none, the end of the text. */
-let foundStart: usize = 0;
-let foundEnd: usize = 0;
-let foundToken: i32 = 0;
-
-/** The first special token from there on, the longest where several begin. */
-function findSpecial(t: Tokenizer, from: usize, end: usize): bool {
-  for (let start = from; start < end; start++) {
-    const lead = <i32>load<u8>(start);
-    if (lead < t.specialLeadMin || lead > t.specialLeadMax) continue;
-    let special = t.specials; // the longest first
-    for (let bytes = <i32>load<u8>(special); bytes !== 0; bytes = <i32>load<u8>(special)) {
-      if (<usize>bytes <= end - start && isSame(start, special + SPECIAL_HEADER, bytes)) {
-        const flags = <i32>load<u8>(special, 1);
-        foundToken = <i32>load<u8>(special, 2) | (<i32>load<u8>(special, 3) << 8);
-        foundStart = (flags & STRIPS_LEFT) !== 0 ? spacesBefore(t, from, start) : start;
-        foundEnd = start + <usize>bytes;
-        while ((flags & STRIPS_RIGHT) !== 0 && foundEnd < end) {
-          if (classOf(t, decodeUtf8(foundEnd, end)) !== CLASS_SPACE) break;
-          foundEnd = decodedEnd;
-        }
-        return true;
-      }
-      special += <usize>bytes + SPECIAL_HEADER;
-    }
-  }
-  foundStart = end;
-  foundEnd = end;
-  return false;
-}
-
-/** Where the white space before `end` begins. */
-function spacesBefore(t: Tokenizer, from: usize, end: usize): usize {
-  let start = from;
-  for (let next = from; next < end; ) {
-    const isSpace = classOf(t, decodeUtf8(next, end)) === CLASS_SPACE;
-    next = decodedEnd;
-    if (!isSpace) start = next;
-  }
-  return start;
-}
-
-/** The class of the last run of the plane that starts at or before it; each plane starts one. */
 function classOf(t: Tokenizer, codePoint: i32): i32 {
-  const lowBits = codePoint & 0xffff;
-  const plane = t.planes + 2 * <usize>(codePoint >> 16);
-  let run = <i32>load<u16>(plane);
-  let end = <i32>load<u16>(plane, 2);
-  while (end - run > 1) {
-    const middle = (run + end) >> 1;
-    if (<i32>load<u16>(t.runStarts + 2 * <usize>middle) <= lowBits) run = middle;
-    else end = middle;
-  }
-  return <i32>load<u8>(t.runClasses + <usize>run);
+  return <i32>load<u8>(t.runClasses + <usize>findRun(t.planes, t.runStarts, codePoint));
 }
 
 function isAtEnd(): bool {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * UTF-8 to token ids, the twin of kernels/c/tokenizer.c: texts, one text, one word, one piece, one
- * character. The trie of the vocabulary is walked in tokenizer_trie.ts.
+ * character. The trie of the vocabulary is walked in trie.ts.
  */
-import { decodedEnd, decodeUtf8, encodeUtf8, isSame, setSegments } from './text';
-import { foundToken, longestToken } from './tokenizer_trie';
-
-export { lm_spell } from './tokenizer_trie';
+import { emit, isListFull, listCount, rewind, tokenizeFramed } from './frame';
+import { findRun } from './specials';
+import { decodedEnd, decodeUtf8, encodeUtf8, isSame } from './text';
+import { nextPrefix, prefixToken, spell, startWalk } from './trie';
 
 /** A vocabulary, compiled (kernels/c/tokenizer.h says what each field is). */
 @unmanaged
@@ -18,21 +18,28 @@ export class Tokenizer {
   actions: usize;
   table: usize;
   sequences: usize;
-  sequenceRows: i32;
   trie: usize;
   codes: usize;
   labels: usize;
   specials: usize;
+  frame: usize;
+  sequenceRows: i32;
   continuationOffset: i32;
   continuationFirst: i32;
   specialLeadMin: i32;
   specialLeadMax: i32;
+  before: i32;
+  between: i32;
+  after: i32;
+  segmentBreak: i32;
   maxWordChars: i32;
   unknown: i32;
-  cls: i32;
-  sep: i32;
   /** The word being read, normalized: UTF-8, in WORD_BYTES bytes. */
   word: usize;
+
+  tokenizeText(text: usize, bytes: i32, countAll: bool): void {
+    tokenizeText(this, text, bytes, countAll);
+  }
 }
 
 /** At most 100 characters of four bytes, and in `lm_spell` 256 lists. */
@@ -55,49 +62,20 @@ const ASCII_SPACE: i32 = 0x20;
 const ASCII_ISOLATED: i32 = 0x80;
 const SEQUENCE_COLUMNS: i32 = 4;
 
-/** Where the tokens of one text go; those beyond the capacity are only counted. */
-let listIds: usize = 0;
-let listCapacity: i32 = 0;
-let listCount: i32 = 0;
-
 /** Of the word being read: bytes, offset of the marks that the next is put in order with. */
 let wordLength: i32 = 0;
 let wordRunStart: i32 = 0;
 let wordChars: i32 = 0;
 let wordIsTooLong: bool = false;
 
-/** Writes [CLS] text [SEP], and pair [SEP] if there is one; returns how many ids, 0: no room. */
+/** Writes text, or text and pair, with the tokens around them; returns how many ids, 0: no room. */
 export function lm_tokenize(
   t: Tokenizer, text: usize, textBytes: i32, hasPair: i32, pair: usize, pairBytes: i32,
   ids: usize, maxTokens: i32,
 ): i32 {
-  const room = maxTokens - (hasPair !== 0 ? 3 : 2);
-  setSegments(0, true);
-  if (room < 0) return 0;
-  store<u16>(ids, <u16>t.cls);
-  let first = tokenizeText(t, text, textBytes, ids + 2, room, hasPair !== 0);
-  const written = min(first, room);
-  let second = 0;
-  if (hasPair !== 0) {
-    second = tokenizeText(t, pair, pairBytes, ids + 4 + 2 * <usize>written, room - written, true);
-  }
-  const isTruncated = first > room - second;
-  if (isTruncated && hasPair !== 0) {
-    // The longer gives way until both are equally long; they share the rest, the odd one to it.
-    const shorter = min(min(first, second), room >> 1);
-    first = first > second ? room - shorter : shorter;
-    second = room - first;
-    // Where the first gave way, the pair moves down and has more room: it is read again.
-    if (first !== written) {
-      tokenizeText(t, pair, pairBytes, ids + 4 + 2 * <usize>first, second, false);
-    }
-  }
-  first = min(first, room);
-  store<u16>(ids + 2 + 2 * <usize>first, <u16>t.sep);
-  setSegments(first + 2, isTruncated);
-  if (hasPair === 0) return first + 2;
-  store<u16>(ids + 4 + 2 * <usize>(first + second), <u16>t.sep);
-  return first + second + 3;
+  return tokenizeFramed<Tokenizer>(
+    t, text, textBytes, hasPair, pair, pairBytes, ids, maxTokens,
+  );
 }
 
 function clearWord(): void {
@@ -107,16 +85,10 @@ function clearWord(): void {
   wordIsTooLong = false;
 }
 
-/** Returns how many tokens there are; without `countAll` it may stop past the capacity. */
-function tokenizeText(
-  t: Tokenizer, text: usize, bytes: i32, ids: usize, capacity: i32, countAll: bool,
-): i32 {
-  listIds = ids;
-  listCapacity = capacity;
-  listCount = 0;
+function tokenizeText(t: Tokenizer, text: usize, bytes: i32, countAll: bool): void {
   clearWord();
   const end = text + <usize>bytes;
-  while (text < end && (countAll || listCount <= capacity)) {
+  while (text < end && !isListFull(countAll)) {
     const special = findSpecial(t, text, end);
     if (special === 0) {
       const codePoint = decodeUtf8(text, end);
@@ -130,12 +102,6 @@ function tokenizeText(
     emit(<i32>load<u8>(special + 1 + length) | (<i32>load<u8>(special + 2 + length) << 8));
   }
   endWord(t);
-  return listCount;
-}
-
-function emit(token: i32): void {
-  if (listCount < listCapacity) store<u16>(listIds + 2 * <usize>listCount, <u16>token);
-  listCount++;
 }
 
 /** The longest special token that the text has here, or 0. */
@@ -158,13 +124,39 @@ function endWord(t: Tokenizer): void {
     const length = longestToken(t, start > 0, t.word + <usize>start, wordLength - start);
     isKnown = length > 0;
     start += length;
-    emit(foundToken);
+    emit(longestNumber);
   }
   if (!isKnown) {
-    listCount = count;
+    rewind(count);
     emit(t.unknown);
   }
   clearWord();
+}
+
+/** The number of the token that `longestToken` found. */
+let longestNumber: i32 = 0;
+
+/** The size of the longest token that `bytes` begin with, 0 if there is none. */
+function longestToken(t: Tokenizer, continues: bool, bytes: usize, length: i32): i32 {
+  startVocabulary(t, continues);
+  let longest = 0;
+  for (let next = nextPrefix(bytes, length); next > 0; next = nextPrefix(bytes, length)) {
+    longest = next;
+    longestNumber = prefixToken;
+  }
+  return longest;
+}
+
+/** At the tokens that begin a word, or that continue one. */
+function startVocabulary(t: Tokenizer, continues: bool): void {
+  const stream = t.trie + (continues ? <usize>t.continuationOffset : 0);
+  startWalk(stream, t.codes, t.labels, continues ? t.continuationFirst : 0);
+}
+
+/** Writes a token of the trie as text, without "##", at `to`; returns its bytes, 0: there is none. */
+export function lm_spell(t: Tokenizer, id: i32, to: usize): i32 {
+  startVocabulary(t, id >= t.continuationFirst);
+  return spell(id, t.word, to);
 }
 
 /** What the character that `mapCharacter` was asked about becomes. */
@@ -209,23 +201,14 @@ function mapCharacter(t: Tokenizer, codePoint: i32): i32 {
     mappedCodePoint = entry & 0x7f;
     return (entry & ASCII_ISOLATED) !== 0 ? ACTION_ISOLATED : ACTION_SHIFT;
   }
-  // The last run of the plane that starts at or before the code point; each plane starts one.
-  const lowBits = codePoint & 0xffff;
-  const plane = t.planes + 2 * <usize>(codePoint >> 16);
-  let run = <i32>load<u16>(plane);
-  let end = <i32>load<u16>(plane, 2);
-  while (end - run > 1) {
-    const middle = (run + end) >> 1;
-    if (<i32>load<u16>(t.runStarts + 2 * <usize>middle) <= lowBits) run = middle;
-    else end = middle;
-  }
+  const run = findRun(t.planes, t.runStarts, codePoint);
   const index = <usize>load<u8>(t.runActions + <usize>run);
   const action = load<i32>(t.actions + 4 * index);
   const argument = (action - (action & (ACTION_ARGUMENT - 1))) / ACTION_ARGUMENT;
   const kind = action & ACTION_KIND_MASK;
   if (kind === ACTION_TABLE) {
     const start = <i32>load<u16>(t.runStarts + 2 * <usize>run);
-    mappedCodePoint = <i32>load<u16>(t.table + 2 * <usize>(argument + lowBits - start));
+    mappedCodePoint = <i32>load<u16>(t.table + 2 * <usize>(argument + (codePoint & 0xffff) - start));
   } else if (kind === ACTION_SHIFT) {
     mappedCodePoint = codePoint + argument;
   }

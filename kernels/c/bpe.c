@@ -4,64 +4,19 @@
 
 #include <string.h>
 
+#include "frame.h"
+#include "specials.h"
 #include "utf8.h"
 
 /* toolchain/tokenizer/bpe/split.ts: characterClasses. */
 enum { CLASS_OTHER, CLASS_LETTER, CLASS_NUMBER, CLASS_SPACE, CLASS_END };
 
-/* toolchain/tokenizer/bpe/compile.ts: specialFlags. */
-enum { STRIPS_LEFT = 1, STRIPS_RIGHT = 2, IS_SPECIAL = 4 };
-enum { SPECIAL_HEADER = 4 };
-
 #define NO_TOKEN 0xFFFFu
 #define NO_ROW 0xFFFFu
 
-/* Where the tokens of one text go; those beyond the capacity are only counted. */
-typedef struct {
-  uint16_t *ids; /* (capacity) */
-  int32_t capacity;
-  int32_t count;
-} token_list;
-
-static int32_t tokenize_text(const lm_bpe *t, lm_text text, uint16_t *ids, int32_t capacity,
-                             bool count_all);
-
-static int32_t min_int(int32_t a, int32_t b) { return a < b ? a : b; }
-
 lm_tokens lm_bpe_tokenize(const lm_bpe *t, lm_text text, lm_text pair, uint16_t *ids,
                           int32_t max_tokens) {
-  lm_tokens result = {0, 0, true};
-  const bool has_pair = pair.data != NULL;
-  const int32_t between = has_pair ? t->between : 0;
-  const int32_t room = max_tokens - t->before - between - t->after;
-  if (room < 0) return result;
-
-  uint16_t *const text_ids = ids + t->before;
-  int32_t first = tokenize_text(t, text, text_ids, room, has_pair);
-  const int32_t written = min_int(first, room);
-  int32_t second = 0;
-  if (has_pair) {
-    second = tokenize_text(t, pair, text_ids + written + between, room - written, true);
-  }
-
-  result.truncated = first > room - second;
-  if (result.truncated && has_pair) {
-    /* The longer gives way until both are equally long; they share the rest, the odd one to it. */
-    const int32_t shorter = min_int(min_int(first, second), room / 2);
-    first = first > second ? room - shorter : shorter;
-    second = room - first;
-    /* Where the first gave way, the pair moves down and has more room: it is read again. */
-    if (first != written) tokenize_text(t, pair, text_ids + first + between, second, false);
-  }
-  first = min_int(first, room);
-  const int32_t texts = first + between + second;
-  memcpy(ids, t->frame, t->before * sizeof *ids);
-  memcpy(text_ids + first, t->frame + t->before, (size_t)between * sizeof *ids);
-  memcpy(text_ids + texts, t->frame + t->before + t->between, t->after * sizeof *ids);
-  result.tokens = t->before + texts + t->after;
-  const bool is_split = has_pair && t->segment_break >= 0;
-  result.segment_start = is_split ? t->before + first + t->segment_break : result.tokens;
-  return result;
+  return lm_tokenize_framed(t, &t->frame, text, pair, ids, max_tokens);
 }
 
 /* Part of a text, with a space before it or not. */
@@ -78,30 +33,22 @@ typedef struct {
   int32_t count;
 } merge_window;
 
-typedef struct {
-  size_t start;
-  size_t end;
-  uint16_t token;
-} found_special;
-
-static bool find_special(const lm_bpe *t, lm_text text, size_t from, found_special *found);
 static uint32_t pass_piece(const lm_bpe *t, cursor *at);
 static uint32_t next_char(cursor *at);
-static void push_char(const lm_bpe *t, merge_window *window, token_list *list,
+static void push_char(const lm_bpe *t, merge_window *window, lm_token_list *list,
                       uint32_t code_point);
 static void merge(const lm_bpe *t, merge_window *window);
-static void emit(token_list *list, uint16_t token);
 
-/* Returns how many tokens there are; without `count_all` it may stop past the capacity. */
-static int32_t tokenize_text(const lm_bpe *t, lm_text text, uint16_t *ids, int32_t capacity,
-                             bool count_all) {
-  token_list list = {ids, capacity, 0};
+static int32_t lm_tokenize_text(const void *tokenizer, lm_text text, uint16_t *ids,
+                                int32_t capacity, bool count_all) {
+  const lm_bpe *const t = tokenizer;
+  lm_token_list list = {ids, capacity, 0};
   merge_window window;
   window.count = 0;
   bool has_special = true;
   for (size_t at = 0; has_special;) {
-    found_special special = {text.bytes, text.bytes, 0};
-    has_special = find_special(t, text, at, &special);
+    lm_found_special special = {text.bytes, text.bytes, 0};
+    has_special = lm_find_special(&t->specials, text, at, &special);
     cursor part = {{text.data, special.start}, at, false};
     part.has_space = t->adds_prefix_space && at < special.start && text.data[at] != ' ';
     while (part.has_space || part.at < special.start) {
@@ -111,65 +58,17 @@ static int32_t tokenize_text(const lm_bpe *t, lm_text text, uint16_t *ids, int32
         push_char(t, &window, &list, next_char(&part));
       }
       merge(t, &window);
-      for (int32_t i = 0; i < window.count; i++) emit(&list, window.tokens[i]);
+      for (int32_t i = 0; i < window.count; i++) lm_emit(&list, window.tokens[i]);
       window.count = 0;
     }
-    if (has_special) emit(&list, special.token);
+    if (has_special) lm_emit(&list, special.token);
     at = special.end;
   }
   return list.count;
 }
 
-static void emit(token_list *list, uint16_t token) {
-  if (list->count < list->capacity) list->ids[list->count] = token;
-  list->count++;
-}
-
-static uint32_t class_of(const lm_bpe *t, uint32_t code_point);
-
-/* The first special token from there on, the longest where several begin. */
-static bool find_special(const lm_bpe *t, lm_text text, size_t from, found_special *found) {
-  for (size_t at = from; at < text.bytes; at++) {
-    const uint8_t lead = text.data[at];
-    if (lead < t->special_lead_min || lead > t->special_lead_max) continue;
-    const uint8_t *special = t->specials; /* the longest first */
-    for (; special[0] != 0; special += special[0] + SPECIAL_HEADER) {
-      const size_t bytes = special[0];
-      if (bytes > text.bytes - at || memcmp(text.data + at, special + SPECIAL_HEADER, bytes) != 0) {
-        continue;
-      }
-      *found = (found_special){at, at + bytes, (uint16_t)(special[2] | special[3] << 8)};
-      /* White space before it is found from its first byte on. */
-      size_t space = special[1] & STRIPS_LEFT ? from : at;
-      for (size_t next = space; next < at;) {
-        if (class_of(t, lm_decode_utf8(text, &next)) != CLASS_SPACE) space = next;
-      }
-      found->start = space < at ? space : at;
-      while ((special[1] & STRIPS_RIGHT) && found->end < text.bytes) {
-        size_t next = found->end;
-        if (class_of(t, lm_decode_utf8(text, &next)) != CLASS_SPACE) break;
-        found->end = next;
-      }
-      return true;
-    }
-  }
-  return false;
-}
-
-/* The class of the last run of the plane that starts at or before it; each plane starts one. */
 static uint32_t class_of(const lm_bpe *t, uint32_t code_point) {
-  const uint32_t low_bits = code_point & 0xFFFF;
-  uint32_t run = t->planes[code_point >> 16];
-  uint32_t end = t->planes[(code_point >> 16) + 1];
-  while (end - run > 1) {
-    const uint32_t middle = (run + end) / 2;
-    if (t->run_starts[middle] <= low_bits) {
-      run = middle;
-    } else {
-      end = middle;
-    }
-  }
-  return t->run_classes[run];
+  return t->run_classes[lm_find_run(t->planes, t->run_starts, code_point)];
 }
 
 static bool is_at_end(const cursor *at) { return !at->has_space && at->at >= at->text.bytes; }
@@ -286,10 +185,10 @@ static uint32_t contraction_chars(const lm_bpe *t, cursor at) {
   }
 }
 
-static void make_room(const lm_bpe *t, merge_window *window, token_list *list);
+static void make_room(const lm_bpe *t, merge_window *window, lm_token_list *list);
 
 /* Adds the tokens of its bytes. */
-static void push_char(const lm_bpe *t, merge_window *window, token_list *list,
+static void push_char(const lm_bpe *t, merge_window *window, lm_token_list *list,
                       uint32_t code_point) {
   uint8_t bytes[LM_MAX_CHAR_BYTES];
   const uint16_t count = lm_encode_utf8(code_point, bytes);
@@ -305,14 +204,14 @@ static int32_t expand(const lm_bpe *t, uint16_t token, uint16_t *base);
 
 /* Gives away the tokens of the first half of a full window, one at least; the others fall apart
  * again, for what follows them may merge otherwise. */
-static void make_room(const lm_bpe *t, merge_window *window, token_list *list) {
+static void make_room(const lm_bpe *t, merge_window *window, lm_token_list *list) {
   merge(t, window);
   int32_t settled = 0; /* base tokens */
   int32_t read = 0;
   for (; read < window->count; read++) {
     settled += expand(t, window->tokens[read], window->rows);
     if (read > 0 && settled > LM_BPE_WINDOW / 2) break;
-    emit(list, window->tokens[read]);
+    lm_emit(list, window->tokens[read]);
   }
   int32_t start = LM_BPE_WINDOW; /* every token has a base token or more: none is overwritten */
   for (int32_t i = window->count - 1; i >= read; i--) {
@@ -394,8 +293,8 @@ static const uint8_t *special_of(const lm_bpe *t, uint32_t token);
 int32_t lm_bpe_spell(const lm_bpe *t, uint32_t token, uint8_t *bytes) {
   const uint8_t *special = special_of(t, token);
   if (special != NULL) {
-    if (special[1] & IS_SPECIAL) return 0;
-    memcpy(bytes, special + SPECIAL_HEADER, special[0]);
+    if (special[1] & LM_IS_SPECIAL) return 0;
+    memcpy(bytes, special + LM_SPECIAL_HEADER, special[0]);
     return special[0];
   }
   if (token >= t->merged_end) return 0;
@@ -411,8 +310,8 @@ int32_t lm_bpe_spell(const lm_bpe *t, uint32_t token, uint8_t *bytes) {
 
 /* The entry of a special token, or NULL. */
 static const uint8_t *special_of(const lm_bpe *t, uint32_t token) {
-  const uint8_t *special = t->specials;
-  for (; special[0] != 0; special += special[0] + SPECIAL_HEADER) {
+  const uint8_t *special = t->specials.entries;
+  for (; special[0] != 0; special += special[0] + LM_SPECIAL_HEADER) {
     if ((special[2] | (uint32_t)special[3] << 8) == token) return special;
   }
   return NULL;

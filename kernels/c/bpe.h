@@ -28,17 +28,11 @@ typedef struct {
   const uint16_t *order;         /* (merge_rows) rows, sorted by their tokens */
   const uint16_t *results;       /* (merge_rows) NULL: row r makes token first_merged + r */
   const uint16_t *rows_of;       /* (merged tokens) a row that makes it; NULL likewise */
-  const uint8_t *specials;       /* length, flags, compact index (low byte first), bytes, ..., 0 */
-  const uint16_t *frame;         /* (before + between + after) tokens around the texts */
+  lm_specials specials;
+  lm_frame frame;
   uint16_t merge_rows;
   uint16_t first_merged;         /* compact index of the first merged token */
   uint16_t merged_end;           /* and behind the last */
-  uint8_t special_lead_min;      /* the first bytes of the specials lie in min..max */
-  uint8_t special_lead_max;
-  uint8_t before;
-  uint8_t between;
-  uint8_t after;
-  int8_t segment_break;          /* tokens of `between` in segment 0; -1: all is segment 0 */
   uint8_t words;                 /* lm_bpe_words */
   uint8_t most_digits;           /* of a piece; 0: any number */
   bool isolates_digits;          /* each digit is a piece */

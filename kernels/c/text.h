@@ -22,4 +22,20 @@ typedef struct {
 
 #define LM_MAX_CHAR_BYTES 4
 
+/* The tokens around texts. */
+typedef struct {
+  const uint16_t *tokens;  /* (before + between + after) */
+  uint8_t before;
+  uint8_t between;
+  uint8_t after;
+  int8_t segment_break;    /* tokens of `between` in segment 0; -1: all is segment 0 */
+} lm_frame;
+
+/* Texts that are one token, found before all else. */
+typedef struct {
+  const uint8_t *entries;  /* length, flags, compact index (low byte first), bytes, ..., 0 */
+  uint8_t lead_min;        /* the first bytes of the texts lie in min..max */
+  uint8_t lead_max;
+} lm_specials;
+
 #endif

@@ -3,12 +3,10 @@
 
 #include <string.h>
 
+#include "frame.h"
+#include "runs.h"
+#include "trie.h"
 #include "utf8.h"
-
-/* toolchain/tokenizer/trie.ts: shapeBits, streamCodes. */
-enum { SHAPE_TOKEN = 1, SHAPE_CHILD = 2, SHAPE_SIBLING = 4 };
-enum { CODE_LITERAL = 0, CODE_SKIP = 1 };
-enum { SHAPE_SHIFT = 12, LABEL_MASK = 0xFFF };
 
 /* toolchain/tokenizer/char-map.ts: actionKinds. */
 enum {
@@ -26,13 +24,6 @@ enum { ASCII_DROPPED = 0, ASCII_SPACE = 0x20, ASCII_ISOLATED = 0x80 };
 
 enum { SEQUENCE_COLUMNS = 4 };
 
-/* Where the tokens of one text go; those beyond the capacity are only counted. */
-typedef struct {
-  uint16_t *ids; /* (capacity) */
-  int32_t capacity;
-  int32_t count;
-} token_list;
-
 /* The word being read, normalized. */
 typedef struct {
   uint8_t bytes[LM_MAX_WORD_CHARS * LM_MAX_CHAR_BYTES]; /* UTF-8 */
@@ -43,49 +34,15 @@ typedef struct {
   bool too_long; /* more than max_chars, which are kept */
 } word_buffer;
 
-static int32_t tokenize_text(const lm_tokenizer *t, lm_text text, uint16_t *ids, int32_t capacity,
-                             bool count_all);
-
-static int32_t min_int(int32_t a, int32_t b) { return a < b ? a : b; }
-
 lm_tokens lm_tokenize(const lm_tokenizer *t, lm_text text, lm_text pair, uint16_t *ids,
                       int32_t max_tokens) {
-  lm_tokens result = {0, 0, true};
-  const bool has_pair = pair.data != NULL;
-  const int32_t room = max_tokens - (has_pair ? 3 : 2);
-  if (room < 0) return result;
-
-  ids[0] = t->cls;
-  int32_t first = tokenize_text(t, text, ids + 1, room, has_pair);
-  const int32_t written = min_int(first, room);
-  int32_t second = 0;
-  if (has_pair) second = tokenize_text(t, pair, ids + 2 + written, room - written, true);
-
-  result.truncated = first > room - second;
-  if (result.truncated && has_pair) {
-    /* The longer gives way until both are equally long; they share the rest, the odd one to it. */
-    const int32_t shorter = min_int(min_int(first, second), room / 2);
-    first = first > second ? room - shorter : shorter;
-    second = room - first;
-    /* Where the first gave way, the pair moves down and has more room: it is read again. */
-    if (first != written) tokenize_text(t, pair, ids + 2 + first, second, false);
-  }
-  first = min_int(first, room);
-  ids[1 + first] = t->sep;
-  result.tokens = first + 2;
-  result.segment_start = result.tokens;
-  if (has_pair) {
-    ids[2 + first + second] = t->sep;
-    result.tokens += second + 1;
-  }
-  return result;
+  return lm_tokenize_framed(t, &t->frame, text, pair, ids, max_tokens);
 }
 
 static const uint8_t *find_special(const lm_tokenizer *t, lm_text text, size_t at);
-static void read_character(const lm_tokenizer *t, word_buffer *word, token_list *list,
+static void read_character(const lm_tokenizer *t, word_buffer *word, lm_token_list *list,
                            uint32_t code_point);
-static void end_word(const lm_tokenizer *t, word_buffer *word, token_list *list);
-static void emit(token_list *list, uint32_t token);
+static void end_word(const lm_tokenizer *t, word_buffer *word, lm_token_list *list);
 
 static void clear_word(word_buffer *word) {
   word->length = 0;
@@ -94,10 +51,10 @@ static void clear_word(word_buffer *word) {
   word->too_long = false;
 }
 
-/* Returns how many tokens there are; without `count_all` it may stop past the capacity. */
-static int32_t tokenize_text(const lm_tokenizer *t, lm_text text, uint16_t *ids, int32_t capacity,
-                             bool count_all) {
-  token_list list = {ids, capacity, 0};
+static int32_t lm_tokenize_text(const void *tokenizer, lm_text text, uint16_t *ids,
+                                int32_t capacity, bool count_all) {
+  const lm_tokenizer *const t = tokenizer;
+  lm_token_list list = {ids, capacity, 0};
   word_buffer word;
   word.max_chars = t->max_word_chars;
   clear_word(&word);
@@ -110,15 +67,10 @@ static int32_t tokenize_text(const lm_tokenizer *t, lm_text text, uint16_t *ids,
     end_word(t, &word, &list);
     at += special[0];
     const uint8_t *index = special + 1 + special[0];
-    emit(&list, index[0] | (uint32_t)index[1] << 8);
+    lm_emit(&list, index[0] | (uint32_t)index[1] << 8);
   }
   end_word(t, &word, &list);
   return list.count;
-}
-
-static void emit(token_list *list, uint32_t token) {
-  if (list->count < list->capacity) list->ids[list->count] = (uint16_t)token;
-  list->count++;
 }
 
 /* The longest special token that the text has here, or NULL. */
@@ -138,7 +90,7 @@ static uint32_t longest_token(const lm_tokenizer *t, bool continues, const uint8
                               uint32_t length, uint32_t *token);
 
 /* WordPiece: the longest token first, again and again; one unknown piece spoils the whole word. */
-static void end_word(const lm_tokenizer *t, word_buffer *word, token_list *list) {
+static void end_word(const lm_tokenizer *t, word_buffer *word, lm_token_list *list) {
   const int32_t count = list->count;
   bool is_known = !word->too_long;
   for (uint32_t start = 0; is_known && start < word->length;) {
@@ -147,106 +99,28 @@ static void end_word(const lm_tokenizer *t, word_buffer *word, token_list *list)
         longest_token(t, start > 0, word->bytes + start, word->length - start, &token);
     is_known = length > 0;
     start += length;
-    emit(list, token);
+    lm_emit(list, token);
   }
   if (!is_known) {
     list->count = count;
-    emit(list, t->unknown);
+    lm_emit(list, t->unknown);
   }
   clear_word(word);
 }
 
-typedef struct {
-  const uint8_t *label;
-  uint32_t label_bytes;
-  uint32_t shape;
-} trie_node;
-
-static const uint8_t *read_node(const lm_tokenizer *t, const uint8_t *stream, trie_node *node);
-static const uint8_t *read_varint(const uint8_t *stream, uint32_t *value);
-static const uint8_t *pass_children(const lm_tokenizer *t, const uint8_t *stream, uint32_t *token);
-
-/* The size of the longest token that `bytes` begin with, 0 if there is none. One walk, forward. */
+/* The size of the longest token that `bytes` begin with, 0 if there is none. */
 static uint32_t longest_token(const lm_tokenizer *t, bool continues, const uint8_t *bytes,
                               uint32_t length, uint32_t *token) {
-  const uint8_t *stream = t->trie + (continues ? t->continuation_offset : 0);
-  uint32_t next_token = continues ? t->continuation_first : 0; /* the next one in the stream */
-  uint32_t matched = 0;
+  lm_trie_walk walk = {{t->codes, t->labels},
+                       t->trie + (continues ? t->continuation_offset : 0),
+                       continues ? t->continuation_first : 0,
+                       0};
   uint32_t longest = 0;
   for (;;) {
-    const uint8_t *subtree_end = NULL;
-    uint32_t subtree_tokens = 0;
-    if (*stream == CODE_SKIP) {
-      uint32_t subtree_bytes;
-      stream = read_varint(stream + 1, &subtree_bytes);
-      stream = read_varint(stream, &subtree_tokens);
-      subtree_end = stream + subtree_bytes;
-    }
-    trie_node node;
-    stream = read_node(t, stream, &node);
-    if (node.label[0] == bytes[matched] && node.label_bytes <= length - matched &&
-        memcmp(node.label, bytes + matched, node.label_bytes) == 0) {
-      matched += node.label_bytes;
-      if (node.shape & SHAPE_TOKEN) {
-        longest = matched;
-        *token = next_token++;
-      }
-      if (!(node.shape & SHAPE_CHILD) || matched == length) return longest;
-    } else if (!(node.shape & SHAPE_SIBLING)) {
-      return longest;
-    } else if (subtree_end != NULL) {
-      stream = subtree_end;
-      next_token += subtree_tokens;
-    } else {
-      next_token += node.shape & SHAPE_TOKEN;
-      if (node.shape & SHAPE_CHILD) stream = pass_children(t, stream, &next_token);
-    }
+    const uint32_t next = lm_next_prefix(&walk, bytes, length, token);
+    if (next == 0) return longest;
+    longest = next;
   }
-}
-
-static const uint8_t *read_node(const lm_tokenizer *t, const uint8_t *stream, trie_node *node) {
-  const uint32_t code = *stream++;
-  if (code == CODE_LITERAL) {
-    *node = (trie_node){stream + 1, 1, stream[0]};
-    return stream + 2;
-  }
-  const uint32_t entry = t->codes[code];
-  const uint32_t label = entry & LABEL_MASK;
-  *node = (trie_node){t->labels + label, (t->codes[code + 1] & LABEL_MASK) - label,
-                      entry >> SHAPE_SHIFT};
-  return stream;
-}
-
-static const uint8_t *read_varint(const uint8_t *stream, uint32_t *value) {
-  *value = 0;
-  for (uint32_t shift = 0;; shift += 7) {
-    *value |= (*stream & 0x7Fu) << shift;
-    if (*stream++ < 0x80) return stream;
-  }
-}
-
-/* To the end of a list and all below it, counting the tokens passed. */
-static const uint8_t *pass_children(const lm_tokenizer *t, const uint8_t *stream, uint32_t *token) {
-  for (uint32_t open_lists = 1; open_lists > 0;) {
-    const uint32_t code = *stream++;
-    if (code == CODE_SKIP) { /* only before nodes with a sibling: the list stays open */
-      uint32_t subtree_bytes;
-      uint32_t subtree_tokens;
-      stream = read_varint(stream, &subtree_bytes);
-      stream = read_varint(stream, &subtree_tokens) + subtree_bytes;
-      *token += subtree_tokens;
-      continue;
-    }
-    uint32_t shape = (uint32_t)t->codes[code] >> SHAPE_SHIFT;
-    if (code == CODE_LITERAL) {
-      shape = stream[0];
-      stream += 2;
-    }
-    *token += shape & SHAPE_TOKEN;
-    if (shape & SHAPE_CHILD) open_lists++;
-    if (!(shape & SHAPE_SIBLING)) open_lists--;
-  }
-  return stream;
 }
 
 typedef struct {
@@ -263,7 +137,7 @@ static void append_hangul(word_buffer *word, uint32_t code_point);
 static void append_starter(word_buffer *word, uint32_t code_point);
 
 /* Adds the character, normalized, to the word, or ends the word, or both. */
-static void read_character(const lm_tokenizer *t, word_buffer *word, token_list *list,
+static void read_character(const lm_tokenizer *t, word_buffer *word, lm_token_list *list,
                            uint32_t code_point) {
   const lm_character_map *map = &t->characters;
   const mapped_character mapped = map_character(map, code_point);
@@ -290,22 +164,11 @@ static mapped_character map_character(const lm_character_map *map, uint32_t code
     if (entry == ASCII_SPACE) return (mapped_character){0, ACTION_SPACE};
     return (mapped_character){entry & 0x7Fu, entry & ASCII_ISOLATED ? ACTION_ISOLATED : 0};
   }
-  /* The last run of the plane that starts at or before the code point; each plane starts one. */
-  const uint32_t low_bits = code_point & 0xFFFF;
-  uint32_t run = map->planes[code_point >> 16];
-  uint32_t end = map->planes[(code_point >> 16) + 1];
-  while (end - run > 1) {
-    const uint32_t middle = (run + end) / 2;
-    if (map->run_starts[middle] <= low_bits) {
-      run = middle;
-    } else {
-      end = middle;
-    }
-  }
+  const uint32_t run = lm_find_run(map->planes, map->run_starts, code_point);
   const int32_t action = map->actions[map->run_actions[run]];
   const int32_t argument = (action - (action & (ACTION_ARGUMENT - 1))) / ACTION_ARGUMENT;
   if ((action & ACTION_KIND_MASK) == ACTION_TABLE) {
-    code_point = map->table[(uint32_t)argument + low_bits - map->run_starts[run]];
+    code_point = map->table[(uint32_t)argument + (code_point & 0xFFFF) - map->run_starts[run]];
   } else if ((action & ACTION_KIND_MASK) == ACTION_SHIFT) {
     code_point += (uint32_t)argument;
   }

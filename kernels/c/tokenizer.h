@@ -37,9 +37,8 @@ typedef struct {
   uint8_t special_lead_min;      /* the first bytes of the specials lie in min..max */
   uint8_t special_lead_max;
   uint8_t max_word_chars;        /* at most LM_MAX_WORD_CHARS */
-  uint16_t unknown;              /* compact indexes */
-  uint16_t cls;
-  uint16_t sep;
+  uint16_t unknown;              /* compact index */
+  lm_frame frame;
 } lm_tokenizer;
 
 /*

@@ -5,40 +5,20 @@ import { decodeBpe } from '../../toolchain/tokenizer/bpe/encode.ts';
 import { parseBpe } from '../../toolchain/tokenizer/bpe/parse.ts';
 import { classOf } from '../../toolchain/tokenizer/bpe/split.ts';
 import { encode } from '../../toolchain/tokenizer/encode.ts';
+import { type Batches, expectSameTokens, inputOf } from './agreement.ts';
 import { type BpeJson, bpeText, forms, oddBpe, trainedBpe } from './bpe-samples.ts';
-import { makeWasmDevice } from './bpe-wasm.ts';
 import { expectSame, makeDevice, optimized } from './device.ts';
 import { loadOracle, type Texts } from './oracle.ts';
 import { corpusTexts, makeRandom } from './samples.ts';
 
-const encoder = new TextEncoder();
-
-function inputOf([text, pair]: Texts, maxTokens: number) {
-  const pairBytes = pair === undefined ? undefined : encoder.encode(pair);
-  return { text: encoder.encode(text), pair: pairBytes, maxTokens };
-}
-
-/** The host and the device encode as the library does; `texts`: with the most tokens of each batch. */
-async function expectAgreement(
-  json: BpeJson,
-  batches: readonly (readonly [number, readonly Texts[]])[],
-): Promise<void> {
+async function expectAgreement(json: BpeJson, batches: Batches): Promise<void> {
   const tokenizer = parseBpe(json);
-  const oracle = loadOracle(json);
   const compiled = compileBpe(tokenizer);
-  const device = makeDevice(compiled);
-  const wasm = await makeWasmDevice(compiled);
-  for (const [maxTokens, texts] of batches) {
-    const host = texts.map(([text, pair]) => encode(tokenizer, text, pair, maxTokens));
-    expectSame('encode', texts, host, await oracle(texts, maxTokens));
-    const inputs = texts.map((text) => inputOf(text, maxTokens));
-    expectSame('C', texts, device.run(inputs), host);
-    expectSame('WASM', texts, wasm.run(inputs), host);
-  }
+  const devices = await expectSameTokens(json, tokenizer, compiled, batches);
   const spelled = Array.from(compiled.idOrder, (id) => Buffer.from(decodeBpe(tokenizer, [id])));
-  expect(device.spell()).toEqual(spelled);
-  expect(wasm.spell()).toEqual(spelled);
-  device.close();
+  expect(devices.c.spell()).toEqual(spelled);
+  expect(devices.wasm.spell()).toEqual(spelled);
+  devices.c.close();
 }
 
 function randomTexts(seed: number, count: number): readonly Texts[] {
@@ -119,6 +99,7 @@ test('malformed bytes are read as the WHATWG decoder reads them', () => {
   const tokenizer = parseBpe(trainedBpe(forms['RoBERTa']));
   const random = makeRandom(4);
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const encoder = new TextEncoder();
   const inputs = randomTexts(6, 5000).map(([text]) => {
     const bytes = encoder.encode(text.slice(0, 100));
     for (let i = random(6); i > 0; i--) bytes[random(bytes.length)] = random(0x100);

@@ -134,7 +134,7 @@ describe('messages', () => {
     const words = Array.from({ length: 65_600 }, (_, i) => i.toString(36));
     const tokenizer = parseTokenizer({ vocabTxt: encodeLines([...lines.slice(0, 5), ...words]) });
     expect(() => compileTokenizer(tokenizer)).toThrowErrorMatchingInlineSnapshot(
-      `[Lm2mcuError: the vocabulary has 65,605 tokens that texts can reach, more than 65,536]`,
+      `[Lm2mcuError: the vocabulary has 65,605 tokens that texts can reach, more than 65,535]`,
     );
   });
 

@@ -7,6 +7,7 @@ import type { Tokenizer } from '../tokenizer/parse.ts';
 export function dropTokens(tokenizer: Tokenizer, dropped: ArrayLike<number>): Tokenizer {
   if (dropped.length === 0) return tokenizer;
   if (tokenizer.kind === 'bpe') throw cannotDrop('merges of BPE are made of all their tokens');
+  if (tokenizer.kind === 'unigram') throw cannotDrop('pieces of Unigram are weighed together');
   const vocabulary = [...tokenizer.vocabulary];
   const ids = Array.from(dropped);
   const special = new Set([

@@ -10,8 +10,8 @@ export function rareTokens(
   occurrences: ArrayLike<number>,
   most: number,
 ): Int32Array {
-  // Later merges are made of a token that is rare by itself.
-  if (tokenizer.kind === 'bpe') return new Int32Array();
+  // Later merges are made of a token that is rare by itself; of other pieces paths are weighed anew.
+  if (tokenizer.kind !== 'wordpiece') return new Int32Array();
   const { vocabulary, continuationPrefix, addedTokens } = tokenizer;
   const { unknownId, clsId, sepId, padId, maskId } = tokenizer;
   const named = [unknownId, clsId, sepId, padId, maskId];

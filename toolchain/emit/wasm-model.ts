@@ -92,8 +92,8 @@ export interface ModuleDescription {
 }
 
 export const pageBytes = 65_536;
-/** kernels/assemblyscript/tokenizer.ts: WORD_BYTES; bpe.ts: the window and a character. */
-const wordBytes = { wordpiece: 512, bpe: 1040 } as const;
+/** kernels/assemblyscript/tokenizer.ts: WORD_BYTES; bpe.ts: the window and a character; unigram.ts. */
+export const wordBytes = { wordpiece: 512, bpe: 1040, unigram: 3376 } as const;
 /** Room for text that never makes the memory grow. */
 const usualTextBytes = 16_384;
 
@@ -286,12 +286,12 @@ function describe(
   };
 }
 
-/** The first token that continues a word, and what marks it; in BPE none is marked. */
+/** The first token that continues a word, and what marks it; of other tokenizers none is marked. */
 function continuationOf(
   tokenizer: Tokenizer,
   compiled: CompiledTokenizer,
 ): ModuleDescription['continuation'] {
-  return tokenizer.kind === 'bpe' || compiled.kind === 'bpe'
-    ? { first: compiled.idOrder.length, prefix: '' }
-    : { first: compiled.trie.firstNumbers[1]!, prefix: tokenizer.continuationPrefix };
+  return tokenizer.kind === 'wordpiece' && compiled.kind === 'wordpiece'
+    ? { first: compiled.trie.firstNumbers[1]!, prefix: tokenizer.continuationPrefix }
+    : { first: compiled.idOrder.length, prefix: '' };
 }

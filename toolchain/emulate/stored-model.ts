@@ -75,6 +75,23 @@ const wordPieceSchema = z.strictObject({
 
 const ids = z.array(natural);
 
+const frameSchema = z.strictObject({
+  before: ids,
+  between: ids,
+  after: ids,
+  segmentBreak: z.int(),
+});
+
+const addedTokensSchema = z.array(
+  z.strictObject({
+    text: z.string(),
+    id: natural,
+    stripsLeft: z.boolean(),
+    stripsRight: z.boolean(),
+    isSpecial: z.boolean(),
+  }),
+);
+
 const bpeSchema = z.strictObject({
   kind: z.literal('bpe'),
   vocabulary: z.array(z.string()),
@@ -86,19 +103,36 @@ const bpeSchema = z.strictObject({
     isolatesDigits: z.boolean(),
   }),
   addPrefixSpace: z.boolean(),
-  frame: z.strictObject({ before: ids, between: ids, after: ids, segmentBreak: z.int() }),
-  addedTokens: z.array(
-    z.strictObject({
-      text: z.string(),
-      id: natural,
-      stripsLeft: z.boolean(),
-      stripsRight: z.boolean(),
-      isSpecial: z.boolean(),
-    }),
-  ),
+  frame: frameSchema,
+  addedTokens: addedTokensSchema,
 });
 
-const tokenizerSchema = z.discriminatedUnion('kind', [wordPieceSchema, bpeSchema]);
+const unigramSchema = z.strictObject({
+  kind: z.literal('unigram'),
+  vocabulary: z.array(z.string()),
+  scores: z.instanceof(Int32Array),
+  unknownScore: z.int(),
+  unknownId: natural,
+  byteIds: z.instanceof(Int32Array).nullable(),
+  normalizer: z.strictObject({
+    pairs: z.array(z.strictObject({ from: z.string(), to: z.string() })),
+    decomposes: z.boolean(),
+    stripsMarks: z.boolean(),
+    lowercases: z.boolean(),
+    rules: z.array(z.tuple([z.string(), z.string()])),
+    stripsRight: z.boolean(),
+    collapsesSpaces: z.boolean(),
+  }),
+  words: z.strictObject({
+    splitsAtWhitespace: z.boolean(),
+    splitsAtMarks: z.boolean(),
+    prefix: z.enum(['always', 'first', 'never']),
+  }),
+  frame: frameSchema,
+  addedTokens: addedTokensSchema,
+});
+
+const tokenizerSchema = z.discriminatedUnion('kind', [wordPieceSchema, bpeSchema, unigramSchema]);
 
 /** The board was checked when it was loaded; here only what picks its parts is. */
 const targetSchema = z.custom<AnyTarget>(

@@ -1,10 +1,12 @@
 /** Tokens to text. */
 import { decodeBpe } from '../tokenizer/bpe/encode.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';
+import { decodeUnigram } from '../tokenizer/unigram/encode.ts';
 
 /** Vocabulary ids; special tokens are left out, and what is no UTF-8 is U+FFFD. */
 export function textOf(tokenizer: Tokenizer, ids: readonly number[]): string {
   if (tokenizer.kind === 'bpe') return new TextDecoder().decode(decodeBpe(tokenizer, ids));
+  if (tokenizer.kind === 'unigram') return new TextDecoder().decode(decodeUnigram(tokenizer, ids));
   const { vocabulary, continuationPrefix: prefix, clsId, sepId, padId } = tokenizer;
   return ids
     .filter((id) => ![clsId, sepId, padId].includes(id))

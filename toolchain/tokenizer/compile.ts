@@ -9,10 +9,14 @@ import { userError } from '../errors.ts';
 import { type CompiledBpe, compileBpe } from './bpe/compile.ts';
 import { type CharacterMap, compileCharacterMap } from './char-map.ts';
 import { characterAction } from './characters.ts';
-import type { Tokenizer, WordPieceTokenizer } from './parse.ts';
+import { framingTokens } from './frame.ts';
+import { type Tokenizer, type WordPieceTokenizer, wordPieceFrame } from './parse.ts';
+import { byteLengths, type TokenizerBytes, tokenizerBytes } from './sizes.ts';
 import { compileTrie, type Trie, type TrieToken } from './trie.ts';
+import { type CompiledUnigram, compileUnigram } from './unigram/compile.ts';
+import { checkTokenCount } from './vocabulary-size.ts';
 
-export type CompiledTokenizer = CompiledWordPiece | CompiledBpe;
+export type CompiledTokenizer = CompiledWordPiece | CompiledBpe | CompiledUnigram;
 
 export interface CompiledWordPiece {
   readonly kind: 'wordpiece';
@@ -25,25 +29,23 @@ export interface CompiledWordPiece {
   /** Vocabulary id of each compact index, by which the device counts; some ids have none. */
   readonly idOrder: Int32Array;
   readonly unknown: number;
-  readonly cls: number;
-  readonly sep: number;
+  /** Compact indexes of [CLS] and [SEP] as they stand around texts. */
+  readonly frame: Uint16Array;
   readonly maxWordChars: number;
-  /** Bytes of the constants in flash; the code is not counted. */
-  readonly sizeBytes: {
-    readonly vocabulary: number;
-    readonly characters: number;
-    readonly specials: number;
-    readonly total: number;
-  };
+  readonly sizeBytes: TokenizerBytes;
 }
-
-/** Compact indexes are 16 bits wide. */
-const maxCompactTokens = 0x1_0000;
 
 export function compileTokenizer(tokenizer: WordPieceTokenizer): CompiledWordPiece;
 export function compileTokenizer(tokenizer: Tokenizer): CompiledTokenizer;
 export function compileTokenizer(tokenizer: Tokenizer): CompiledTokenizer {
-  return tokenizer.kind === 'bpe' ? compileBpe(tokenizer) : compileWordPiece(tokenizer);
+  switch (tokenizer.kind) {
+    case 'wordpiece':
+      return compileWordPiece(tokenizer);
+    case 'bpe':
+      return compileBpe(tokenizer);
+    case 'unigram':
+      return compileUnigram(tokenizer);
+  }
 }
 
 function compileWordPiece(tokenizer: WordPieceTokenizer): CompiledWordPiece {
@@ -51,14 +53,13 @@ function compileWordPiece(tokenizer: WordPieceTokenizer): CompiledWordPiece {
   const trie = compileTrie([words, continuations]);
   const characters = compileCharacterMap(tokenizer, alphabet);
   const { unknownId, clsId, sepId, padId, addedTokens } = tokenizer;
+  const around = framingTokens(wordPieceFrame(tokenizer));
   const kept = new Set(trie.idOrder);
   const special = [unknownId, clsId, sepId, padId, ...addedTokens.map(({ id }) => id)];
   const idOrder = [...trie.idOrder, ...new Set(special.filter((id) => !kept.has(id)))];
-  if (idOrder.length > maxCompactTokens) throw tooLarge(idOrder.length);
+  checkTokenCount(idOrder.length);
   const compactOf = new Map(idOrder.map((id, index) => [id, index]));
   const specials = compileSpecials(tokenizer, compactOf);
-  const vocabularyBytes = byteLengths([trie.stream, trie.codes, trie.labels]);
-  const characterBytes = byteLengths(Object.values(characters));
   return {
     kind: 'wordpiece',
     trie,
@@ -66,28 +67,14 @@ function compileWordPiece(tokenizer: WordPieceTokenizer): CompiledWordPiece {
     ...specials,
     idOrder: Int32Array.from(idOrder),
     unknown: compactOf.get(unknownId)!,
-    cls: compactOf.get(clsId)!,
-    sep: compactOf.get(sepId)!,
+    frame: Uint16Array.from(around, (id) => compactOf.get(id)!),
     maxWordChars: tokenizer.maxWordChars,
-    sizeBytes: {
-      vocabulary: vocabularyBytes,
-      characters: characterBytes,
+    sizeBytes: tokenizerBytes({
+      vocabulary: byteLengths([trie.stream, trie.codes, trie.labels]),
+      characters: byteLengths(Object.values(characters)),
       specials: specials.specials.length,
-      total: vocabularyBytes + characterBytes + specials.specials.length,
-    },
+    }),
   };
-}
-
-function byteLengths(arrays: readonly { readonly byteLength: number }[]): number {
-  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
-}
-
-function tooLarge(tokens: number) {
-  return userError({
-    code: 'vocabulary-too-large',
-    message: `the vocabulary has ${tokens.toLocaleString('en-US')} tokens that texts can reach, more than ${maxCompactTokens.toLocaleString('en-US')}`,
-    hint: 'Fine-tune a model with a smaller vocabulary, of one language.',
-  });
 }
 
 /**

@@ -30,3 +30,31 @@ export function halfwords(name: string, data: Uint16Array, comment: string): Tok
   const notEmpty = data.length > 0 ? data : new Uint16Array(1);
   return { name: constantName(name), ctype: 'uint16_t', data: notEmpty, comment };
 }
+
+export function words(name: string, data: Uint32Array, comment: string): TokenizerConstant {
+  return { name: constantName(name), ctype: 'uint32_t', data, comment };
+}
+
+/** By the field that points to it; null: a pointer that is NULL. */
+export type TokenizerArrays = Readonly<Record<string, TokenizerConstant | null>>;
+
+/** What the fields say in C. */
+export function pointersTo(arrays: TokenizerArrays): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(arrays).map(([field, array]) => [field, array?.name ?? 'NULL']),
+  );
+}
+
+/** What the fields say in AssemblyScript. */
+export function addressesOf(
+  arrays: TokenizerArrays,
+  addressOf: (constant: TokenizerConstant) => number,
+): readonly number[] {
+  return Object.values(arrays).map((array) => (array === null ? 0 : addressOf(array)));
+}
+
+export function structFields(
+  values: Readonly<Record<string, string | number>>,
+): readonly TokenizerField[] {
+  return Object.entries(values).map(([name, value]) => ({ field: `.${name}`, value }));
+}

@@ -2,14 +2,14 @@
  * Text to token ids on the host, as Hugging Face's Rust tokenizers compute them.
  *
  * Written from the vocabulary's strings, without the compiled tables of the device, so that the two
- * can be compared. BPE is in `bpe/`. Special tokens written in the text ("[SEP]") become the special token, as there:
+ * can be compared. BPE is in `bpe/`, Unigram in `unigram/`. Special tokens written in the text ("[SEP]") become the special token, as there:
  * they are matched in the raw text, case and all, before anything else.
  */
 import { userError } from '../errors.ts';
 import { tokenizeBpe } from './bpe/encode.ts';
-import type { Frame } from './bpe/tokenizer.ts';
 import { type CharacterAction, characterAction, splitWords } from './characters.ts';
-import type { Tokenizer, WordPieceTokenizer } from './parse.ts';
+import { type Tokenizer, type WordPieceTokenizer, wordPieceFrame } from './parse.ts';
+import { tokenizeUnigram } from './unigram/encode.ts';
 
 export interface EncodedText {
   /** Vocabulary ids, with [CLS] and [SEP]. */
@@ -26,7 +26,8 @@ export function encode(
   pair: string | undefined,
   maxTokens: number,
 ): EncodedText {
-  const { before, between, after, segmentBreak } = frameOf(tokenizer);
+  const { before, between, after, segmentBreak } =
+    tokenizer.kind === 'wordpiece' ? wordPieceFrame(tokenizer) : tokenizer.frame;
   const middle = pair === undefined ? 0 : between.length;
   const specials = before.length + middle + after.length;
   if (maxTokens < specials) {
@@ -51,18 +52,14 @@ export function encode(
   };
 }
 
-function frameOf(tokenizer: Tokenizer): Frame {
-  if (tokenizer.kind === 'bpe') return tokenizer.frame;
-  const { clsId, sepId } = tokenizer;
-  return { before: [clsId], between: [sepId], after: [sepId], segmentBreak: 1 };
-}
-
 function tokenize(tokenizer: Tokenizer, text: string): readonly number[] {
   switch (tokenizer.kind) {
     case 'wordpiece':
       return tokenizeWordPiece(tokenizer, text);
     case 'bpe':
       return tokenizeBpe(tokenizer, text);
+    case 'unigram':
+      return tokenizeUnigram(tokenizer, text);
   }
 }
 

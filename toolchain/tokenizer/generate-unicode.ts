@@ -4,7 +4,8 @@
  * That implementation mixes Unicode versions, and so must we to give its ids: general categories of
  * 8.0 (crate unicode_categories 0.1.1), canonical decompositions of 9.0 (crate
  * unicode-normalization-alignments 0.1.12), letters and numbers in regular expressions of 16.0
- * (Oniguruma), lower case and single digits of 17.0 (Rust 1.98's standard library).
+ * (Oniguruma), lower case and single digits of 17.0 (Rust 1.98's standard library), grapheme clusters
+ * of 17.0 (crate unicode-segmentation).
  * Decompositions and combining classes never change once a character is assigned, so Node's
  * normalizer restricted to what 9.0 assigned gives 9.0's. An exhaustive test compares the result
  * with the oracle, code point by code point.
@@ -143,6 +144,27 @@ function ranks(codePoint: number): number[] {
   return rank === 0 ? [codePoint] : [rank];
 }
 
+/** What `NFKD` changes, but for Hangul: decompositions never change once a character is assigned. */
+function decomposes9(codePoint: number): boolean {
+  if (codePoint >= hangulSyllables.first && codePoint <= hangulSyllables.last) return false;
+  const char = String.fromCodePoint(codePoint);
+  return !isUnassigned9(codePoint) && char.normalize('NFKD') !== char;
+}
+
+const isMark9 = categoryTest('9.0.0', 'Mark');
+
+/** Extended grapheme clusters, asked of Node's segmenter. */
+const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+function isOneCluster(...chars: readonly number[]): boolean {
+  return [...segmenter.segment(String.fromCodePoint(...chars))].length === 1;
+}
+
+const [letterA, acute] = [0x61, 0x301];
+const extendsCluster: Test = (c) => isOneCluster(letterA, c);
+const startsCluster: Test = (c) => !extendsCluster(c) && isOneCluster(c, letterA);
+const isControl: Test = (c) => !isOneCluster(c, acute);
+
 if (process.versions.unicode !== lowercaseVersion) {
   throw new Error(`this Node has Unicode ${process.versions.unicode}, not ${lowercaseVersion}`);
 }
@@ -186,6 +208,19 @@ const tables: readonly (readonly [name: string, doc: string, text: string])[] = 
     'N* that came with Unicode 17.0.',
     rangesText((c) => /\p{N}/u.test(String.fromCodePoint(c)) && !isNumber16(c)),
   ],
+  [
+    'decomposedRanges',
+    'Changed by NFKD of Unicode 9.0; no Hangul syllables.',
+    rangesText(decomposes9),
+  ],
+  ['markRanges', 'M* of Unicode 9.0.', rangesText(isMark9)],
+  [
+    'clusterExtendRanges',
+    'In the grapheme cluster of what is before: Extend, SpacingMark and ZWJ of Unicode 17.0.',
+    rangesText(extendsCluster),
+  ],
+  ['clusterPrependRanges', 'Prepend of Unicode 17.0.', rangesText(startsCluster)],
+  ['clusterControlRanges', 'CR, LF and Control of Unicode 17.0.', rangesText(isControl)],
 ];
 
 const source = [

@@ -4,6 +4,7 @@
  */
 import { userError } from '../errors.ts';
 import type { BpeTokenizer } from './bpe/tokenizer.ts';
+import type { Frame } from './frame.ts';
 import {
   type Config,
   checkWordPiece,
@@ -15,8 +16,9 @@ import {
   uniqueIds,
 } from './special-tokens.ts';
 import { fromTokenizerJson } from './tokenizer-json.ts';
+import type { UnigramTokenizer } from './unigram/tokenizer.ts';
 
-export type Tokenizer = WordPieceTokenizer | BpeTokenizer;
+export type Tokenizer = WordPieceTokenizer | BpeTokenizer | UnigramTokenizer;
 
 /** BERT's. */
 export interface WordPieceTokenizer {
@@ -38,6 +40,14 @@ export interface WordPieceTokenizer {
   readonly continuationPrefix: string;
   /** Longer words are unknown; in characters after normalization. */
   readonly maxWordChars: number;
+}
+
+/** [CLS] A [SEP] or [CLS] A [SEP] B [SEP]. */
+export function wordPieceFrame({
+  clsId,
+  sepId,
+}: Pick<WordPieceTokenizer, 'clsId' | 'sepId'>): Frame {
+  return { before: [clsId], between: [sepId], after: [sepId], segmentBreak: 1 };
 }
 
 export interface AddedToken {

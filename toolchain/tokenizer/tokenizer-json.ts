@@ -1,4 +1,4 @@
-/** `tokenizer.json` of Hugging Face's tokenizers, where it describes BERT's tokenizer or BPE. */
+/** `tokenizer.json` of Hugging Face's tokenizers, by the kind of its model; BERT's is read here. */
 import { z } from 'zod';
 import { parseBpe } from './bpe/parse.ts';
 import type { Tokenizer } from './parse.ts';
@@ -14,6 +14,7 @@ import {
   uniqueIds,
   unsupported,
 } from './special-tokens.ts';
+import { parseUnigram } from './unigram/parse.ts';
 
 const templatePiece = z.union([
   z.object({ SpecialToken: z.object({ id: z.string() }) }).transform((p) => p.SpecialToken.id),
@@ -62,6 +63,7 @@ export function fromTokenizerJson(json: unknown, config: Config): Tokenizer {
   // First, for other kinds of model have another shape altogether. Old files name no type.
   const type = parseJson(modelTypeSchema, json, file).model.type ?? 'WordPiece';
   if (type === 'BPE') return parseBpe(json);
+  if (type === 'Unigram') return parseUnigram(json);
   if (type !== 'WordPiece') throw unsupported(file, `the model is ${type}`);
   checkWordPiece(config);
   const parsed = parseJson(tokenizerJsonSchema, json, file);

@@ -5,11 +5,15 @@
  * special tokens. So the merges alone say what a token is made of, and its text is stored nowhere.
  * Tokens that no text can reach are left out, and with them their rows of the embedding table.
  */
-import { userError } from '../../errors.ts';
+import { type CompiledSpecials, compileSpecials } from '../added-tokens.ts';
+import { type CharacterClasses, compileClasses } from '../character-classes.ts';
+import { framingTokens } from '../frame.ts';
+import { byteLengths, type TokenizerBytes, tokenizerBytes } from '../sizes.ts';
+import { checkTokenCount } from '../vocabulary-size.ts';
 import { classOf } from './split.ts';
 import { type BpeTokenizer, mergeColumns, windowTokens } from './tokenizer.ts';
 
-export interface CompiledBpe {
+export interface CompiledBpe extends CompiledSpecials {
   readonly kind: 'bpe';
   readonly classes: CharacterClasses;
   /** Compact index of each byte's token, or `noToken`. */
@@ -25,48 +29,26 @@ export interface CompiledBpe {
   readonly firstMerged: number;
   /** Behind the last merged token. */
   readonly mergedEnd: number;
-  /** Texts to find before all else: length, flags, compact index (2 bytes), bytes; then 0. */
-  readonly specials: Uint8Array;
-  /** First bytes of the special texts: none is outside `min..max`. */
-  readonly specialLead: { readonly min: number; readonly max: number };
   /** Compact indexes of the frame's `before`, `between` and `after`, one behind the other. */
   readonly frame: Uint16Array;
   readonly tokenizer: Pick<BpeTokenizer, 'split' | 'addPrefixSpace' | 'frame'>;
   /** Vocabulary id of each compact index, by which the device counts; some ids have none. */
   readonly idOrder: Int32Array;
-  /** Bytes of the constants in flash; the code is not counted. */
-  readonly sizeBytes: {
-    readonly vocabulary: number;
-    readonly characters: number;
-    readonly specials: number;
-    readonly total: number;
-  };
-}
-
-/** Classes of characters in runs, for the device. */
-export interface CharacterClasses {
-  /** First run of each plane of 65,536 code points, and the end. */
-  readonly planes: Uint16Array;
-  /** Low 16 bits of the first code point of a run. */
-  readonly runStarts: Uint16Array;
-  readonly runClasses: Uint8Array;
+  readonly sizeBytes: TokenizerBytes;
 }
 
 /** No token, and no row; `kernels/c/bpe.h` has the same. */
 export const noToken = 0xffff;
-
-/** Bits of a special token's flags; `kernels/c/bpe.c` has the same. */
-export const specialFlags = { stripsLeft: 1, stripsRight: 2, isSpecial: 4 } as const;
 
 export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
   const { byteIds, frame, addedTokens } = tokenizer;
   const bytes = [...new Set(byteIds)].filter((id) => id >= 0);
   const rows = reachableRows(tokenizer, bytes);
   const merged = [...new Set(rows.map(([, , result]) => result))];
-  const framing = [...frame.before, ...frame.between, ...frame.after];
+  const framing = framingTokens(frame);
   const named = [...framing, ...addedTokens.map(({ id }) => id)];
   const idOrder = [...new Set([...bytes, ...merged, ...named])];
-  if (idOrder.length > noToken || rows.length > noToken) throw tooLarge(idOrder.length);
+  checkTokenCount(Math.max(idOrder.length, rows.length));
   const compactOf = new Map(idOrder.map((id, index) => [id, index]));
   const compact = (id: number): number => compactOf.get(id)!;
   const isPlain = merged.length === rows.length;
@@ -83,13 +65,8 @@ export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
     results: isPlain ? null : Uint16Array.from(rows, ([, , result]) => compact(result)),
     rowsOf: isPlain ? null : Uint16Array.from(merged, (id) => rowOf.get(id)!),
   };
-  const classes = compileClasses(tokenizer);
-  const { specials, specialLead } = compileSpecials(tokenizer, compact);
-  const sizes = {
-    vocabulary: byteLengths(Object.values(arrays)),
-    characters: byteLengths(Object.values(classes)),
-    specials: specials.length + 2 * framing.length,
-  };
+  const classes = compileClasses((codePoint) => classOf(codePoint, tokenizer.split));
+  const { specials, specialLead } = compileSpecials(addedTokens, compact);
   return {
     kind: 'bpe',
     classes,
@@ -101,7 +78,11 @@ export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
     frame: Uint16Array.from(framing, compact),
     tokenizer,
     idOrder: Int32Array.from(idOrder),
-    sizeBytes: { ...sizes, total: sizes.vocabulary + sizes.characters + sizes.specials },
+    sizeBytes: tokenizerBytes({
+      vocabulary: byteLengths(Object.values(arrays)),
+      characters: byteLengths(Object.values(classes)),
+      specials: specials.length + 2 * framing.length,
+    }),
   };
 }
 
@@ -127,67 +108,4 @@ function reachableRows({ merges }: BpeTokenizer, bytes: readonly number[]): read
   return rows.filter(
     ([left, right, merged]) => lengths.has(left) && lengths.has(right) && lengths.has(merged),
   );
-}
-
-function compileClasses({ split }: BpeTokenizer): CharacterClasses {
-  const planeCount = 17;
-  const planeSize = 0x1_0000;
-  const starts: number[] = [];
-  const classes: number[] = [];
-  const planes: number[] = [];
-  for (let plane = 0; plane < planeCount; plane++) {
-    planes.push(starts.length);
-    for (let low = 0; low < planeSize; low++) {
-      const one = classOf(plane * planeSize + low, split);
-      if (low > 0 && one === classes.at(-1)) continue;
-      starts.push(low);
-      classes.push(one);
-    }
-  }
-  planes.push(starts.length);
-  return {
-    planes: Uint16Array.from(planes),
-    runStarts: Uint16Array.from(starts),
-    runClasses: Uint8Array.from(classes),
-  };
-}
-
-function compileSpecials({ addedTokens }: BpeTokenizer, compact: (id: number) => number) {
-  const encoder = new TextEncoder();
-  const texts = addedTokens
-    .map((token) => ({ ...token, bytes: encoder.encode(token.text), index: compact(token.id) }))
-    .sort((a, b) => b.bytes.length - a.bytes.length);
-  const tooLong = texts.find(({ bytes }) => bytes.length > 0xff);
-  if (tooLong !== undefined) {
-    throw userError({
-      code: 'special-token-too-long',
-      message: `the special token ${JSON.stringify(`${tooLong.text.slice(0, 20)}…`)} has more than 255 bytes`,
-      hint: 'Remove it from the tokenizer if no text contains it.',
-    });
-  }
-  const leads = texts.map(({ bytes }) => bytes[0]!);
-  const entries = texts.flatMap(({ bytes, index, stripsLeft, stripsRight, isSpecial }) => {
-    const flags =
-      (stripsLeft ? specialFlags.stripsLeft : 0) |
-      (stripsRight ? specialFlags.stripsRight : 0) |
-      (isSpecial ? specialFlags.isSpecial : 0);
-    return [bytes.length, flags, index & 0xff, index >> 8, ...bytes];
-  });
-  return {
-    specials: Uint8Array.from([...entries, 0]),
-    // An empty range where there are no special texts.
-    specialLead: { min: Math.min(0xff, ...leads), max: Math.max(0, ...leads) },
-  };
-}
-
-function byteLengths(arrays: readonly ({ readonly byteLength: number } | null)[]): number {
-  return arrays.reduce((sum, array) => sum + (array?.byteLength ?? 0), 0);
-}
-
-function tooLarge(tokens: number) {
-  return userError({
-    code: 'vocabulary-too-large',
-    message: `the vocabulary has ${tokens.toLocaleString('en-US')} tokens that texts can reach, more than ${noToken.toLocaleString('en-US')}`,
-    hint: 'Fine-tune a model with a smaller vocabulary, of one language.',
-  });
 }

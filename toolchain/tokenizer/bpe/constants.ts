@@ -1,11 +1,14 @@
 /** A compiled BPE tokenizer as named C constants and the `lm_bpe` that refers to them. */
 import {
+  addressesOf,
   bytes,
-  constantName,
   halfwords,
+  pointersTo,
+  structFields,
   type TokenizerConstant,
   type TokenizerField,
 } from '../constant-types.ts';
+import { framingArrays, framingNumbers } from '../framing-constants.ts';
 import type { CompiledBpe } from './compile.ts';
 import type { SplitRule } from './tokenizer.ts';
 
@@ -29,8 +32,7 @@ function arraysOf({ classes, ...compiled }: CompiledBpe) {
     order: halfwords('order', compiled.order, 'rows of merges, sorted by their tokens'),
     results: compiled.results && halfwords('results', compiled.results, 'what each row makes'),
     rows_of: compiled.rowsOf && halfwords('rows_of', compiled.rowsOf, 'a row for each token'),
-    specials: bytes('specials', compiled.specials, 'length, flags, compact index, text'),
-    frame: halfwords('frame', compiled.frame, 'the tokens around the texts'),
+    ...framingArrays(compiled),
   } as const satisfies Readonly<Record<string, TokenizerConstant | null>>;
 }
 
@@ -51,12 +53,7 @@ export function bpeNumbers(compiled: CompiledBpe): Readonly<Record<string, numbe
     merge_rows: compiled.order.length,
     first_merged: compiled.firstMerged,
     merged_end: compiled.mergedEnd,
-    special_lead_min: compiled.specialLead.min,
-    special_lead_max: compiled.specialLead.max,
-    before: frame.before.length,
-    between: frame.between.length,
-    after: frame.after.length,
-    segment_break: frame.segmentBreak,
+    ...framingNumbers(compiled.specialLead, frame),
     words: wordsCodes[split.words],
     most_digits: split.mostDigits,
     isolates_digits: Number(split.isolatesDigits),
@@ -65,15 +62,7 @@ export function bpeNumbers(compiled: CompiledBpe): Readonly<Record<string, numbe
 }
 
 export function bpeFields(compiled: CompiledBpe): readonly TokenizerField[] {
-  const pointers = Object.entries(arraysOf(compiled)).map(([name, array]) => ({
-    field: `.${name}`,
-    value: array === null ? 'NULL' : constantName(name),
-  }));
-  const numbers = Object.entries(bpeNumbers(compiled)).map(([name, value]) => ({
-    field: `.${name}`,
-    value,
-  }));
-  return [...pointers, ...numbers];
+  return structFields({ ...pointersTo(arraysOf(compiled)), ...bpeNumbers(compiled) });
 }
 
 /**
@@ -83,8 +72,6 @@ export function bpeWords(
   compiled: CompiledBpe,
   addressOf: (constant: TokenizerConstant) => number,
 ): readonly number[] {
-  const pointers = Object.values(arraysOf(compiled)).map((array) =>
-    array === null ? 0 : addressOf(array),
-  );
-  return [...pointers, ...Object.values(bpeNumbers(compiled))];
+  const addresses = addressesOf(arraysOf(compiled), addressOf);
+  return [...addresses, ...Object.values(bpeNumbers(compiled))];
 }

@@ -2,7 +2,8 @@
  * Text to token ids by byte-level BPE on the host, as Hugging Face's Rust tokenizers compute them,
  * and ids back to bytes. Written from the merges, without the compiled tables of the device.
  */
-import { isWhitespace, splitPieces } from './split.ts';
+import { splitAtAdded } from '../added-tokens.ts';
+import { splitPieces } from './split.ts';
 import { type BpeTokenizer, mergeColumns, tokenBytes, windowTokens } from './tokenizer.ts';
 
 const space = 0x20;
@@ -10,24 +11,17 @@ const encoder = new TextEncoder();
 
 export function tokenizeBpe(tokenizer: BpeTokenizer, text: string): readonly number[] {
   const lookup = lookupOf(tokenizer);
-  const ids: number[] = [];
-  let at = 0;
-  for (const { start, end, id } of findAdded(tokenizer, lookup, text)) {
-    tokenizeSegment(text.slice(at, start));
-    ids.push(id);
-    at = end;
-  }
-  tokenizeSegment(text.slice(at));
-  return ids;
+  return splitAtAdded(tokenizer.addedTokens, text).flatMap((part) =>
+    part.kind === 'token' ? [part.id] : tokenizePart(part.text),
+  );
 
-  function tokenizeSegment(segment: string): void {
-    if (segment === '') return;
-    const chars = Array.from(segment, (char) => char.codePointAt(0)!);
+  function tokenizePart(text: string): readonly number[] {
+    const chars = Array.from(text, (char) => char.codePointAt(0)!);
     if (tokenizer.addPrefixSpace && chars[0] !== space) chars.unshift(space);
-    for (const piece of splitPieces(chars, tokenizer.split)) {
+    return splitPieces(chars, tokenizer.split).flatMap((piece) => {
       const bytes = encoder.encode(piece.map((char) => String.fromCodePoint(char)).join(''));
-      for (const id of encodePiece(tokenizer, lookup, bytes)) ids.push(id);
-    }
+      return encodePiece(tokenizer, lookup, bytes);
+    });
   }
 }
 
@@ -36,8 +30,6 @@ interface Lookup {
   /** Rows of `merges` by `pairKey`. */
   readonly rowOf: ReadonlyMap<number, number>;
   readonly leavesOf: (id: number) => readonly number[];
-  /** Matches any added token, the longest first; undefined where there is none. */
-  readonly addedPattern: RegExp | undefined;
 }
 
 const lookups = new WeakMap<BpeTokenizer, Lookup>();
@@ -45,7 +37,7 @@ const lookups = new WeakMap<BpeTokenizer, Lookup>();
 function lookupOf(tokenizer: BpeTokenizer): Lookup {
   const known = lookups.get(tokenizer);
   if (known !== undefined) return known;
-  const { merges, addedTokens } = tokenizer;
+  const { merges } = tokenizer;
   const rowOf = new Map<number, number>();
   const partsOf = new Map<number, readonly [number, number]>();
   for (let row = 0; row < merges.length / mergeColumns; row++) {
@@ -54,10 +46,7 @@ function lookupOf(tokenizer: BpeTokenizer): Lookup {
     partsOf.set(merged, [left, right]);
   }
   const leavesOf = (id: number): readonly number[] => partsOf.get(id)?.flatMap(leavesOf) ?? [id];
-  const added = addedTokens.map(({ text }) => text).sort((a, b) => b.length - a.length);
-  const escaped = added.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
-  const addedPattern = added.length === 0 ? undefined : new RegExp(escaped.join('|'), 'gu');
-  const lookup = { rowOf, leavesOf, addedPattern };
+  const lookup = { rowOf, leavesOf };
   lookups.set(tokenizer, lookup);
   return lookup;
 }
@@ -70,34 +59,6 @@ function mergeAt({ merges }: BpeTokenizer, row: number): readonly [number, numbe
 /** Ids have at most 24 bits. */
 function pairKey(left: number, right: number): number {
   return left * 2 ** 24 + right;
-}
-
-interface Found {
-  readonly start: number;
-  readonly end: number;
-  readonly id: number;
-}
-
-function findAdded(
-  { addedTokens }: BpeTokenizer,
-  { addedPattern }: Lookup,
-  text: string,
-): readonly Found[] {
-  if (addedPattern === undefined) return [];
-  const found: Found[] = [];
-  for (const match of text.matchAll(addedPattern)) {
-    const token = addedTokens.find((one) => one.text === match[0])!;
-    let start = match.index;
-    let end = start + token.text.length;
-    const earliest = found.at(-1)?.end ?? 0;
-    // White space that the one before took may hold another.
-    if (start < earliest) continue;
-    // All white space is one UTF-16 unit a character.
-    while (token.stripsLeft && start > earliest && isWhitespace(text[start - 1]!)) start--;
-    while (token.stripsRight && end < text.length && isWhitespace(text[end]!)) end++;
-    found.push({ start, end, id: token.id });
-  }
-  return found;
 }
 
 function encodePiece(

@@ -1,37 +1,24 @@
 /** `tokenizer.json` of Hugging Face's tokenizers, where it describes a byte-level BPE tokenizer. */
 import { z } from 'zod';
+import {
+  addedTokenProblems,
+  addedTokenRules,
+  addedTokensSchema,
+  checkFrame,
+  idSchema,
+} from '../added-tokens.ts';
+import { frameOf, postProcessorSchema } from '../frame.ts';
 import { badFile, parseJson, unsupported } from '../special-tokens.ts';
 import { tokenizeWhole } from './encode.ts';
-import { frameOf, postProcessorSchema } from './frame.ts';
 import { splitRuleOf, splitSchema } from './pre-tokenizer.ts';
-import {
-  type BpeAddedToken,
-  type BpeTokenizer,
-  byteAlphabet,
-  mergeColumns,
-  tokenBytes,
-} from './tokenizer.ts';
+import { type BpeTokenizer, byteAlphabet, mergeColumns, tokenBytes } from './tokenizer.ts';
 
 const file = 'tokenizer.json';
-const maxId = 0xff_ffff;
 
 const flag = z.boolean().default(false);
-const id = z.number().int().nonnegative().max(maxId);
 
 const schema = z.object({
-  added_tokens: z
-    .array(
-      z.object({
-        id,
-        content: z.string().min(1),
-        single_word: flag,
-        lstrip: flag,
-        rstrip: flag,
-        normalized: flag,
-        special: flag,
-      }),
-    )
-    .default([]),
+  added_tokens: addedTokensSchema,
   normalizer: z.object({ type: z.string() }).nullish(),
   pre_tokenizer: splitSchema,
   post_processor: postProcessorSchema,
@@ -41,7 +28,7 @@ const schema = z.object({
     continuing_subword_prefix: z.string().nullish(),
     end_of_word_suffix: z.string().nullish(),
     ignore_merges: flag,
-    vocab: z.record(z.string(), id),
+    vocab: z.record(z.string(), idSchema),
     merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
   }),
 });
@@ -59,53 +46,23 @@ export function parseBpe(json: unknown): BpeTokenizer {
     merges: mergesOf(parsed, idOf),
     ...splitRuleOf(parsed.pre_tokenizer),
     frame: frameOf(parsed.post_processor),
-    addedTokens: added_tokens.map(
-      (token): BpeAddedToken => ({
-        text: token.content,
-        id: token.id,
-        stripsLeft: token.lstrip,
-        stripsRight: token.rstrip,
-        isSpecial: token.special,
-      }),
-    ),
+    addedTokens: addedTokenRules(added_tokens),
   };
   checkBytes(tokenizer, model);
-  checkFrame(tokenizer);
+  checkFrame(tokenizer.frame, tokenizer.addedTokens);
   if (model.ignore_merges) checkMergesReach(tokenizer);
   return tokenizer;
 }
 
 function checkStages({ added_tokens, normalizer, model }: BpeJson): void {
-  const single = added_tokens.find((token) => token.single_word);
-  const overlapping = overlappingTokens(added_tokens);
   const problems = [
     normalizer != null && `the normalizer is ${normalizer.type}`,
     (model.dropout ?? 0) > 0 && 'it drops merges at random (dropout)',
     (model.continuing_subword_prefix ?? '') !== '' && 'tokens inside a word have a prefix',
     (model.end_of_word_suffix ?? '') !== '' && 'tokens at the end of a word have a suffix',
-    single !== undefined &&
-      `the added token ${JSON.stringify(single.content)} is matched as a single word only`,
-    overlapping !== undefined &&
-      `the added tokens ${overlapping.map((text) => JSON.stringify(text)).join(' and ')} overlap, and are matched one after the other`,
+    ...addedTokenProblems(added_tokens, normalizer != null),
   ].filter((problem) => problem !== false);
   if (problems.length > 0) throw unsupported(file, problems.join('; '));
-}
-
-/** Normalized tokens are matched in what the others leave; that tells only where two overlap. */
-function overlappingTokens(tokens: BpeJson['added_tokens']): readonly [string, string] | undefined {
-  const first = tokens.filter(({ normalized }) => !normalized).map(({ content }) => content);
-  const second = tokens.filter(({ normalized }) => normalized).map(({ content }) => content);
-  for (const a of first) {
-    const b = second.find((text) => overlap(a, text) || overlap(text, a));
-    if (b !== undefined) return [a, b];
-  }
-  return undefined;
-}
-
-/** Whether some end of `a`, or all of `b`, is some beginning of `b` or in `a`. */
-function overlap(a: string, b: string): boolean {
-  if (a.includes(b)) return true;
-  return Array.from(a, (_, start) => a.slice(start)).some((end) => b.startsWith(end));
 }
 
 function vocabularyOf({ model, added_tokens }: BpeJson): readonly string[] {
@@ -163,14 +120,6 @@ function checkBytes({ byteIds, vocabulary }: BpeTokenizer, { unk_token }: BpeJso
   if (byteIds.every((id) => id < 0) || !vocabulary.some((token) => token !== '')) {
     throw unsupported(file, 'no token of it is a byte: its BPE is not byte-level');
   }
-}
-
-/** Tokens around texts are among the added ones, so that what they are as text is told there. */
-function checkFrame({ frame, addedTokens }: BpeTokenizer): void {
-  const added = new Set(addedTokens.map(({ id }) => id));
-  const strange = [...frame.before, ...frame.between, ...frame.after].find((id) => !added.has(id));
-  if (strange === undefined) return;
-  throw unsupported(file, `the post-processor puts in token ${strange}, which is no added token`);
 }
 
 /** With `ignore_merges` a piece that is a token is that token: so it must be by its merges. */

@@ -43,10 +43,6 @@ function lookUp(codePoint: number): number {
   return isNewNumber(codePoint) ? newNumber : characterClasses.other;
 }
 
-export function isWhitespace(char: string): boolean {
-  return isSpace(char.codePointAt(0)!);
-}
-
 const space = 0x20;
 const lineBreaks: readonly number[] = [0x0a, 0x0d];
 const contractions = ['s', 't', 'm', 'd', 're', 've', 'll'];

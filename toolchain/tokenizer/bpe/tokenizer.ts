@@ -1,4 +1,6 @@
 /** A byte-level BPE tokenizer (GPT-2, RoBERTa, Llama 3) as plain data. */
+import type { AddedTokenRule } from '../added-tokens.ts';
+import type { Frame } from '../frame.ts';
 
 export interface BpeTokenizer {
   readonly kind: 'bpe';
@@ -13,7 +15,7 @@ export interface BpeTokenizer {
   readonly addPrefixSpace: boolean;
   readonly frame: Frame;
   /** Found in the raw text before all else. */
-  readonly addedTokens: readonly BpeAddedToken[];
+  readonly addedTokens: readonly AddedTokenRule[];
 }
 
 export const mergeColumns = 3;
@@ -30,26 +32,6 @@ export interface SplitRule {
   readonly mostDigits: number;
   /** Before all else, each digit is a piece by itself, and the text before it ends there. */
   readonly isolatesDigits: boolean;
-}
-
-/** The ids around the text: `before` A `after`, or `before` A `between` B `after`. */
-export interface Frame {
-  readonly before: readonly number[];
-  readonly between: readonly number[];
-  readonly after: readonly number[];
-  /** How many of `between` belong to A's segment; -1: B's segment is the same. */
-  readonly segmentBreak: number;
-}
-
-export interface BpeAddedToken {
-  readonly text: string;
-  readonly id: number;
-  /** Takes the white space before it. */
-  readonly stripsLeft: boolean;
-  /** Takes the white space behind it. */
-  readonly stripsRight: boolean;
-  /** Is no text when tokens are decoded. */
-  readonly isSpecial: boolean;
 }
 
 /**

@@ -1,7 +1,20 @@
 /** The tokens that `tokenizer.json`'s post-processor puts around texts, to a `Frame`. */
 import { z } from 'zod';
-import { unsupported } from '../special-tokens.ts';
-import type { Frame } from './tokenizer.ts';
+import { unsupported } from './special-tokens.ts';
+
+/** The ids around the text: `before` A `after`, or `before` A `between` B `after`. */
+export interface Frame {
+  readonly before: readonly number[];
+  readonly between: readonly number[];
+  readonly after: readonly number[];
+  /** How many of `between` belong to A's segment; -1: B's segment is the same. */
+  readonly segmentBreak: number;
+}
+
+/** The frame's tokens, one behind the other. */
+export function framingTokens({ before, between, after }: Frame): readonly number[] {
+  return [...before, ...between, ...after];
+}
 
 const file = 'tokenizer.json';
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The trie of a vocabulary (toolchain/tokenizer/trie.ts): the longest token of a word, and a token's text. */
+/** A trie of byte strings (toolchain/tokenizer/trie.ts), the twin of kernels/c/trie.h; and a string's text. */
 import { isSame } from './text';
-import { Tokenizer } from './tokenizer';
 
 /** toolchain/tokenizer/trie.ts: shapeBits, streamCodes. */
 const SHAPE_TOKEN: i32 = 1;
@@ -12,52 +11,66 @@ const LABEL_MASK: i32 = 0xfff;
 const CODE_LITERAL: i32 = 0;
 const CODE_SKIP: i32 = 1;
 
-/** What `longestToken`, `readNode`, `readVarint` and `passChildren` give beside their results. */
-export let foundToken: i32 = 0;
+/** What the stream's codes stand for, and what `readNode` and `readVarint` found. */
+let codes: usize = 0;
+let labels: usize = 0;
 let nodeLabel: usize = 0;
 let nodeLabelBytes: i32 = 0;
 let nodeShape: i32 = 0;
 let varint: i32 = 0;
-let nextToken: i32 = 0;
 
-/** The size of the longest token that `bytes` begin with, 0 if there is none. One walk, forward. */
-export function longestToken(t: Tokenizer, continues: bool, bytes: usize, length: i32): i32 {
-  let stream = t.trie + (continues ? <usize>t.continuationOffset : 0);
-  nextToken = continues ? t.continuationFirst : 0;
-  let matched = 0;
-  let longest = 0;
-  foundToken = 0;
-  while (true) {
+/** The next node of a walk, 0 at its end, and the number of the next string in the stream. */
+let walkStream: usize = 0;
+let nextToken: i32 = 0;
+let matched: i32 = 0;
+
+/** The number of the string that `nextPrefix` found. */
+export let prefixToken: i32 = 0;
+
+/** Begins a walk along the strings that are beginnings of one text, the shortest first. */
+export function startWalk(stream: usize, itsCodes: usize, itsLabels: usize, first: i32): void {
+  walkStream = stream;
+  codes = itsCodes;
+  labels = itsLabels;
+  nextToken = first;
+  matched = 0;
+}
+
+/** The bytes of the next string that `bytes` begin with; 0: there is none. */
+export function nextPrefix(bytes: usize, length: i32): i32 {
+  while (walkStream !== 0) {
     let subtreeEnd: usize = 0;
     let subtreeTokens = 0;
-    if (<i32>load<u8>(stream) === CODE_SKIP) {
-      stream = readVarint(stream + 1);
+    if (<i32>load<u8>(walkStream) === CODE_SKIP) {
+      walkStream = readVarint(walkStream + 1);
       const subtreeBytes = varint;
-      stream = readVarint(stream);
+      walkStream = readVarint(walkStream);
       subtreeTokens = varint;
-      subtreeEnd = stream + <usize>subtreeBytes;
+      subtreeEnd = walkStream + <usize>subtreeBytes;
     }
-    stream = readNode(t, stream);
-    if (nodeLabelBytes <= length - matched && isSame(nodeLabel, bytes + <usize>matched, nodeLabelBytes)) {
+    walkStream = readNode(walkStream);
+    const rest = bytes + <usize>matched;
+    if (nodeLabelBytes <= length - matched && isSame(nodeLabel, rest, nodeLabelBytes)) {
       matched += nodeLabelBytes;
+      if ((nodeShape & SHAPE_CHILD) === 0 || matched === length) walkStream = 0;
       if ((nodeShape & SHAPE_TOKEN) !== 0) {
-        longest = matched;
-        foundToken = nextToken++;
+        prefixToken = nextToken++;
+        return matched;
       }
-      if ((nodeShape & SHAPE_CHILD) === 0 || matched === length) return longest;
     } else if ((nodeShape & SHAPE_SIBLING) === 0) {
-      return longest;
+      walkStream = 0;
     } else if (subtreeEnd !== 0) {
-      stream = subtreeEnd;
+      walkStream = subtreeEnd;
       nextToken += subtreeTokens;
     } else {
       nextToken += nodeShape & SHAPE_TOKEN;
-      if ((nodeShape & SHAPE_CHILD) !== 0) stream = passChildren(t, stream);
+      if ((nodeShape & SHAPE_CHILD) !== 0) walkStream = passChildren(walkStream);
     }
   }
+  return 0;
 }
 
-function readNode(t: Tokenizer, stream: usize): usize {
+function readNode(stream: usize): usize {
   const code = <i32>load<u8>(stream++);
   if (code === CODE_LITERAL) {
     nodeLabel = stream + 1;
@@ -65,10 +78,10 @@ function readNode(t: Tokenizer, stream: usize): usize {
     nodeShape = <i32>load<u8>(stream);
     return stream + 2;
   }
-  const entry = <i32>load<u16>(t.codes + 2 * <usize>code);
+  const entry = <i32>load<u16>(codes + 2 * <usize>code);
   const label = entry & LABEL_MASK;
-  nodeLabel = t.labels + <usize>label;
-  nodeLabelBytes = (<i32>load<u16>(t.codes + 2 * <usize>(code + 1)) & LABEL_MASK) - label;
+  nodeLabel = labels + <usize>label;
+  nodeLabelBytes = (<i32>load<u16>(codes + 2 * <usize>(code + 1)) & LABEL_MASK) - label;
   nodeShape = entry >> SHAPE_SHIFT;
   return stream;
 }
@@ -84,7 +97,7 @@ function readVarint(stream: usize): usize {
 }
 
 /** To the end of a list and all below it, counting the tokens passed. */
-function passChildren(t: Tokenizer, stream: usize): usize {
+function passChildren(stream: usize): usize {
   for (let openLists = 1; openLists > 0; ) {
     const code = <i32>load<u8>(stream++);
     if (code === CODE_SKIP) { // only before nodes with a sibling: the list stays open
@@ -94,7 +107,7 @@ function passChildren(t: Tokenizer, stream: usize): usize {
       nextToken += varint;
       continue;
     }
-    let shape = <i32>load<u16>(t.codes + 2 * <usize>code) >> SHAPE_SHIFT;
+    let shape = <i32>load<u16>(codes + 2 * <usize>code) >> SHAPE_SHIFT;
     if (code === CODE_LITERAL) {
       shape = <i32>load<u8>(stream);
       stream += 2;
@@ -108,16 +121,14 @@ function passChildren(t: Tokenizer, stream: usize): usize {
 
 /** Lists of siblings that are open at once. */
 const MAX_DEPTH: i32 = 256;
+export const STACK_BYTES: i32 = 2 * MAX_DEPTH;
 
 /**
- * Writes a token of the trie as text, without "##", at `to`; returns its bytes, 0: there is none. The
- * place of the word holds where the text of every open list begins.
+ * Writes the string of a number as text at `to`, after `startWalk`; returns its bytes, 0: there is
+ * none. `stack` has room for where the text of every open list begins: STACK_BYTES.
  */
-export function lm_spell(t: Tokenizer, id: i32, to: usize): i32 {
-  const stack = t.word;
-  const continues = id >= t.continuationFirst;
-  let stream = t.trie + (continues ? <usize>t.continuationOffset : 0);
-  nextToken = continues ? t.continuationFirst : 0;
+export function spell(id: i32, stack: usize, to: usize): i32 {
+  let stream = walkStream;
   let start = 0;
   let depth = 0;
   while (true) {
@@ -131,7 +142,7 @@ export function lm_spell(t: Tokenizer, id: i32, to: usize): i32 {
         continue; // only before nodes with a sibling
       }
     }
-    stream = readNode(t, stream);
+    stream = readNode(stream);
     memory.copy(to + <usize>start, nodeLabel, <usize>nodeLabelBytes);
     const length = start + nodeLabelBytes;
     if ((nodeShape & SHAPE_TOKEN) !== 0 && nextToken++ === id) return length;

@@ -1,8 +1,9 @@
-/** The BPE of modules, compiled from AssemblyScript and fed text by text. */
+/** The tokenizer of modules, compiled from AssemblyScript and fed text by text. */
 import { compileAssemblyScript } from '../../toolchain/build/assemblyscript.ts';
 import { imageOrigin, newImage } from '../../toolchain/emit/wasm-image.ts';
-import type { CompiledBpe } from '../../toolchain/tokenizer/bpe/compile.ts';
-import { tokenizerWords } from '../../toolchain/tokenizer/constants.ts';
+import { wordBytes } from '../../toolchain/emit/wasm-model.ts';
+import type { CompiledTokenizer } from '../../toolchain/tokenizer/compile.ts';
+import { tokenizerCode, tokenizerWords } from '../../toolchain/tokenizer/constants.ts';
 import type { EncodedText } from '../../toolchain/tokenizer/encode.ts';
 import type { DeviceInput } from './device.ts';
 
@@ -14,8 +15,10 @@ interface Exports {
   tokensAreTruncated(): number;
 }
 
-const entry = 'bpe_test.ts';
-const source = `import { Tokenizer, lm_spell, lm_tokenize } from './bpe';
+const entry = 'tokenizer_test.ts';
+const sourceOf = (
+  module: string,
+): string => `import { Tokenizer, lm_spell, lm_tokenize } from '${module}';
 export { segmentStartOfTokens, tokensAreTruncated } from './text';
 
 export function tokenize(
@@ -32,21 +35,32 @@ export function spell(t: usize, id: i32, to: usize): i32 {
 }
 `;
 
-const windowBytes = 1040;
 const mostTextBytes = 1 << 20;
 const pageBytes = 65_536;
 
-export async function makeWasmDevice(compiled: CompiledBpe) {
+const modules = new Map<CompiledTokenizer['kind'], Promise<Uint8Array>>();
+
+/** The tables are no part of the code. */
+function moduleOf(kind: CompiledTokenizer['kind']): Promise<Uint8Array> {
+  const source = sourceOf(tokenizerCode[kind].assemblyScript);
+  const compiling =
+    modules.get(kind) ??
+    compileAssemblyScript({
+      ...{ variant: 'simd', entry, sources: { [entry]: source }, importsMemory: false },
+    });
+  modules.set(kind, compiling);
+  return compiling;
+}
+
+export async function makeWasmDevice(compiled: CompiledTokenizer) {
   const image = newImage();
   const words = tokenizerWords(compiled, ({ data }) => image.place(data, 'tokenizer'));
   const tokenizer = imageOrigin + image.bytes().length;
   const window = tokenizer + 4 * (words.length + 1);
   image.place(Int32Array.from([...words, window]), 'tokenizer');
-  const idsAddress = window + windowBytes;
+  const idsAddress = window + wordBytes[compiled.kind];
   const textAddress = idsAddress + 2 * 65_536;
-  const wasm = await compileAssemblyScript({
-    ...{ variant: 'simd', entry, sources: { [entry]: source }, importsMemory: false },
-  });
+  const wasm = await moduleOf(compiled.kind);
   const { instance } = await WebAssembly.instantiate(wasm as Uint8Array<ArrayBuffer>);
   const exports = instance.exports as unknown as Exports;
   exports.memory.grow(Math.ceil((textAddress + mostTextBytes) / pageBytes));

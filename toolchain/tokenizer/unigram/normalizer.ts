@@ -1,0 +1,156 @@
+/** The normalizer and the pre-tokenizer of `tokenizer.json`, to a `Normalizer` and a `WordRule`. */
+import { z } from 'zod';
+import { badFile, parseJson, unsupported } from '../special-tokens.ts';
+import { parseCharsmap } from './charsmap.ts';
+import type { Normalizer, WordRule } from './tokenizer.ts';
+import { wordMark } from './tokenizer.ts';
+
+const file = 'tokenizer.json';
+
+const stageSchema = z.looseObject({ type: z.string() });
+type Stage = z.infer<typeof stageSchema>;
+
+export const normalizerSchema = z
+  .union([
+    z.object({ type: z.literal('Sequence'), normalizers: z.array(stageSchema) }),
+    stageSchema,
+  ])
+  .nullish();
+
+export const preTokenizerSchema = z
+  .union([
+    z.object({ type: z.literal('Sequence'), pretokenizers: z.array(stageSchema) }),
+    stageSchema,
+  ])
+  .nullish();
+
+const replaceSchema = z.object({
+  pattern: z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]),
+  content: z.string(),
+});
+const stripSchema = z.object({ strip_left: z.boolean(), strip_right: z.boolean() });
+const precompiledSchema = z.object({ precompiled_charsmap: z.string() });
+const metaspaceSchema = z.object({
+  replacement: z.string(),
+  add_prefix_space: z.boolean().default(true),
+  prepend_scheme: z.enum(['always', 'first', 'never']).optional(),
+  split: z.boolean().default(true),
+});
+
+const nothing: Normalizer = {
+  pairs: [],
+  decomposes: false,
+  stripsMarks: false,
+  lowercases: false,
+  rules: [],
+  stripsRight: false,
+  collapsesSpaces: false,
+};
+
+/** What a stage adds to the normalizer, and the order in which stages must come. */
+interface StageEffect {
+  readonly order: number;
+  readonly part: (before: Normalizer) => Partial<Normalizer>;
+}
+
+export function normalizerOf(json: z.infer<typeof normalizerSchema>): Normalizer {
+  let normalizer = nothing;
+  let order = 0;
+  for (const [index, stage] of stagesOf(json, 'normalizers').entries()) {
+    const effect = effectOf(stage, index);
+    if (effect.order < order) throw strange(`${stage.type} after a later step`);
+    order = effect.order;
+    normalizer = { ...normalizer, ...effect.part(normalizer) };
+  }
+  if (normalizer.decomposes && !normalizer.stripsMarks) throw strange('NFKD without StripAccents');
+  return normalizer;
+}
+
+function stagesOf(json: Stage | null | undefined, list: string): readonly Stage[] {
+  if (json == null) return [];
+  return json.type === 'Sequence' ? (json[list] as readonly Stage[]) : [json];
+}
+
+function effectOf(stage: Stage, index: number): StageEffect {
+  const place = `normalizer.normalizers.${index}`;
+  switch (stage.type) {
+    case 'Replace':
+      return replaceEffect(parseJson(replaceSchema, stage, file));
+    case 'NFKD':
+      return { order: 2, part: () => ({ decomposes: true }) };
+    case 'StripAccents':
+      return { order: 3, part: () => ({ stripsMarks: true }) };
+    case 'Lowercase':
+      return { order: 4, part: () => ({ lowercases: true }) };
+    case 'Precompiled': {
+      const { precompiled_charsmap } = parseJson(precompiledSchema, stage, file);
+      const rules = parseCharsmap(precompiled_charsmap, place);
+      return {
+        order: 5,
+        part: (before) => {
+          if (before.rules.length > 0) throw strange('Precompiled twice');
+          return { rules };
+        },
+      };
+    }
+    case 'Strip': {
+      const { strip_left, strip_right } = parseJson(stripSchema, stage, file);
+      if (strip_left || !strip_right) throw strange('Strip, of the beginning of texts');
+      return { order: 6, part: () => ({ stripsRight: true }) };
+    }
+    default:
+      throw strange(stage.type);
+  }
+}
+
+function replaceEffect({ pattern, content }: z.infer<typeof replaceSchema>): StageEffect {
+  if ('Regex' in pattern) {
+    const isCollapse = pattern.Regex === ' {2,}' && [' ', wordMark].includes(content);
+    if (!isCollapse) throw strange(`Replace, of the expression ${pattern.Regex}`);
+    return { order: 7, part: () => ({ collapsesSpaces: true }) };
+  }
+  const { String: from } = pattern;
+  const isPair = /^[!-~]{2}$/.test(from) && /^[!-~]$/.test(content);
+  if (!isPair) throw strange(`Replace, of ${JSON.stringify(from)}`);
+  return {
+    order: 1,
+    part: ({ pairs }) => {
+      // One pass over the text does what the stages do one after the other.
+      const known = pairs.map((pair) => pair.from + pair.to).join('');
+      if (Array.from(from + content).some((char) => known.includes(char) && char !== content)) {
+        throw strange(`Replace, of ${JSON.stringify(from)} after others that it meets`);
+      }
+      return { pairs: [...pairs, { from, to: content }] };
+    },
+  };
+}
+
+export function wordRuleOf(json: z.infer<typeof preTokenizerSchema>): WordRule {
+  const stages = stagesOf(json, 'pretokenizers');
+  const splitsAtWhitespace = stages[0]?.type === 'WhitespaceSplit';
+  const [metaspace, ...others] = splitsAtWhitespace ? stages.slice(1) : stages;
+  if (metaspace?.type !== 'Metaspace' || others.length > 0) {
+    const names = stages.map(({ type }) => type).join(', ');
+    throw unsupported(file, `the pre-tokenizer is ${names === '' ? 'none' : names}`);
+  }
+  const { replacement, add_prefix_space, prepend_scheme, split } = parseJson(
+    metaspaceSchema,
+    metaspace,
+    file,
+  );
+  if (replacement !== wordMark) {
+    throw badFile(file, `pre_tokenizer: ${JSON.stringify(replacement)} stands for a space`);
+  }
+  const prefix = prepend_scheme ?? (add_prefix_space ? 'always' : 'never');
+  if (splitsAtWhitespace && prefix === 'first') {
+    throw unsupported(
+      file,
+      'the pre-tokenizer splits at white space and marks the first word only',
+    );
+  }
+  return { splitsAtWhitespace, splitsAtMarks: split, prefix };
+}
+
+function strange(what: string) {
+  return unsupported(file, `the normalizer is ${what}`);
+}
