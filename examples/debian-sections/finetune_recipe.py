@@ -5,12 +5,14 @@ The recipe's bits stay what they are; codes, codebooks, projections, offsets, sc
 and the int4 weights move so that the compressed model answers as the float one (distillation:
 divergence of the class probabilities, and a share of the difference of the hidden rows). The texts
 are those of training; half of them are cut and joined to pieces of others, which the float model has
-never seen as they are. In the last part of the time the codes stay and the rest goes on.
+never seen as they are. Tokens that the recipe drops are in pieces for the compressed model only. In
+the last part of the time the codes stay and the rest goes on.
 
 Usage: finetune_recipe.py recipe.json --out tuned.json [--steps 8000]
 """
 import argparse
 import math
+import pathlib
 import random
 import time
 
@@ -18,6 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dropped_tokens import Pieces
 from recipe_student import float_weights, read, teacher
 from train import batches, load as load_corpus
 
@@ -52,18 +55,21 @@ def divergence(found, wanted):
     return F.kl_div(F.log_softmax(found, -1), F.log_softmax(wanted, -1), log_target=True, reduction="batchmean")
 
 
-def hidden_difference(found, wanted, mask):
-    """Mean square over the [CLS] rows of the last layer and all rows of the first."""
+def hidden_difference(found, wanted, mask, where):
+    """Mean square over the [CLS] rows of the last layer and all rows of the first that both have."""
     (_, (rows, last)), (_, (true_rows, true_last)) = found, wanted
-    squares = (rows - true_rows).square().mean(-1) * mask
-    return (last[:, 0] - true_last[:, 0]).square().mean() + squares.sum() / mask.sum()
+    rows = rows.gather(1, where.starts[..., None].expand(-1, -1, rows.shape[-1]))
+    both = mask * where.whole
+    squares = (rows - true_rows).square().mean(-1) * both
+    return (last[:, 0] - true_last[:, 0]).square().mean() + squares.sum() / both.sum()
 
 
 @torch.no_grad()
-def measure(student, weights, rows):
+def measure(student, pieces, weights, rows):
     kl = right = before = same = total = 0
     for ids, mask, labels in batches(rows, 16384):
-        a, b = teacher(weights, ids, mask)[0], student(ids, mask)[0]
+        own = pieces(ids, mask)
+        a, b = teacher(weights, ids, mask)[0], student(own.ids, own.mask)[0]
         kl += divergence(b, a).item() * len(ids)
         same += (a.argmax(-1) == b.argmax(-1)).sum().item()
         right += (b.argmax(-1) == labels).sum().item()
@@ -95,12 +101,13 @@ def main():
     rng, gen = random.Random(1), torch.Generator().manual_seed(1)
     weights = float_weights(a.model)
     student = read(a.recipe, weights)
+    pieces = Pieces(student.given["droppedTokens"].ravel().tolist(), f"{a.model}/vocab.txt", a.limit)
     first_codes = student.word.codes(student.word.rows)
 
     split, _ = load_corpus(a.corpus, f"{a.model}/vocab.txt")
     train = split["train"]
     val = [(ids[: a.limit - 2], label) for ids, label in split["val"]]
-    print("before:", measure(student, weights, val), flush=True)
+    print("before:", measure(student, pieces, weights, val), flush=True)
     kinds = {}
     for name, q in student.named_parameters():
         kind = "vector" if name.startswith("vectors.") else "books" if ".books." in name else name.split(".")[-1]
@@ -122,9 +129,10 @@ def main():
             ids = exchanged(ids, mask, a.exchange, gen)
             with torch.no_grad():
                 wanted = teacher(weights, ids, mask)
-            found = student(ids, mask)
+            own = pieces(ids, mask)
+            found = student(own.ids, own.mask)
             kl = divergence(found[0], wanted[0])
-            hidden = hidden_difference(found, wanted, mask)
+            hidden = hidden_difference(found, wanted, mask, own)
             opt.zero_grad()
             (kl + a.hidden * hidden).backward()
             opt.step()
@@ -134,12 +142,13 @@ def main():
                 print("step %d, %d s: divergence %.4f, hidden %.4f" % (step, time.time() - start, *(sums / 100)), flush=True)
                 sums[:] = 0
             if step % max(1, a.steps // 4) == 0 and step < a.steps:
-                print(measure(student, weights, val), flush=True)
+                print(measure(student, pieces, weights, val), flush=True)
     student.word.freeze()
     used = torch.arange(first_codes.shape[1]) < student.word.counts[:, None]
     changed = (student.word.frozen != first_codes)[used].float().mean()
     print(f"{step} steps; {100 * changed:.1f} % of the codes changed")
-    print("after:", measure(student, weights, val), flush=True)
+    print("after:", measure(student, pieces, weights, val), flush=True)
+    pathlib.Path(a.out).parent.mkdir(parents=True, exist_ok=True)
     student.write(a.out, fineTunedSteps=step)
 
 

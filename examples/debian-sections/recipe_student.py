@@ -114,8 +114,11 @@ class LowRank(torch.nn.Module):
         assert len(header["clusters"]) == 1, "one cluster only"
         cluster, factors = header["clusters"][0], arrays["clusters.0.factors"]
         self.given = {name: arrays[name] for name in ("clusterOf", "clusters.0.factors")}
-        self.factors = torch.from_numpy(unpacked(factors, cluster["rank"]) if cluster["bits"] == 4 else factors).float()
-        self.projection = torch.nn.Parameter(torch.from_numpy(arrays["clusters.0.projection"]))
+        codes = torch.from_numpy(unpacked(factors, cluster["rank"]) if cluster["bits"] == 4 else factors).float()
+        # Factors of either width in one range, so that the projection learns at one rate.
+        self.unit = MOST[cluster["bits"]] / MOST[4]
+        self.factors = codes / self.unit
+        self.projection = torch.nn.Parameter(torch.from_numpy(arrays["clusters.0.projection"]) * self.unit)
         self.offset = torch.nn.Parameter(torch.from_numpy(arrays["clusters.0.offset"]).ravel())
 
     def forward(self, ids):
@@ -123,7 +126,7 @@ class LowRank(torch.nn.Module):
 
     def arrays(self):
         return self.given | {
-            "clusters.0.projection": self.projection.detach().numpy(),
+            "clusters.0.projection": self.projection.detach().numpy() / self.unit,
             "clusters.0.offset": self.offset.detach().numpy()[None],
         }
 

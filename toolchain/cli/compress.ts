@@ -141,13 +141,14 @@ export const compressCommand = defineCommand({
       context.progress.report(phase, done, total);
       await new Promise((resume) => setImmediate(resume));
     };
+    const fillsBudget = flags.flashBudget !== undefined;
     const result = await search({
       ...texts,
       graph: searchedGraph(imported),
       maxTokens,
       isVector,
       fixedBytes: Math.round(fixed.bytes - saved),
-      budgetBytes,
+      ...{ budgetBytes, fillsBudget },
       tokenizerBytesPerToken: fixed.tokenizerBytesPerToken,
       steps,
       digest,
@@ -168,7 +169,7 @@ export const compressCommand = defineCommand({
     });
     const calibration = sample(examples.examples, calibrationTexts, 6);
     const request = { modelPath: model, pooling, target, maxTokens, calibration };
-    const wish = { maxDrop, budgetBytes, fillsBudget: flags.flashBudget !== undefined };
+    const wish = { maxDrop, budgetBytes, fillsBudget };
     const { front, chosen } = await chooseEmitted(result.front, wish, async (point) => {
       await progress(`emit ${point.word}`, 0, 0);
       return emittedBytes({ ...request, recipe: await recipeOf(point) });

@@ -50,6 +50,8 @@ export interface SearchRequest {
   readonly fixedBytes: number;
   /** Larger images are of no interest, unless all are larger. */
   readonly budgetBytes: number;
+  /** Whether images just below the budget are of most interest. */
+  readonly fillsBudget: boolean;
   /** Bytes of the tokenizer that a token takes. */
   readonly tokenizerBytesPerToken: number;
   readonly steps: Steps;
@@ -225,7 +227,7 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
   const best = paretoAllocations(options);
   const points: FrontPoint[] = [];
   const room = request.budgetBytes - request.fixedBytes;
-  const tried = someOf(withinReach(best, room), frontPoints);
+  const tried = someOf(withinReach(best, room), frontPoints, request.fillsBudget);
   for (const [index, { chosen, bytes }] of tried.entries()) {
     const made: Candidate[] = [];
     for (const [at, part] of parts.entries()) {
@@ -294,13 +296,18 @@ function withinReach<T extends Option>(front: readonly T[], bytes: number): read
   return reached.length > 0 ? reached : front.slice(0, 1);
 }
 
-/** Evenly by bytes, both ends among them. */
-function someOf<T extends Option>(front: readonly T[], most: number): readonly T[] {
+/** By bytes, both ends among them: evenly, or ever closer to each other towards the largest. */
+function someOf<T extends Option>(
+  front: readonly T[],
+  most: number,
+  denseAtLargest: boolean,
+): readonly T[] {
   if (front.length <= most) return front;
   const [first, last] = [front[0]!.bytes, front.at(-1)!.bytes];
   const taken = new Set<number>();
   for (let step = 0; step < most; step++) {
-    const wanted = first + ((last - first) * step) / (most - 1);
+    const share = (most - 1 - step) / (most - 1);
+    const wanted = last - (last - first) * (denseAtLargest ? share ** 2 : share);
     taken.add(front.findLastIndex((point) => point.bytes <= wanted));
   }
   return front.filter((_, index) => taken.has(index));

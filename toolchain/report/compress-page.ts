@@ -32,7 +32,7 @@ export function renderCompressPage(page: CompressPage): string {
 <style>${{ markup: pageStyle }}</style>
 </head>
 <body>
-<header><h1>${title}</h1><p>${`For ${page.target}, texts of up to ${page.maxTokens} tokens. Bytes are of the whole image, predicted.`}</p></header>
+<header><h1>${title}</h1><p>${`For ${page.target}, texts of up to ${page.maxTokens} tokens. Bytes are of the whole image, predicted; where it was emitted, with its real tables and weights.`}</p></header>
 <main>
 <section><h2>Points of accuracy lost</h2>${picture(page, pointsLost)}</section>
 <section><h2>Change of the outputs</h2>${picture(page, distance)}</section>
@@ -118,7 +118,7 @@ function frontTable({ front, chosen, budgetBytes, maxDrop }: CompressPage): Mark
 <table><thead><tr><th>image</th><th>points lost</th><th>95 %</th><th>agreement</th><th>distance</th><th>hidden cosine</th><th>word table</th><th>position table</th><th>int4 matrices</th><th>tokens dropped</th></tr></thead><tbody>
 ${front.map(
   (point) =>
-    html`<tr><td>${`${point === chosen ? '▸ ' : ''}${bytes(point.bytes)}`}</td><td>${points(point.loss.accuracyDrop)}</td><td>${point.interval === null ? '' : `${points(point.interval[0])} … ${points(point.interval[1])}`}</td><td>${`${(100 * point.loss.agreement).toFixed(2)} %`}</td><td>${point.loss.distance.toFixed(4)}</td><td>${point.loss.hiddenCosine.toFixed(4)}</td><td>${`${point.word} (${bytes(point.wordBytes)})`}</td><td>${point.position}</td><td>${`${point.int4} of ${point.matrices}`}</td><td>${grouped(point.dropped)}</td></tr>`,
+    html`<tr><td>${unbroken(`${point === chosen ? '▸ ' : ''}${bytes(point.bytes)}`)}</td><td>${points(point.loss.accuracyDrop)}</td><td>${point.interval === null ? '' : unbroken(`${points(point.interval[0])} … ${points(point.interval[1])}`)}</td><td>${`${(100 * point.loss.agreement).toFixed(2)} %`}</td><td>${point.loss.distance.toFixed(4)}</td><td>${point.loss.hiddenCosine.toFixed(4)}</td><td>${`${point.word} (${unbroken(bytes(point.wordBytes))})`}</td><td>${point.position}</td><td>${`${point.int4} of ${point.matrices}`}</td><td>${grouped(point.dropped)}</td></tr>`,
 )}
 </tbody></table>`;
 }
@@ -130,6 +130,11 @@ ${options.map(
     html`<tr><td>${part}</td><td>${name}</td><td>${grouped(Math.round(size))}</td><td>${loss.toFixed(5)}</td><td>${hiddenCosine.toFixed(4)}</td><td>${`${(100 * agreement).toFixed(2)} %`}</td><td>${points(accuracyDrop)}</td></tr>`,
 )}
 </tbody></table>`;
+}
+
+/** In one line. */
+function unbroken(text: string): string {
+  return text.replaceAll(' ', '\u00a0');
 }
 
 function points(share: number | null): string {
