@@ -7,6 +7,7 @@ import type { ConstantSuffix } from './c-names.ts';
 import { tableConstants } from './c-tables.ts';
 import type { ConstantArray } from './c-text.ts';
 import { identifier, initializer } from './c-text.ts';
+import { linearBounds } from './linear-bounds.ts';
 
 /** Sections by what a constant is for; placement and report go by them. */
 export const sectionMacros = {
@@ -76,6 +77,7 @@ export function nodeConstants(
       const { multipliers, shifts, zeroPoint, min, max, table } = node.integer;
       const packed = packWeights(node, weight.data as Int8Array, weight.rows, weight.columns);
       const shape = `(${weight.rows}, ${weight.columns})`;
+      const bounds = linearBounds(node.integer, weight, constant(2).data);
       const arrays = [
         shared(array('weights', packed, 'int8', `weights ${shape}`)),
         array('bias', constant(2).data, 'int32', 'bias with the input zero point'),
@@ -98,6 +100,9 @@ export function nodeConstants(
           min,
           max,
           table: table === null ? 'NULL' : `${name}_table`,
+          most_sum: bounds.mostSum,
+          least_shift: bounds.leastShift,
+          most_shift: bounds.mostShift,
         }),
       };
     }
