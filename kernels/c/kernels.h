@@ -52,6 +52,9 @@ typedef struct {
   int32_t min; /* within the output type; -128 ... 127 with a table */
   int32_t max;
   const int8_t *table; /* (256), by value + 128; NULL: none */
+  int32_t most_sum;    /* no |bias + sum x * w| of int8 x is larger */
+  int8_t least_shift;  /* of all outputs */
+  int8_t most_shift;
 } lm_linear;
 
 /* x: (rows, inputs), y: (rows, outputs); scratch: aligned to 4 bytes. */

@@ -92,11 +92,13 @@ test('pairs of outputs as halfwords low + 256 * high, inputs in the order of SXT
     const weights = Int8Array.from({ length: outputs * inputs }, (_, i) => ((i * 89) % 255) - 127);
     const padded = Math.ceil(inputs / 32) * 32;
     const packed = packWeights(kernel, weights, outputs, inputs);
-    expect(packed.length).toBe(Math.ceil(outputs / 2) * 2 * padded);
+    expect(packed.length).toBe(Math.ceil(outputs / 4) * 4 * padded);
     const halves = new DataView(packed.buffer);
     for (let half = 0; half < packed.length / 2; half++) {
-      const input = ((half % padded) & ~3) + [0, 2, 1, 3][half % 4]!;
-      const output = 2 * Math.floor(half / padded);
+      // Four inputs of a pair, then those of the pair beside it.
+      const [four, within] = [Math.floor(half / 8), half % 8];
+      const input = 4 * (four % (padded / 4)) + [0, 2, 1, 3][within % 4]!;
+      const output = 4 * Math.floor(four / (padded / 4)) + (within < 4 ? 0 : 2);
       const low = halves.getInt8(2 * half);
       const high = (halves.getInt16(2 * half, true) - low) / 256;
       const weightOf = (o: number) =>

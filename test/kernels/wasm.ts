@@ -117,7 +117,7 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
         bias.map((one) => Math.abs(one) + inputs * 127 * largest),
       );
       const p = struct(
-        ...[inputs, outputs, at(2), args[16] ?? 0, put(paddedBias(bias))],
+        ...[inputs, outputs, at(2), args[19] ?? 0, put(paddedBias(bias))],
         ...(scales === null ? [0, 0] : [put(scales.data), scales.shift]),
         ...[put(columnRequants(integer)), ...values(6, 3), at(9)],
       );

@@ -7,6 +7,7 @@ import type { ConstantSuffix } from './c-names.ts';
 import { tableConstants } from './c-tables.ts';
 import type { ConstantArray } from './c-text.ts';
 import { identifier, initializer } from './c-text.ts';
+import { linearBounds } from './linear-bounds.ts';
 import { nodeParams, type Param, type ParamArray } from './node-params.ts';
 
 /** Sections by what a constant is for; placement and report go by them. */
@@ -144,12 +145,14 @@ function linearConstants(
   const [outputs, inputs] = shape as readonly [number, number];
   const { multipliers, shifts, zeroPoint, min, max, table } = node.integer;
   const packed = packWeights(node, data as Int8Array, outputs, inputs);
+  const biases = constantOf(bias!).data;
+  const bounds = linearBounds(node.integer, data, biases, inputs);
   return {
     name: `${name}_params`,
     type: 'lm_linear',
     arrays: [
       shared(array('weights', packed, 'int8', `weights (${shape.join(', ')})`)),
-      array('bias', constantOf(bias!).data, 'int32', 'bias with the input zero point'),
+      array('bias', biases, 'int32', 'bias with the input zero point'),
       array('multipliers', multipliers, 'int32', 'requantization'),
       array('shifts', shifts, 'int8', 'requantization'),
       ...(table === null ? [] : [array('table', table, 'int8', 'activation by value + 128')]),
@@ -165,6 +168,9 @@ function linearConstants(
       min,
       max,
       table: table === null ? 'NULL' : `${name}_table`,
+      most_sum: bounds.mostSum,
+      least_shift: bounds.leastShift,
+      most_shift: bounds.mostShift,
     }),
   };
 }

@@ -78,20 +78,6 @@ export function paddedBias(bias: ArrayLike<number>): Int32Array {
   return data;
 }
 
-/** Row-major (outputs, inputs) weights; |x| is at most `largestInput`. */
-export function largestSums(
-  weights: ArrayLike<number>,
-  bias: ArrayLike<number>,
-  inputs: number,
-  largestInput: number,
-): Float64Array {
-  return Float64Array.from({ length: bias.length }, (_, row) => {
-    let magnitude = 0;
-    for (let i = 0; i < inputs; i++) magnitude += Math.abs(weights[row * inputs + i]!);
-    return Math.abs(bias[row]!) + magnitude * largestInput;
-  });
-}
-
 function paddedOutputs(outputs: number): number {
   return roundUp(outputs, step);
 }

@@ -10,9 +10,10 @@ import { constantOf } from '../ops/table-rows.ts';
 import { type Kernel, packWeights } from '../schedule/kernels.ts';
 import type { ConstantSizes } from '../schedule/placement.ts';
 import type { ConstantData } from './c-text.ts';
+import { largestSums } from './linear-bounds.ts';
 import { type ClassName, nodeParams, type Param } from './node-params.ts';
 import type { ConstantImage } from './wasm-image.ts';
-import { columnRequants, columnScales, largestSums, paddedBias } from './wasm-linear.ts';
+import { columnRequants, columnScales, paddedBias } from './wasm-linear.ts';
 import { tableWords } from './wasm-tables.ts';
 
 export interface PlacedParams {

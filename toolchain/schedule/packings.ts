@@ -44,22 +44,25 @@ const pairsBlock = 32;
 
 /**
  * The weights of two outputs a halfword, low + 256 · high, in the order of SXTB16: of four inputs 0
- * and 2, then 1 and 3 (c/dsp/linear.c). Rows that are too long stay rows.
+ * and 2, then 1 and 3 (c/dsp/linear.c). Two such pairs of outputs lie side by side, four inputs of one
+ * and then of the other; outputs behind the last are 0. Rows that are too long stay rows.
  */
 function packPairs(weights: Weights, outputs: number, inputs: number): Weights {
   if (inputs > longestPairs) return weights;
-  const padded = roundUp(inputs, pairsBlock);
-  const packed = new Int8Array(roundUp(outputs, 2) * padded);
+  const padded = Math.ceil(inputs / pairsBlock) * pairsBlock;
+  const packed = new Int8Array(Math.ceil(outputs / 4) * 4 * padded);
   const at = readerOf(weights, outputs, inputs);
   let to = 0;
-  for (let output = 0; output < outputs; output += 2) {
+  for (let output = 0; output < outputs; output += 4) {
     for (let quad = 0; quad < padded; quad += 4) {
-      for (const input of [quad, quad + 2, quad + 1, quad + 3]) {
-        const low = at(output, input);
-        const high = at(output + 1, input) - (low < 0 ? 1 : 0);
-        if (high < -128) throw internalError('a weight of -128 cannot be packed', 'pairs');
-        packed[to++] = low;
-        packed[to++] = high;
+      for (const pair of [output, output + 2]) {
+        for (const input of [quad, quad + 2, quad + 1, quad + 3]) {
+          const low = at(pair, input);
+          const high = at(pair + 1, input) - (low < 0 ? 1 : 0);
+          if (high < -128) throw internalError('a weight of -128 cannot be packed', 'pairs');
+          packed[to++] = low;
+          packed[to++] = high;
+        }
       }
     }
   }

@@ -30,13 +30,6 @@ static inline uint32_t lm_widen_odd(uint32_t bytes) {
   return pair;
 }
 
-/* The smaller of each pair of uint8. */
-static inline uint32_t lm_min_u8x4(uint32_t a, uint32_t b) {
-  uint32_t smaller;
-  __asm("usub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(smaller) : "r"(a), "r"(b));
-  return smaller;
-}
-
 /* The sum of four uint8, added to another. */
 static inline int32_t lm_add_bytes(uint32_t bytes, int32_t sum) {
   int32_t result;

@@ -100,8 +100,8 @@ void lm_linear_rows_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int1
   }
 }
 
-#define QUAD_1                \
-  "ldrd r0, r1, [r3], #8\n\t" \
+#define QUAD_1 \
+  "ldrd r0, r1, [r3], #16\n\t" \
   "ldrd r8, r9, [r2], #8\n\t" \
   "smlad r5, r0, r8, r5\n\t"  \
   "sxtb16 r0, r0\n\t"         \
@@ -110,8 +110,8 @@ void lm_linear_rows_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int1
   "sxtb16 r1, r1\n\t"         \
   "smlad r4, r1, r9, r4\n\t"
 
-#define QUAD_2                \
-  "ldrd r0, r1, [r3], #8\n\t" \
+#define QUAD_2 \
+  "ldrd r0, r1, [r3], #16\n\t" \
   "ldm r2!, {r8-r11}\n\t"     \
   "smlad r6, r0, r8, r6\n\t"  \
   "smlad r7, r0, r9, r7\n\t"  \
@@ -124,8 +124,8 @@ void lm_linear_rows_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int1
   "smlad r4, r1, r10, r4\n\t" \
   "smlad r5, r1, r11, r5\n\t"
 
-#define QUAD_3                \
-  "ldrd r0, r1, [r3], #8\n\t" \
+#define QUAD_3 \
+  "ldrd r0, r1, [r3], #16\n\t" \
   "ldm r2!, {r10-r12}\n\t"    \
   "smlad r7, r0, r10, r7\n\t" \
   "smlad r8, r0, r11, r8\n\t" \
@@ -216,31 +216,27 @@ void lm_linear_rows_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int1
 #define SCALE_HIGH_2(high, low) \
   "add " high ", r10, " high "\n\t" LM_SCALE(high, "r2", "r1")
 
-LM_PAIRS_FUNCTION(1, s8, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S8)
-LM_PAIRS_FUNCTION(2, s8, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S8)
-LM_PAIRS_FUNCTION(3, s8, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_3, LM_END_S8)
-LM_PAIRS_FUNCTION(1, s16, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S16)
-LM_PAIRS_FUNCTION(2, s16, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S16)
-LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_PARTS, LM_SCALE_LOW, SCALE_HIGH_3, LM_END_S16)
+/* Of two pairs whose weights lie side by side the other one, or the first of the next two. */
+#define NEXT_PAIR              \
+  "ldrd r0, r1, [lr, #112]\n\t" \
+  "add r3, r3, r0\n\t"          \
+  "strd r1, r0, [lr, #112]\n\t"
+
+LM_PAIRS_FUNCTION(1, s8, BEGIN, ALL_PARTS, NEXT_PAIR, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S8)
+LM_PAIRS_FUNCTION(2, s8, BEGIN, ALL_PARTS, NEXT_PAIR, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S8)
+LM_PAIRS_FUNCTION(3, s8, BEGIN, ALL_PARTS, NEXT_PAIR, LM_SCALE_LOW, SCALE_HIGH_3, LM_END_S8)
+LM_PAIRS_FUNCTION(1, s16, BEGIN, ALL_PARTS, NEXT_PAIR, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S16)
+LM_PAIRS_FUNCTION(2, s16, BEGIN, ALL_PARTS, NEXT_PAIR, LM_SCALE_LOW, SCALE_HIGH_2, LM_END_S16)
+LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_PARTS, NEXT_PAIR, LM_SCALE_LOW, SCALE_HIGH_3, LM_END_S16)
 
 __attribute__((naked, noinline)) static void lm_sum_pair(
     lm_pairs_block *block __attribute__((unused))) {
   __asm volatile(SUM_PAIR : : : "memory");
 }
 
-LM_QUADS_FUNCTION(s8, LM_QUAD_END_S8)
-LM_QUADS_FUNCTION(s16, LM_QUAD_END_S16)
-
 static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type,
                           lm_pairs_way way) {
   (void)way;
-  const int8_t *end = rows == 1 && block->widened_end == NULL ? lm_begin_quads(block) : NULL;
-  if (end != NULL) {
-    if (type->output_bytes == 1) quads_s8(block);
-    else quads_s16(block);
-    lm_end_quads(block, end);
-    if (block->weights == end) return;
-  }
   if (type->output_bytes == 1) {
     if (rows == 1) pairs_1_s8(block);
     else if (rows == 2) pairs_2_s8(block);
@@ -260,7 +256,11 @@ static int32_t lm_largest_shift(const lm_pairs_types *type) {
   return -1;
 }
 
-static int32_t lm_pair_bytes(void) { return 2; }
+static int32_t lm_pair_start(const lm_linear *p, int32_t pair) {
+  return 4 * lm_pairs_padded(p) * (pair >> 1) + 8 * (pair & 1);
+}
+
+static int32_t lm_pair_span(const lm_linear *p) { return 4 * lm_pairs_padded(p); }
 
 static void lm_widen_block(const lm_linear *p, const void *x, int32_t x_stride, int32_t rows,
                            lm_pairs_block *block, uint32_t *scratch, const lm_pairs_types *type) {
@@ -275,11 +275,40 @@ static void lm_widen_block(const lm_linear *p, const void *x, int32_t x_stride, 
   block->part_end = block->first_end;
 }
 
+LM_QUADS_FUNCTION(s8, LM_QUAD_END_S8)
+LM_QUADS_FUNCTION(s16, LM_QUAD_END_S16)
+
+/* A row whose outputs all go by four; returns whether they do. */
+static bool make_row(const lm_linear *p, const int8_t *x, void *y, uint32_t *scratch,
+                     const lm_pairs_types *type) {
+  const bool is_s8 = type->output_bytes == 1;
+  const bool is_clamped = is_s8 ? p->min > INT8_MIN || p->max < INT8_MAX
+                                : p->min > INT16_MIN || p->max < INT16_MAX || p->table != NULL;
+  if (is_clamped || p->outputs % 4 != 0 || p->most_sum >= LM_LARGEST_QUAD_SUM) return false;
+  if (!lm_all_right(p, type)) return false;
+  const int32_t padded = lm_pairs_padded(p);
+  lm_widen_single(x, p->inputs, padded, scratch);
+  lm_quads_block block;
+  block.widened = scratch;
+  block.widened_end = scratch + padded / 2;
+  block.weights = p->weights;
+  block.weights_end = p->weights + p->outputs * padded;
+  block.bias = p->bias;
+  block.multipliers = p->multipliers;
+  block.shifts = p->shifts;
+  block.rounding = 2 * p->zero_point + 1;
+  block.table = p->table == NULL ? NULL : p->table + 128;
+  block.y = y;
+  if (is_s8) quads_s8(&block);
+  else quads_s16(&block);
+  return true;
+}
+
 void lm_linear_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                          void *scratch) {
   if (p->inputs > LONGEST_PACKED_ROW) {
     lm_linear_rows_s8_s8_dsp(p, x, rows, y, y_stride, scratch);
-  } else {
+  } else if (rows != 1 || !make_row(p, x.data, y, scratch, &s8_s8)) {
     lm_make_outputs(p, x.data, x.stride, rows, y, y_stride, scratch, &s8_s8);
   }
 }
@@ -288,7 +317,7 @@ void lm_linear_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *
                           void *scratch) {
   if (p->inputs > LONGEST_PACKED_ROW) {
     lm_linear_rows_s8_s16_dsp(p, x, rows, y, y_stride, scratch);
-  } else {
+  } else if (rows != 1 || !make_row(p, x.data, y, scratch, &s8_s16)) {
     lm_make_outputs(p, x.data, x.stride, rows, y, 2 * y_stride, scratch, &s8_s16);
   }
 }

@@ -74,12 +74,12 @@
 #define SCALE_HIGH(high, low) \
   "add " high ", r10, " high ", asr #3\n\t" LM_SCALE(high, "r2", "r1")
 
-LM_PAIRS_FUNCTION(1, s8, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
-LM_PAIRS_FUNCTION(2, s8, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
-LM_PAIRS_FUNCTION(3, s8, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
-LM_PAIRS_FUNCTION(1, s16, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
-LM_PAIRS_FUNCTION(2, s16, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
-LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
+LM_PAIRS_FUNCTION(1, s8, BEGIN, ALL_INPUTS, "", LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
+LM_PAIRS_FUNCTION(2, s8, BEGIN, ALL_INPUTS, "", LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
+LM_PAIRS_FUNCTION(3, s8, BEGIN, ALL_INPUTS, "", LM_SCALE_LOW, SCALE_HIGH, LM_END_S8)
+LM_PAIRS_FUNCTION(1, s16, BEGIN, ALL_INPUTS, "", LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
+LM_PAIRS_FUNCTION(2, s16, BEGIN, ALL_INPUTS, "", LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
+LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_INPUTS, "", LM_SCALE_LOW, SCALE_HIGH, LM_END_S16)
 
 /* Shifts to the left, which are kept inverted, round only once. */
 #define SCALE_LEFT_LOW(low)      \
@@ -99,9 +99,9 @@ LM_PAIRS_FUNCTION(3, s16, BEGIN, ALL_INPUTS, LM_SCALE_LOW, SCALE_HIGH, LM_END_S1
   LM_FOR_##rows(SATURATE) LM_FOR_HIGH_##rows(SATURATE_HIGH) \
   LM_FOR_HIGH_##rows(LM_JOIN16) LM_STORE_##rows("str", "4")
 
-LM_PAIRS_FUNCTION(1, left_s16, BEGIN, ALL_INPUTS, SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
-LM_PAIRS_FUNCTION(2, left_s16, BEGIN, ALL_INPUTS, SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
-LM_PAIRS_FUNCTION(3, left_s16, BEGIN, ALL_INPUTS, SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
+LM_PAIRS_FUNCTION(1, left_s16, BEGIN, ALL_INPUTS, "", SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
+LM_PAIRS_FUNCTION(2, left_s16, BEGIN, ALL_INPUTS, "", SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
+LM_PAIRS_FUNCTION(3, left_s16, BEGIN, ALL_INPUTS, "", SCALE_LEFT_LOW, SCALE_LEFT_HIGH, END_LEFT)
 
 /* The sums as they are, without biases. */
 __attribute__((naked, noinline)) static void lm_sum_pair(
@@ -143,7 +143,11 @@ static int32_t lm_largest_shift(const lm_pairs_types *type) {
   return type->output_bytes == 2 ? 6 : -1;
 }
 
-static int32_t lm_pair_bytes(void) { return 1; }
+static int32_t lm_pair_start(const lm_linear *p, int32_t pair) {
+  return pair * lm_pairs_padded(p);
+}
+
+static int32_t lm_pair_span(const lm_linear *p) { return lm_pairs_padded(p); }
 
 static const lm_pairs_types s8_s8 = {1, 1, -18};
 static const lm_pairs_types s8_s16 = {1, 2, -11};

@@ -31,9 +31,10 @@ typedef struct {
   const uint32_t *first_end;   /* 60: of the first part */
   uint32_t saved[9];           /* 64 */
   int32_t starts[3];           /* 100: of the sums of a row, where the packing needs it */
+  int32_t next[2];             /* 112: from the end of a pair to the next one's start, in turn */
 } lm_pairs_block;
 
-typedef char lm_pairs_offsets_are_as_assembled[offsetof(lm_pairs_block, starts) == 100 ? 1 : -1];
+typedef char lm_pairs_offsets_are_as_assembled[offsetof(lm_pairs_block, next) == 112 ? 1 : -1];
 
 /* Registers: r0, r1 weights; r2 widened rows; r3 packed weights; lr the block; the sums of low
  * outputs from r4 on, then those of high ones. */
@@ -93,10 +94,10 @@ typedef char lm_pairs_offsets_are_as_assembled[offsetof(lm_pairs_block, starts) 
 #define LM_END_S16(rows)                                              \
   LM_FOR_##rows(LM_SATURATE16) LM_FOR_HIGH_##rows(LM_SATURATE16_HIGH) \
   LM_FOR_HIGH_##rows(LM_JOIN16) LM_STORE_##rows("str", "4")
-/* The biases stop at 2^28, where all results of shifts that the block may have are saturated: the
- * sums of products take at most half of it. BEGIN(rows) starts sums with the bias in r0, SUM(rows)
- * leaves the high ones as SCALE_HIGH takes them: of them, doubled, the bias in r10 is a part. */
-#define LM_PAIRS(rows, BEGIN, SUM, SCALE_LOW, SCALE_HIGH, END) \
+/* BEGIN(rows) starts sums with the bias in r0, SUM(rows)
+ * leaves the high ones as SCALE_HIGH takes them: of them, doubled, the bias in r10 is a part. NEXT
+ * goes on from the end of a pair's weights to the next one's. */
+#define LM_PAIRS(rows, BEGIN, SUM, NEXT, SCALE_LOW, SCALE_HIGH, END) \
   LM_SAVE_REGISTERS("64")                                      \
   "mov lr, r0\n\t"                                             \
   "ldr r3, [lr, #8]\n"                                         \
@@ -105,15 +106,12 @@ typedef char lm_pairs_offsets_are_as_assembled[offsetof(lm_pairs_block, starts) 
   "ldr r0, [r1], #8\n\t"                                       \
   "ldr r2, [lr]\n\t"                                           \
   "str r1, [lr, #16]\n\t"                                      \
-  "ssat r0, #29, r0\n\t"                                       \
-  BEGIN(rows) SUM(rows)                                        \
-  "ldr r0, [lr, #24]\n\t"                                      \
-  "ldrsb r11, [r0], #1\n\t"                                    \
-  "ldrsb r1, [r0], #1\n\t"                                     \
-  "str r0, [lr, #24]\n\t"                                      \
-  "ldr r0, [lr, #20]\n\t"                                      \
+  BEGIN(rows) SUM(rows) NEXT                                   \
+  "ldrd r0, r12, [lr, #20]\n\t"                                \
+  "ldrsb r11, [r12], #1\n\t"                                   \
+  "ldrsb r1, [r12], #1\n\t"                                    \
   "ldrd r10, r2, [r0], #8\n\t"                                 \
-  "str r0, [lr, #20]\n\t"                                      \
+  "strd r0, r12, [lr, #20]\n\t"                                \
   "mvn r11, r11\n\t"                                           \
   "mvn r1, r1\n\t"                                             \
   "ldr r12, [lr, #28]\n\t"                                     \
@@ -123,7 +121,6 @@ typedef char lm_pairs_offsets_are_as_assembled[offsetof(lm_pairs_block, starts) 
   "ldr r12, [lr, #28]\n\t"                                     \
   "ldr r10, [r10, #-4]\n\t"                                    \
   "lsl r12, r12, r1\n\t"                                       \
-  "ssat r10, #29, r10\n\t"                                     \
   "lsl r10, r10, #1\n\t"                                       \
   LM_FOR_HIGH_##rows(SCALE_HIGH)                               \
   END(rows)                                                    \
@@ -133,10 +130,10 @@ typedef char lm_pairs_offsets_are_as_assembled[offsetof(lm_pairs_block, starts) 
   LM_RETURN("64")
 
 /* Outputs, two at a time, of as many rows as the name says. */
-#define LM_PAIRS_FUNCTION(rows, type, BEGIN, SUM, SCALE_LOW, SCALE_HIGH, END)              \
-  __attribute__((naked, noinline)) static void pairs_##rows##_##type(                      \
-      lm_pairs_block *block __attribute__((unused))) {                                     \
-    __asm volatile(LM_PAIRS(rows, BEGIN, SUM, SCALE_LOW, SCALE_HIGH, END) : : : "memory"); \
+#define LM_PAIRS_FUNCTION(rows, type, BEGIN, SUM, NEXT, SCALE_LOW, SCALE_HIGH, END)              \
+  __attribute__((naked, noinline)) static void pairs_##rows##_##type(                            \
+      lm_pairs_block *block __attribute__((unused))) {                                           \
+    __asm volatile(LM_PAIRS(rows, BEGIN, SUM, NEXT, SCALE_LOW, SCALE_HIGH, END) : : : "memory"); \
   }
 
 
@@ -165,9 +162,15 @@ static inline bool lm_is_left(const lm_linear *p, int32_t output, const lm_pairs
          bias >= -LM_LARGEST_LEFT_BIAS;
 }
 
+/* Above it all results of shifts that the block may have are saturated; the sums of products take at
+ * most half of it. */
+enum { LM_LARGEST_RIGHT_BIAS = 1 << 28 };
+
 static inline bool lm_is_right(const lm_linear *p, int32_t output, const lm_pairs_types *type) {
   const int32_t above = p->shifts[output] - type->smallest_shift;
-  return (uint32_t)above < (uint32_t)-type->smallest_shift;
+  const int32_t bias = p->bias[output];
+  return (uint32_t)above < (uint32_t)-type->smallest_shift && bias <= LM_LARGEST_RIGHT_BIAS &&
+         bias >= -LM_LARGEST_RIGHT_BIAS;
 }
 
 /* Of outputs `pair` and `pair + 1`. */
@@ -179,17 +182,10 @@ static inline lm_pairs_way lm_way_of(const lm_linear *p, int32_t pair, const lm_
   return is_small && is_left ? LM_LEFT : LM_BY_RULE;
 }
 
-/* Whether all outputs are of pairs to the right, as they mostly are: four shifts at a time. */
-static bool lm_all_right(const lm_linear *p, const lm_pairs_types *type) {
-  uint32_t smallest = 0xffffffff; /* bytes, of which those of shifts to the right are the largest */
-  for (int32_t output = 0; output + 4 <= p->outputs; output += 4) {
-    smallest = lm_min_u8x4(smallest, lm_load4(p->shifts + output));
-  }
-  for (int32_t output = p->outputs & ~3; output < p->outputs; output++) {
-    if (!lm_is_right(p, output, type)) return false;
-  }
-  const uint32_t least = (uint8_t)type->smallest_shift;
-  return p->outputs % 2 == 0 && lm_min_u8x4(smallest, least * 0x01010101) == least * 0x01010101;
+/* Whether all outputs are of pairs to the right, as they mostly are. */
+static inline bool lm_all_right(const lm_linear *p, const lm_pairs_types *type) {
+  return p->outputs % 2 == 0 && p->most_sum <= LM_LARGEST_RIGHT_BIAS && p->most_shift < 0 &&
+         p->least_shift >= type->smallest_shift;
 }
 
 /* Pairs from `first` on that go one way, up to output `end`. */
@@ -277,10 +273,12 @@ static inline void lm_store_value(int32_t value, void *y, int32_t column,
   else ((int8_t *)y)[column] = (int8_t)value;
 }
 
-/* What the file that includes this one gives: bytes of an input of a pair; the rows of a block,
- * with what else its packing needs; outputs of the block's rows; the sums, without biases, of the
- * pair and row that the block has. Called by name, for the bound of the stack follows no pointers. */
-static int32_t lm_pair_bytes(void);
+/* What the file that includes this one gives: where a pair's weights begin, and how far behind that
+ * they end; the rows of a block, with what else its packing needs; outputs of the block's rows; the
+ * sums, without biases, of the pair and row that the block has. Called by name, for the bound of the
+ * stack follows no pointers. */
+static int32_t lm_pair_start(const lm_linear *p, int32_t pair);
+static int32_t lm_pair_span(const lm_linear *p);
 static void lm_widen_block(const lm_linear *p, const void *x, int32_t x_stride, int32_t rows,
                            lm_pairs_block *block, uint32_t *scratch, const lm_pairs_types *type);
 static void lm_make_pairs(lm_pairs_block *block, int32_t rows, const lm_pairs_types *type,
@@ -303,11 +301,15 @@ static lm_pairs_block lm_block_of(const lm_linear *p, const void *x, int32_t x_s
   return block;
 }
 
+/* Outputs `first`, which is even, to `end`. */
 static inline void lm_choose_pairs(const lm_linear *p, int32_t first, int32_t end,
                                    lm_pairs_block *block) {
-  const int32_t bytes_an_output = lm_pairs_padded(p) * lm_pair_bytes() / 2;
-  block->weights = p->weights + first * bytes_an_output;
-  block->weights_end = p->weights + end * bytes_an_output;
+  const int32_t pair = first >> 1, span = lm_pair_span(p);
+  const int32_t start = lm_pair_start(p, pair), next = lm_pair_start(p, pair + 1);
+  block->weights = p->weights + start;
+  block->weights_end = p->weights + lm_pair_start(p, (end + 1) >> 1);
+  block->next[0] = next - start - span;
+  block->next[1] = lm_pair_start(p, pair + 2) - next - span;
   block->bias = p->bias + first;
   block->multipliers = p->multipliers + first;
   block->shifts = p->shifts + first;

@@ -1,37 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One row by four outputs: two pairs of packed weights (pairs.h) pass by the same columns, and what
- * is looked up for an output is looked up for four. For a row that is one part, and outputs that are
- * scaled to the right. */
+ * One row by four outputs, as a generated token needs it: their weights lie side by side (pairs.h),
+ * and what is looked up for an output is looked up for four. For outputs that are scaled to the right
+ * and whose sums, biases included, leave the halfword of a pair no doubt. */
 #ifndef LM_DSP_QUADS_H
 #define LM_DSP_QUADS_H
 
 #include "pairs.h"
 
-/* Registers: r2 the widened row, r3 and r10 the weights of the two pairs, r4 and r6 their low sums,
- * r5 and r7 the high ones, r11 the row's end, lr the block. Four inputs: 15 instructions. */
-#define LM_QUAD_OF(weights, low, high)    \
-  "ldrd r0, r1, [" weights "], #8\n\t"    \
-  "smlad " high ", r0, r8, " high "\n\t"  \
-  "sxtb16 r0, r0\n\t"                     \
-  "smlad " low ", r0, r8, " low "\n\t"    \
-  "smlad " high ", r1, r9, " high "\n\t"  \
-  "sxtb16 r1, r1\n\t"                     \
-  "smlad " low ", r1, r9, " low "\n\t"
-#define LM_QUAD_INPUTS "ldrd r8, r9, [r2], #8\n\t" LM_QUAD_OF("r3", "r4", "r5") LM_QUAD_OF("r10", "r6", "r7")
+/* 256 times a sum below this is exact in int32. */
+enum { LM_LARGEST_QUAD_SUM = 1 << 23 };
+
+/* What the assembly reads, which knows the offsets. */
+typedef struct {
+  const uint32_t *widened;     /* 0: (inputs / 4, 2) */
+  const uint32_t *widened_end; /* 4 */
+  const int8_t *weights;       /* 8: (outputs / 4, inputs / 4, 2, 8) */
+  const int8_t *weights_end;   /* 12 */
+  const int32_t *bias;         /* 16 */
+  const int32_t *multipliers;  /* 20 */
+  const int8_t *shifts;        /* 24 */
+  int32_t rounding;            /* 28: 2 * zero_point + 1 */
+  const int8_t *table;         /* 32: by value; NULL: none */
+  void *y;                     /* 36 */
+  uint32_t saved[9];           /* 40 */
+} lm_quads_block;
+
+typedef char lm_quads_offsets_are_as_assembled[offsetof(lm_quads_block, saved) == 40 ? 1 : -1];
+
+/* Registers: r2 the widened row, r12 its end, r3 the weights, r4 and r6 the low sums of two pairs, r5
+ * and r7 the high ones, lr the block. Four inputs: 14 instructions for 16 products. */
+#define LM_QUAD_OF(first, second, low, high)          \
+  "smlad " high ", " first ", r8, " high "\n\t"       \
+  "sxtb16 " first ", " first "\n\t"                   \
+  "smlad " low ", " first ", r8, " low "\n\t"         \
+  "smlad " high ", " second ", r9, " high "\n\t"      \
+  "sxtb16 " second ", " second "\n\t"                 \
+  "smlad " low ", " second ", r9, " low "\n\t"
+#define LM_QUAD_INPUTS           \
+  "ldrd r8, r9, [r2], #8\n\t"    \
+  "ldm r3!, {r0, r1, r10, r11}\n\t" \
+  LM_QUAD_OF("r0", "r1", "r4", "r5") LM_QUAD_OF("r10", "r11", "r6", "r7")
 #define LM_FOUR_QUADS LM_QUAD_INPUTS LM_QUAD_INPUTS LM_QUAD_INPUTS LM_QUAD_INPUTS
 
-/* As LM_SCALE, with the inverted shifts of four outputs in r2. */
-#define LM_QUAD_SCALE(sum, multiplier, rotation)      \
-  "uxtb r0, r2" rotation "\n\t"                       \
-  "lsl r1, r12, r0\n\t"                               \
-  "add r1, r1, " sum ", asr #31\n\t"                  \
-  "smmlar " sum ", " sum ", " multiplier ", r1\n\t"   \
-  "asr " sum ", " sum ", r0\n\t"
-#define LM_QUAD_BIAS(sum, offset)          \
-  "ldr r0, [lr, #16]\n\t"                  \
-  "ldr r0, [r0, #" offset "]\n\t"          \
-  "ssat r0, #29, r0\n\t"                   \
-  "add " sum ", " sum ", r0, lsl #1\n\t"
+/* As LM_SCALE, with the inverted shift in the lowest byte of r2, then the next output's there. */
+#define LM_QUAD_SCALE(sum, multiplier)              \
+  "lsl r1, r12, r2\n\t"                             \
+  "add r1, r1, " sum ", asr #31\n\t"                \
+  "smmlar " sum ", " sum ", " multiplier ", r1\n\t" \
+  "asr " sum ", " sum ", r2\n\t"
+#define LM_NEXT_SHIFT "lsr r2, r2, #8\n\t"
 
 #define LM_QUAD_END_S8                                                \
   "ssat r4, #8, r4, asr #1\n\t"                                       \
@@ -61,74 +78,71 @@
   "str r6, [r0], #4\n\t"           \
   "str r0, [lr, #36]\n\t"
 
-/* The block's carried[0] is what a pair of outputs has in bytes of weights. */
+/* A row as pairs of int16, zeros from `inputs` to `padded`. */
+__attribute__((noinline)) static void lm_widen_single(const int8_t *x, int32_t inputs,
+                                                      int32_t padded, uint32_t *to) {
+  const int8_t *const end = x + (inputs & ~7);
+  uint32_t a, b, odd;
+  if (x != end) {
+    __asm volatile(
+        "1:\n\t"
+        "ldr %[a], [%[x]], #4\n\t"
+        "ldr %[b], [%[x]], #4\n\t"
+        "sxtb16 %[odd], %[a], ror #8\n\t"
+        "sxtb16 %[a], %[a]\n\t"
+        "strd %[a], %[odd], [%[to]], #8\n\t"
+        "sxtb16 %[odd], %[b], ror #8\n\t"
+        "sxtb16 %[b], %[b]\n\t"
+        "strd %[b], %[odd], [%[to]], #8\n\t"
+        "cmp %[x], %[end]\n\t"
+        "bne 1b"
+        : [x] "+&r"(x), [to] "+&r"(to), [a] "=&r"(a), [b] "=&r"(b), [odd] "=&r"(odd)
+        : [end] "r"(end)
+        : "cc", "memory");
+  }
+  if ((inputs & ~7) != padded) lm_widen_row(x, inputs & 7, padded - (inputs & ~7), 1, to);
+}
+
+/* A high sum begins with its own bias 256 times, beside the low one's. */
 #define LM_QUADS_FUNCTION(type, END)                                             \
   __attribute__((naked, noinline)) static void quads_##type(                     \
-      lm_pairs_block *block __attribute__((unused))) {                           \
-    __asm volatile(LM_SAVE_REGISTERS("64")                                       \
+      lm_quads_block *block __attribute__((unused))) {                           \
+    __asm volatile(LM_SAVE_REGISTERS("40")                                       \
                    "mov lr, r0\n\t"                                              \
                    "ldr r3, [lr, #8]\n"                                          \
                    "1:\n\t"                                                      \
                    "ldr r1, [lr, #16]\n\t"                                       \
-                   "ldr r10, [lr, #52]\n\t"                                      \
-                   "ldr r4, [r1]\n\t"                                            \
-                   "ldr r6, [r1, #8]\n\t"                                        \
-                   "add r10, r10, r3\n\t"                                        \
-                   "ssat r4, #29, r4\n\t"                                        \
-                   "ssat r6, #29, r6\n\t"                                        \
-                   "ldr r2, [lr]\n\t"                                            \
-                   "ldr r11, [lr, #4]\n\t"                                       \
-                   "mov r5, r4\n\t"                                              \
-                   "mov r7, r6\n"                                                \
+                   "ldrd r2, r12, [lr]\n\t"                                      \
+                   "ldm r1!, {r4-r7}\n\t"                                        \
+                   "str r1, [lr, #16]\n\t"                                       \
+                   "add r5, r4, r5, lsl #8\n\t"                                  \
+                   "add r7, r6, r7, lsl #8\n"                                    \
                    "2:\n\t" LM_FOUR_QUADS LM_FOUR_QUADS                          \
-                   "cmp r2, r11\n\t"                                             \
+                   "cmp r2, r12\n\t"                                             \
                    "bne.w 2b\n\t"                                                \
-                   "mov r3, r10\n\t"                                             \
+                   "ldr r1, [lr, #24]\n\t"                                       \
                    "ldr r0, [lr, #20]\n\t"                                       \
+                   "ldr r2, [r1], #4\n\t"                                        \
                    "ldm r0!, {r8-r11}\n\t"                                       \
-                   "str r0, [lr, #20]\n\t"                                       \
-                   "ldr r0, [lr, #24]\n\t"                                       \
-                   "ldr r2, [r0], #4\n\t"                                        \
-                   "str r0, [lr, #24]\n\t"                                       \
-                   "mvn r2, r2\n\t"                                              \
                    "ldr r12, [lr, #28]\n\t"                                      \
+                   "strd r0, r1, [lr, #20]\n\t"                                  \
                    "sub r5, r5, r4\n\t"                                          \
                    "sub r7, r7, r6\n\t"                                          \
+                   "mvn r2, r2\n\t"                                              \
                    "asr r5, r5, #7\n\t"                                          \
                    "asr r7, r7, #7\n\t"                                          \
                    "lsl r4, r4, #1\n\t"                                          \
                    "lsl r6, r6, #1\n\t"                                          \
-                   LM_QUAD_BIAS("r5", "4") LM_QUAD_BIAS("r7", "12")              \
-                   LM_QUAD_SCALE("r4", "r8", "") LM_QUAD_SCALE("r5", "r9", ", ror #8") \
-                   LM_QUAD_SCALE("r6", "r10", ", ror #16")                       \
-                   LM_QUAD_SCALE("r7", "r11", ", ror #24")                       \
-                   "ldr r0, [lr, #16]\n\t"                                       \
-                   "add r0, r0, #16\n\t"                                         \
-                   "str r0, [lr, #16]\n\t" END                                   \
+                   LM_QUAD_SCALE("r4", "r8") LM_NEXT_SHIFT                       \
+                   LM_QUAD_SCALE("r5", "r9") LM_NEXT_SHIFT                       \
+                   LM_QUAD_SCALE("r6", "r10") LM_NEXT_SHIFT                      \
+                   LM_QUAD_SCALE("r7", "r11") END                                \
                    "ldr r0, [lr, #12]\n\t"                                       \
                    "cmp r3, r0\n\t"                                              \
-                   "bne.w 1b\n\t" LM_RETURN("64")                                \
+                   "bne.w 1b\n\t" LM_RETURN("40")                                \
                    :                                                             \
                    :                                                             \
                    : "memory");                                                  \
   }
-
-/* Leaves the outputs in the block that go by four; returns where all of them end, NULL: none do. */
-static inline const int8_t *lm_begin_quads(lm_pairs_block *block) {
-  const int32_t pair_bytes = (int32_t)(block->part_end - block->widened) * 4;
-  const int32_t quads = (int32_t)(block->weights_end - block->weights) / (2 * pair_bytes);
-  if (quads == 0) return NULL;
-  const int8_t *const end = block->weights_end;
-  block->weights_end = block->weights + quads * 2 * pair_bytes;
-  block->carried[0] = pair_bytes;
-  return end;
-}
-
-/* Leaves the others in it. */
-static inline void lm_end_quads(lm_pairs_block *block, const int8_t *end) {
-  block->carried[0] = 0;
-  block->weights = block->weights_end;
-  block->weights_end = end;
-}
 
 #endif

@@ -1,4 +1,5 @@
 /** Calls of linear kernels. */
+import { linearBounds } from '../../../toolchain/emit/linear-bounds.ts';
 import { allocate, dtypes } from '../../../toolchain/ir/dtypes.ts';
 import { ops } from '../../../toolchain/ops/index.ts';
 import { type Kernel, packWeights, weightType } from '../../../toolchain/schedule/kernels.ts';
@@ -89,11 +90,13 @@ export function linearCase(kernel: Kernel, shape: LinearShape): Case {
   const x = place(arena, fill(source, lowest, highest, shape.data));
   const y = reserveMatrix(arena, kernel.output, rows, outputs, yStride);
   const scratch = reserveScratch(arena, kernel, { inputs, outputs, columns: 0, tokens: 0 });
+  const bounds = linearBounds({ shifts }, weights, bias, inputs);
   const args = [
     ...[inputs, outputs, placeWords(arena, packWeights(kernel, stored, outputs, inputs))],
     ...[place(arena, bias), place(arena, multipliers), place(arena, shifts), zeroPoint, min, max],
     table === null ? NULL : place(arena, table),
     ...[x, xStride, rows, y, yStride, scratch.offset],
+    ...[bounds.mostSum, bounds.leastShift, bounds.mostShift],
     ...(offset === 0 ? [] : [offset]),
   ];
   return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) =>

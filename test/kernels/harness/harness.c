@@ -51,7 +51,7 @@ static lm_norm norm_at(const int32_t *a) {
 #define RUN_linear(name, input, type)                                                    \
   static void run_##name(const int32_t *a) {                                             \
     const lm_linear p = {a[0], a[1], at(a[2]), at(a[3]), at(a[4]), at(a[5]), a[6], a[7], \
-                         a[8], at(a[9])};                                                \
+                         a[8], at(a[9]), a[16], (int8_t)a[17], (int8_t)a[18]};           \
     name(&p, INPUT_##input(a + 10), a[12], (type *)at(a[13]), a[14], at(a[15]));         \
   }
 
