@@ -6,13 +6,21 @@
 import { applyRecipe } from './compress/apply-recipe.ts';
 import type { Recipe } from './compress/recipe.ts';
 import { recipeNotes } from './compress/recipe-notes.ts';
+import {
+  type CompiledConstraint,
+  type Constraint,
+  type ConstraintSource,
+  compileConstraint,
+} from './constrain/constraint.ts';
 import { sectionNames } from './emit/c-constants.ts';
+import { endTokensOf } from './emit/c-generation.ts';
 import { emitModel, type SourceFile } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
 import { emitModule, type ModuleSources } from './emit/wasm-model.ts';
 import type { Tokens } from './emulate/interpreter.ts';
 import { selfTestOf } from './emulate/self-test.ts';
 import { compactEncoder, type Example, type StoredModel } from './emulate/stored-model.ts';
+import { noConstraintInModules } from './emulate/wasm-executor.ts';
 import { internalError, userError } from './errors.ts';
 import {
   type ImportedModel,
@@ -92,6 +100,8 @@ export interface ProgramRequest<T extends AnyTarget> {
   readonly goal?: PlanGoal | undefined;
   /** No plan with a larger arena is taken. */
   readonly maxArenaBytes?: number | undefined;
+  /** What generated texts may be; without it anything. */
+  readonly constraint?: ConstraintSource | undefined;
   /** Texts like those the model will see; null calibrates on random tokens. */
   readonly calibration: readonly Example[] | null;
   readonly progress?: (phase: string, done: number, total: number) => void;
@@ -118,6 +128,7 @@ export interface CompiledProgram<T extends AnyTarget> {
   /** Without the tokens that a recipe drops. */
   readonly vocabulary: Tokenizer;
   readonly tokenizer: CompiledTokenizer;
+  readonly constraint: Constraint | undefined;
   readonly graphBin: Uint8Array;
   /** Multiply-accumulates at maxTokens, of the graph as imported and as compiled. */
   readonly macsUnoptimized: number;
@@ -153,6 +164,7 @@ export function compile(request: CompileRequest): Compiled {
     program: compiled.program,
     card: compiled.imported.card,
     tokenizer: compiled.tokenizer,
+    constraint: compiled.constraint,
     targetName: target.name,
     features: target.core.features,
     kernels,
@@ -178,6 +190,7 @@ export interface CompiledModule extends CompiledProgram<EngineTarget> {
 export function compileModule(request: ProgramRequest<EngineTarget>): CompiledModule {
   const { target, maxTokens } = request;
   if ((request.kernels ?? 'native') !== 'native') throw noForeignKernels(target);
+  if (request.constraint !== undefined) throw noConstraintInModules();
   const kernels = loadKernels();
   const kernelOf = kernelsFor(target.core.features, kernels);
   const scratchBytes = kernelScratch(kernelOf, maxTokens);
@@ -230,6 +243,8 @@ function compileProgram<T extends AnyTarget>(
   const model = recipe === undefined ? imported : applyRecipe(imported, recipe);
   const tokenizer = compileTokenizer(model.tokenizer);
 
+  const constrained = constrain(request, imported.card, model.tokenizer, tokenizer);
+
   const floatGraph = limitCache(simplify(model.graph, tokenizer.idOrder, kernelSet), cache);
 
   const goal = request.goal ?? (isEngine(target) ? 'fastest' : 'fits');
@@ -280,6 +295,7 @@ function compileProgram<T extends AnyTarget>(
     recipe: recipe ?? null,
     idOrder: tokenizer.idOrder,
     target,
+    ...(constrained === null ? {} : { constraint: constrained.constraint }),
     maxTokens,
     cache,
     plan: planned.plan,
@@ -295,6 +311,7 @@ function compileProgram<T extends AnyTarget>(
     kernelOf,
     vocabulary: model.tokenizer,
     tokenizer,
+    constraint: constrained?.constraint,
     graphBin: serializeGraph(legal, stored),
     macsUnoptimized: macsOf(imported.graph, maxTokens),
     notes: [
@@ -303,8 +320,22 @@ function compileProgram<T extends AnyTarget>(
         ? []
         : recipeNotes(recipe, tokenizer.idOrder, wordTableOf(imported.graph))),
       ...(request.calibration === null ? [uncalibrated] : []),
+      ...(constrained?.notes ?? []),
     ],
   };
+}
+
+/** For a model that generates, what its texts may be. */
+function constrain(
+  { constraint: source, maxTokens }: Pick<ProgramRequest<AnyTarget>, 'constraint' | 'maxTokens'>,
+  card: ModelCard,
+  tokenizer: Tokenizer,
+  compiled: CompiledTokenizer,
+): CompiledConstraint | null {
+  if (source === undefined) return null;
+  if (card.kind !== 'generation') throw onlyForGenerating(card);
+  const endTokens = endTokensOf({ card, tokenizer: compiled });
+  return compileConstraint({ source, tokenizer, idOrder: compiled.idOrder, endTokens, maxTokens });
 }
 
 /** Cycles of an NPU count as the instructions that the core does not get to meanwhile. */
@@ -420,6 +451,14 @@ function noForeignKernels({ name }: EngineTarget) {
     code: 'no-foreign-kernels',
     message: `--kernels cmsis-nn is Arm’s library for Cortex-M; --target ${name} has kernels of its own`,
     hint: 'Leave --kernels away.',
+  });
+}
+
+function onlyForGenerating({ name, kind }: ModelCard) {
+  return userError({
+    code: 'not-generating',
+    message: `a constraint is for models that generate text; ${name} is of the kind ${kind}`,
+    hint: 'Leave --json-schema, --pattern and --commands away.',
   });
 }
 

@@ -21,7 +21,7 @@ export interface ConstantImage {
 
 export function newImage(): ConstantImage {
   const pieces: Uint8Array[] = [];
-  const sizes = { encoder: 0, tokenizer: 0, embedding: 0 };
+  const sizes = { encoder: 0, tokenizer: 0, constraint: 0, embedding: 0 };
   /** By their hash. */
   const addresses = new Map<string, number>();
   let length = 0;
