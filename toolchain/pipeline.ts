@@ -20,7 +20,6 @@ import { emitModule, type ModuleSources } from './emit/wasm-model.ts';
 import type { Tokens } from './emulate/interpreter.ts';
 import { selfTestOf } from './emulate/self-test.ts';
 import { compactEncoder, type Example, type StoredModel } from './emulate/stored-model.ts';
-import { noConstraintInModules } from './emulate/wasm-executor.ts';
 import { internalError, userError } from './errors.ts';
 import {
   type ImportedModel,
@@ -190,7 +189,6 @@ export interface CompiledModule extends CompiledProgram<EngineTarget> {
 export function compileModule(request: ProgramRequest<EngineTarget>): CompiledModule {
   const { target, maxTokens } = request;
   if ((request.kernels ?? 'native') !== 'native') throw noForeignKernels(target);
-  if (request.constraint !== undefined) throw noConstraintInModules();
   const kernels = loadKernels();
   const kernelOf = kernelsFor(target.core.features, kernels);
   const scratchBytes = kernelScratch(kernelOf, maxTokens);
@@ -202,6 +200,7 @@ export function compileModule(request: ProgramRequest<EngineTarget>): CompiledMo
     card: imported.card,
     tokenizer: vocabulary,
     compiledTokenizer: tokenizer,
+    constraint: compiled.constraint,
     kernels,
     sha256: sha256Of(graphBin),
     selfTest: selfTestOf(program.graph, maxTokens, tokenizer.idOrder.length),

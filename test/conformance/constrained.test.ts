@@ -30,23 +30,25 @@ interface Case {
   readonly isPermitted: RegExp;
   /** The constraint's classes in two bytes, which only large ones have. */
   readonly isWide?: boolean;
-  /** On an emulated core, too. */
-  readonly isEmulated?: boolean;
+  /** Beside the program and the C of this host. */
+  readonly on: 'emulator' | 'wasm';
 }
 
 const cases: Readonly<Record<string, Case>> = {
   commands: {
+    on: 'wasm',
     source: { kind: 'commands', text: 'turn on\nturn off\nopen\n' },
     isPermitted: /^(turn on|turn off|open)$/,
   },
   'a pattern without an end': {
+    on: 'wasm',
     source: { kind: 'pattern', text: '[a-f]+(?:=.)?' },
     isPermitted: /^[a-f]+(=.)?$/u,
     isWide: true,
   },
   'a schema': {
     source: { kind: 'json-schema', text: JSON.stringify(schema) },
-    isEmulated: true,
+    on: 'emulator',
     isPermitted: /^\{"on":(true|false)(,"name":"[^"]*(\\"[^"]*)*")?\}$/u,
   },
 };
@@ -73,7 +75,8 @@ describe.each(Object.entries(cases))('%s', (_, { source, isPermitted, ...own }) 
     reference = await openExecutor('interpreter', { graphBin });
     machines.push(await openExecutor('program', { graphBin }));
     machines.push(await openExecutor('host', { graphBin }, { sanitize: true }));
-    if (!hasEmulator || own.isEmulated !== true) return;
+    if (own.on === 'wasm') machines.push(await openExecutor('wasm', { graphBin }));
+    if (own.on === 'wasm' || !hasEmulator) return;
     const { sources, placement } = compiled;
     const firmware = await buildFirmware({
       ...{ target, sources, placement, optimisation: 'O2', outDir: folder },

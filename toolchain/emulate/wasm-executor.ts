@@ -1,18 +1,9 @@
 /** A module in this process as an executor. */
 import type { Model } from '../../firmware-templates/wasm/model.d.ts';
-import { userError } from '../errors.ts';
 import { denseMatrix } from '../ir/graph.ts';
 import { checkGenerates, checkTokens } from './checks.ts';
 import type { Answer, Executor, ExecutorKind } from './executor.ts';
 import type { RunnableModel } from './stored-model.ts';
-
-export function noConstraintInModules() {
-  return userError({
-    code: 'unsupported-target',
-    message: 'a constraint cannot be compiled into a WebAssembly module yet',
-    hint: 'Build for a board, or leave --json-schema, --pattern and --commands away.',
-  });
-}
 
 export function inModule(on: ExecutorKind, model: RunnableModel, module: Model): Executor {
   const columns = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];
@@ -38,19 +29,21 @@ export function inModule(on: ExecutorKind, model: RunnableModel, module: Model):
     },
     generate: async (prompt, options) => {
       checkGenerates(model);
-      if (model.constraint !== undefined) throw noConstraintInModules();
       const tokens =
         'text' in prompt ? module.tokenize(prompt.text) : { ...prompt, truncated: false };
       checkTokens(model, tokens);
       const { mostTokens, temperature, topK, topP, seed } = options;
-      const { ids, stopped } = await module.generate(tokens, {
+      const {
+        ids,
+        stopped,
+        complete = null,
+      } = await module.generate(tokens, {
         ...{ maxNew: mostTokens, temperature: temperature / 1000, topK },
         ...{ topP: topP / 1000, seed },
       });
       const { length } = tokens.ids;
       return {
-        ...{ tokens: length, truncated: tokens.truncated, generated: ids, stopped },
-        complete: null,
+        ...{ tokens: length, truncated: tokens.truncated, generated: ids, stopped, complete },
         instructions: null,
       };
     },
