@@ -38,6 +38,12 @@ enum { GENERATES = 1 };
 enum { GENERATES = 0 };
 #endif
 
+#ifdef LM2MCU_CONSTRAINED
+enum { CONSTRAINED = 1 };
+#else
+enum { CONSTRAINED = 0 };
+#endif
+
 typedef enum {
   LINE_TEXT,
   LINE_IDS,
@@ -480,24 +486,36 @@ static void write_ids(int32_t first, int32_t count, int32_t last, bool has_last)
   write_text("],\"stopped\":");
 }
 
+/* As many tokens as may follow: the last of them need not have room behind the others. */
+static int32_t room_for(int32_t prompt, int32_t count) {
+  const int32_t context = LM2MCU_MAX_TOKENS + 1 - prompt;
+  return (context < settings.most_tokens ? context : settings.most_tokens) - count;
+}
+
 /* Writes the text as it comes. Ticks that it took, writing left out. */
 static uint64_t generate(lm2mcu_result *result, int32_t prompt) {
   uint64_t ticks = 0;
-  uint32_t random_state = settings.seed;
+  lm2mcu_writing writing = {.random_state = settings.seed};
   const char *stopped = NULL;
   int32_t count = 0, id = 0;
   bool is_kept = true;
   write_text("\"text\":\"");
   while (stopped == NULL) {
     const uint64_t start = counter_ticks();
-    id = lm2mcu_choose(result, &settings.sampling, &random_state);
+    const int32_t next =
+        lm2mcu_choose(result, &settings.sampling, room_for(prompt, count), &writing);
+    if (next < 0) {
+      stopped = "end";
+      break;
+    }
+    id = next;
     count++;
-    const bool ends = lm2mcu_ends_text(id);
+    const bool ends = lm2mcu_ends_text(id) || lm2mcu_is_over(&writing);
     is_kept = !ends && lm2mcu_append(arena, id) == LM2MCU_OK;
     if (ends) stopped = "end";
     else if (!is_kept) stopped = "context";
     else if (count == settings.most_tokens) stopped = "length";
-    else if (lm2mcu_run(arena, result) != LM2MCU_OK) stopped = "failed";
+    else if (lm2mcu_needs_run(&writing) && lm2mcu_run(arena, result) != LM2MCU_OK) stopped = "failed";
     ticks += counter_ticks() - start;
     write_spelled(id);
     if (stopped == NULL && is_cancelled()) stopped = "cancelled";
@@ -505,6 +523,7 @@ static uint64_t generate(lm2mcu_result *result, int32_t prompt) {
   write_text("\"");
   write_ids(prompt, count, id, !is_kept);
   write_string(stopped);
+  if (CONSTRAINED) write_text(lm2mcu_is_complete(&writing) ? ",\"complete\":true" : ",\"complete\":false");
   return ticks;
 }
 
@@ -589,6 +608,10 @@ static void answer_card(void) {
     write_string(card->labels[i]);
   }
   write_text(card->label_count > 0 ? "]" : "null");
+  if (CONSTRAINED) {
+    write_text(",\"constraint\":");
+    write_string(card->constraint);
+  }
   write_text(",\"arenaBytes\":");
   write_unsigned(card->arena_bytes);
   write_text(",\"textBytes\":");

@@ -51,6 +51,7 @@ typedef struct {
   float output_scale; /* real value = integer * output_scale */
   const char *const *labels; /* (label_count); NULL: none */
   int32_t label_count;
+  const char *constraint; /* what generated texts must meet: "json-schema", ...; NULL: nothing */
   uint32_t arena_bytes;
   /* Arena bytes from here on are free for text, or for token ids, until lm2mcu_run. A multiple of
    * 4, with at least 4 * max_tokens bytes behind it, so that max_tokens ids can lie there. */
@@ -98,9 +99,27 @@ typedef struct {
   uint32_t top_p;       /* in 1/1000: only as many as have that share together; 1000: all */
 } lm2mcu_sampling;
 
-/* random_state begins as the seed, any number; the same seed gives the same tokens everywhere. */
+/* One text as it is written; {.random_state = seed} begins it. */
+typedef struct {
+  uint32_t random_state; /* any number; the same seed gives the same tokens everywhere */
+  uint16_t place;        /* where it is in what the build permits */
+} lm2mcu_writing;
+
+/* The next token, by the result of lm2mcu_run, which it uses up. most_tokens: so many may follow, this
+ * one among them; a build with a constraint permits only what can be complete with as many. -1: such a
+ * build permits no token here. */
 int32_t lm2mcu_choose(const lm2mcu_result *result, const lm2mcu_sampling *sampling,
-                      uint32_t *random_state);
+                      int32_t most_tokens, lm2mcu_writing *writing);
+
+/* Whether lm2mcu_choose needs another lm2mcu_run: where one token alone is permitted, it does not, and
+ * the next run computes several tokens at once. */
+bool lm2mcu_needs_run(const lm2mcu_writing *writing);
+
+/* Whether the text is at its end, for nothing that is permitted can follow. */
+bool lm2mcu_is_over(const lm2mcu_writing *writing);
+
+/* Whether the text is one that the build permits; any is where there is no constraint. */
+bool lm2mcu_is_complete(const lm2mcu_writing *writing);
 
 lm2mcu_status lm2mcu_append(void *arena, int32_t id);
 

@@ -6,7 +6,14 @@
 import { applyRecipe } from './compress/apply-recipe.ts';
 import type { Recipe } from './compress/recipe.ts';
 import { recipeNotes } from './compress/recipe-notes.ts';
+import {
+  type CompiledConstraint,
+  type Constraint,
+  type ConstraintSource,
+  compileConstraint,
+} from './constrain/constraint.ts';
 import { sectionNames } from './emit/c-constants.ts';
+import { endTokensOf } from './emit/c-generation.ts';
 import { emitModel, type SourceFile } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
 import { emitModule, type ModuleSources } from './emit/wasm-model.ts';
@@ -92,6 +99,8 @@ export interface ProgramRequest<T extends AnyTarget> {
   readonly goal?: PlanGoal | undefined;
   /** No plan with a larger arena is taken. */
   readonly maxArenaBytes?: number | undefined;
+  /** What generated texts may be; without it anything. */
+  readonly constraint?: ConstraintSource | undefined;
   /** Texts like those the model will see; null calibrates on random tokens. */
   readonly calibration: readonly Example[] | null;
   readonly progress?: (phase: string, done: number, total: number) => void;
@@ -118,6 +127,7 @@ export interface CompiledProgram<T extends AnyTarget> {
   /** Without the tokens that a recipe drops. */
   readonly vocabulary: Tokenizer;
   readonly tokenizer: CompiledTokenizer;
+  readonly constraint: Constraint | undefined;
   readonly graphBin: Uint8Array;
   /** Multiply-accumulates at maxTokens, of the graph as imported and as compiled. */
   readonly macsUnoptimized: number;
@@ -153,6 +163,7 @@ export function compile(request: CompileRequest): Compiled {
     program: compiled.program,
     card: compiled.imported.card,
     tokenizer: compiled.tokenizer,
+    constraint: compiled.constraint,
     targetName: target.name,
     features: target.core.features,
     kernels,
@@ -189,6 +200,7 @@ export function compileModule(request: ProgramRequest<EngineTarget>): CompiledMo
     card: imported.card,
     tokenizer: vocabulary,
     compiledTokenizer: tokenizer,
+    constraint: compiled.constraint,
     kernels,
     sha256: sha256Of(graphBin),
     selfTest: selfTestOf(program.graph, maxTokens, tokenizer.idOrder.length),
@@ -229,6 +241,8 @@ function compileProgram<T extends AnyTarget>(
   const { recipe } = request;
   const model = recipe === undefined ? imported : applyRecipe(imported, recipe);
   const tokenizer = compileTokenizer(model.tokenizer);
+
+  const constrained = constrain(request, imported.card, model.tokenizer, tokenizer);
 
   const floatGraph = limitCache(simplify(model.graph, tokenizer.idOrder, kernelSet), cache);
 
@@ -280,6 +294,7 @@ function compileProgram<T extends AnyTarget>(
     recipe: recipe ?? null,
     idOrder: tokenizer.idOrder,
     target,
+    ...(constrained === null ? {} : { constraint: constrained.constraint }),
     maxTokens,
     cache,
     plan: planned.plan,
@@ -295,6 +310,7 @@ function compileProgram<T extends AnyTarget>(
     kernelOf,
     vocabulary: model.tokenizer,
     tokenizer,
+    constraint: constrained?.constraint,
     graphBin: serializeGraph(legal, stored),
     macsUnoptimized: macsOf(imported.graph, maxTokens),
     notes: [
@@ -303,8 +319,22 @@ function compileProgram<T extends AnyTarget>(
         ? []
         : recipeNotes(recipe, tokenizer.idOrder, wordTableOf(imported.graph))),
       ...(request.calibration === null ? [uncalibrated] : []),
+      ...(constrained?.notes ?? []),
     ],
   };
+}
+
+/** For a model that generates, what its texts may be. */
+function constrain(
+  { constraint: source, maxTokens }: Pick<ProgramRequest<AnyTarget>, 'constraint' | 'maxTokens'>,
+  card: ModelCard,
+  tokenizer: Tokenizer,
+  compiled: CompiledTokenizer,
+): CompiledConstraint | null {
+  if (source === undefined) return null;
+  if (card.kind !== 'generation') throw onlyForGenerating(card);
+  const endTokens = endTokensOf({ card, tokenizer: compiled });
+  return compileConstraint({ source, tokenizer, idOrder: compiled.idOrder, endTokens, maxTokens });
 }
 
 /** Cycles of an NPU count as the instructions that the core does not get to meanwhile. */
@@ -420,6 +450,14 @@ function noForeignKernels({ name }: EngineTarget) {
     code: 'no-foreign-kernels',
     message: `--kernels cmsis-nn is Arm’s library for Cortex-M; --target ${name} has kernels of its own`,
     hint: 'Leave --kernels away.',
+  });
+}
+
+function onlyForGenerating({ name, kind }: ModelCard) {
+  return userError({
+    code: 'not-generating',
+    message: `a constraint is for models that generate text; ${name} is of the kind ${kind}`,
+    hint: 'Leave --json-schema, --pattern and --commands away.',
   });
 }
 

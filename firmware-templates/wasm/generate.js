@@ -11,25 +11,38 @@ const turnMs = 12;
  * not; `run` and `choose` as the module has them.
  */
 export async function generateText(machine, prompt, options) {
-  const { endTokens } = description.generation;
+  const { endTokens, isConstrained } = description.generation;
   const { maxNew, temperature, topK, topP, signal, onToken } = options;
   const writer = textWriter(machine, onToken);
   const ids = Array.from(prompt);
   const generated = [];
-  const end = (stopped) => ({ text: writer.end(), ids: generated, stopped });
+  const end = (stopped) => ({
+    ...{ text: writer.end(), ids: generated, stopped },
+    ...(isConstrained ? { complete: machine.isComplete(place) } : {}),
+  });
+  // The last token need not have room behind the others.
+  const most = Math.min(maxNew, description.maxTokens + 1 - ids.length);
+  /** Where the text is in what the build permits. */
+  let place = 0;
   let randomState = options.seed;
   let turnStart = performance.now();
   for (let start = 0; generated.length < maxNew; ) {
     if (signal?.aborted) return end('cancelled');
-    // What another call has overwritten is computed again.
-    if (machine.claim(ids)) start = 0;
-    machine.run(ids.length, start);
-    start = ids.length;
-    const id = machine.choose(temperature, topK, topP, randomState);
+    // Where one token alone is permitted, its logits are not asked for.
+    if (start === 0 || !isConstrained || !machine.isForced(place)) {
+      // What another call has overwritten is computed again.
+      if (machine.claim(ids)) start = 0;
+      machine.run(ids.length, start);
+      start = ids.length;
+    }
+    const left = most - generated.length;
+    const id = machine.choose(temperature, topK, topP, randomState, left, place);
+    if (id < 0) return end('end');
     randomState = machine.randomState();
+    if (isConstrained) place = machine.placeOfText();
     generated.push(id);
     writer.add(id);
-    if (endTokens.includes(id)) return end('end');
+    if (endTokens.includes(id) || (isConstrained && machine.isOver(place))) return end('end');
     if (ids.length === description.maxTokens) return end('context');
     ids.push(id);
     machine.append(id, ids.length);

@@ -68,6 +68,8 @@ export interface Generated {
   readonly truncated: boolean;
   /** `end`: the model ended the text; `context`: no more tokens have room. */
   readonly stopped: 'end' | 'length' | 'context' | 'cancelled';
+  /** Whether the text is one that the build permits, where it says what texts may be. */
+  readonly complete?: boolean;
 }
 
 export interface Card {

@@ -218,6 +218,10 @@ function makeModel(exports, memory, relaxed) {
         run: runner.run,
         choose: exports.choose,
         randomState: () => exports.randomState() >>> 0,
+        placeOfText: exports.placeOfText,
+        isForced: (place) => exports.isForced(place) !== 0,
+        isOver: (place) => exports.isOver(place) !== 0,
+        isComplete: (place) => exports.isComplete(place) !== 0,
         spelledBytes: (id) => spelled(exports, memory, id),
         spelledText: (id) => spell(exports, memory, id),
       };

@@ -31,6 +31,11 @@ export function randomState(): u32 {
   return random;
 }
 
+/** Of a choice that needs no random number. */
+export function setRandomState(state: u32): void {
+  random = state;
+}
+
 /** `from`: (count) int16; `temperature` and `topP` in 1/1000; `topK` 0: all; `state`: a seed, or `randomState`. */
 export function lm_choose_token(
   p: Sampler, from: usize, temperature: u32, topK: i32, topP: u32, state: u32,

@@ -111,6 +111,11 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'an arena of no size': [...build, '--max-arena', '0'],
   'too many tokens': [...build, '--max-tokens', '100000'],
   'a number of tokens that is none': [...build, '--max-tokens', 'many'],
+  'a list of commands that is not there': [...build, '--commands', 'nowhere.txt'],
+  'two constraints': [...build, '--commands', 'nowhere.txt', '--pattern', 'a'],
+  'a constraint of a model that does not generate': [
+    ...[...build, '--max-tokens', '40', '--pattern', 'a'],
+  ],
   'no recipe there': [...build, '--recipe', 'nowhere.json'],
   'no data there': [...build, '--calibrate', 'nowhere.jsonl'],
   'data that are a folder': [...build, '--calibrate', 'empty'],

@@ -40,6 +40,7 @@ import {
 } from '../targets.ts';
 import { parseCache } from './cache.ts';
 import { defineCommand } from './command.ts';
+import { constraintOptions, readConstraint } from './constraint.ts';
 import { readExamples } from './examples.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -121,6 +122,7 @@ export const buildCommand = defineCommand({
       requiresArg: true,
       describe: 'For --kernels cmsis-nn: a checkout of CMSIS-NN, compiled into the firmware',
     },
+    ...constraintOptions,
     out: {
       type: 'string',
       requiresArg: true,
@@ -149,6 +151,7 @@ export const buildCommand = defineCommand({
     const recipe = flags.recipe === undefined ? null : readRecipeFile(flags.recipe);
     const { kernels, weights } = flags;
     const cache = parseCache(flags.cache);
+    const constraint = readConstraint(flags);
     const request = {
       modelPath: model,
       maxTokens,
@@ -160,6 +163,7 @@ export const buildCommand = defineCommand({
       goal: plan,
       maxArenaBytes: checkMaxArena(flags.maxArena),
       kernels,
+      constraint: constraint?.source,
       progress: progress.report,
     };
     progress.report('read the model');
@@ -179,10 +183,12 @@ export const buildCommand = defineCommand({
           ...{ target: target.name, maxTokens, pooling: pooling ?? null },
           ...{ plan: compiled.goal, kernels, weights, maxArena: flags.maxArena ?? null },
           cache: cacheText(cache),
+          ...constraint?.options,
         },
         inputs: inputsOf(compiled, target, {
           calibrate: calibration?.digest,
           ...recipe?.digests,
+          ...constraint?.digests,
         }),
       });
       folder.commit();

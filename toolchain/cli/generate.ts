@@ -95,12 +95,13 @@ export async function speak(
 }
 
 const reasons: Readonly<Record<Generated['stopped'], string>> = {
-  end: 'the model ended the text',
+  end: 'the text is at its end',
   length: 'as many tokens as asked for (--max-new)',
   context: 'the context is full (build with a larger --max-tokens)',
   cancelled: 'cancelled',
 };
 
-export function describeSpoken({ ids, stopped, text }: Spoken): readonly string[] {
-  return [`generated ${ids.length} tokens; ${reasons[stopped]}`, '', text];
+export function describeSpoken({ ids, stopped, complete, text }: Spoken): readonly string[] {
+  const cut = complete === false ? ', before what the constraint demands' : '';
+  return [`generated ${ids.length} tokens; ${reasons[stopped]}${cut}`, '', text];
 }

@@ -56,7 +56,7 @@ function shortOf(target: Target, bytes: ModelBytes, arenaBytes: number): string 
   const kib = (size: number) => `${Math.ceil(size / 1024).toLocaleString('en-US')} KiB`;
   if (arenaBytes > availableBytes) return `RAM: ${kib(arenaBytes)} of ${kib(availableBytes)}`;
   try {
-    placeConstants(target, bytes);
+    placeConstants(target, { ...bytes, constraint: 0 });
     return null;
   } catch (error) {
     if (!(error instanceof Lm2mcuError) || error.kind !== 'user') throw error;

@@ -67,12 +67,13 @@ export const runCommand = defineCommand({
 
 /** Of a model that generates: `generated` are vocabulary ids. */
 function outputOf(executor: Executor, spoken: Spoken, rate: Rate | null): Output {
-  const { tokens, truncated, ids, text, stopped, instructions } = spoken;
+  const { tokens, truncated, ids, text, stopped, complete, instructions } = spoken;
   const head = { label: null, scores: null };
   const { target } = executor.model;
   return {
     json: {
       ...{ on: executor.on, tokens, truncated, ...head, generated: ids, text, stopped },
+      ...(complete === null ? {} : { complete }),
       instructions,
     },
     text: [

@@ -13,11 +13,13 @@ import { nodeParams, type Param, type ParamArray } from './node-params.ts';
 /** Sections by what a constant is for; placement and report go by them. */
 export const sectionMacros = {
   encoder: 'LM2MCU_SECTION_ENCODER',
+  constraint: 'LM2MCU_SECTION_CONSTRAINT',
   embedding: 'LM2MCU_SECTION_EMBEDDING',
   tokenizer: 'LM2MCU_SECTION_TOKENIZER',
 } as const;
 export const sectionNames = {
   encoder: '.lm2mcu.encoder',
+  constraint: '.lm2mcu.constraint',
   embedding: '.lm2mcu.embedding',
   tokenizer: '.lm2mcu.tokenizer',
   arena: '.lm2mcu.arena',

@@ -2,6 +2,8 @@
  * What differs in `lm2mcu_model.c` between a model that answers once and one that generates: the former
  * takes its tokens away when it runs, the latter goes on from where it was.
  */
+
+import type { Constraint } from '../constrain/constraint.ts';
 import { unitStep } from '../generate/sample.ts';
 import type { ModelCard } from '../importers/index.ts';
 import { tensorOf } from '../ir/graph.ts';
@@ -43,6 +45,7 @@ export interface GenerationRequest {
   readonly program: Program;
   readonly card: ModelCard;
   readonly tokenizer: CompiledTokenizer;
+  readonly constraint?: Constraint | undefined;
 }
 
 export function generatingParts(request: GenerationRequest): ModelParts {
@@ -71,17 +74,19 @@ function generationFunctions(request: GenerationRequest): string {
   const { graph } = request.program;
   const { quant } = tensorOf(graph, graph.outputs[0]!);
   const step = unitStep(quant?.kind === 'affine' ? quant.scale : 1);
+  const { constraint } = request;
   return `
 int32_t lm2mcu_choose(const lm2mcu_result *result, const lm2mcu_sampling *sampling,
-                      uint32_t *random_state) {
+                      int32_t most_tokens, lm2mcu_writing *writing) {
   const lm_sampling own = {
       .step = ${step}u,
       .temperature = sampling->temperature,
       .top_k = sampling->top_k,
       .top_p = sampling->top_p,
   };
-  return lm_choose_token(&own, result->values, result->columns, random_state);
-}
+${constraint === undefined ? freeChoice : constrainedChoice(constraint)}}
+
+${constraint === undefined ? freeWriting : constrainedWriting}
 
 lm2mcu_status lm2mcu_append(void *arena, int32_t id) {
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
@@ -117,6 +122,49 @@ ${endTokensOf(request)
 }
 `;
 }
+
+const freeChoice = `  (void)most_tokens;
+  return lm_choose_token(&own, result->values, result->columns, &writing->random_state);
+`;
+
+const freeWriting = `bool lm2mcu_needs_run(const lm2mcu_writing *writing) {
+  (void)writing;
+  return true;
+}
+
+bool lm2mcu_is_over(const lm2mcu_writing *writing) {
+  (void)writing;
+  return false;
+}
+
+bool lm2mcu_is_complete(const lm2mcu_writing *writing) {
+  (void)writing;
+  return true;
+}`;
+
+function constrainedChoice({ classCount }: Constraint): string {
+  return `  bool allowed[${classCount}] = {false}; /* classes of tokens */
+  const lm_permitted_choice choice = {
+      .constraint = &model_constraint,
+      .sampling = &own,
+      .logits = (int16_t *)(uintptr_t)result->values, /* they lie in the arena */
+      .most_tokens = most_tokens,
+  };
+  return lm_choose_permitted(&choice, allowed, &writing->place, &writing->random_state);
+`;
+}
+
+const constrainedWriting = `bool lm2mcu_needs_run(const lm2mcu_writing *writing) {
+  return !lm_is_forced(&model_constraint, writing->place);
+}
+
+bool lm2mcu_is_over(const lm2mcu_writing *writing) {
+  return lm_is_over(&model_constraint, writing->place);
+}
+
+bool lm2mcu_is_complete(const lm2mcu_writing *writing) {
+  return model_constraint.distances[writing->place] == 0;
+}`;
 
 /** By compact id; those that have none cannot be chosen. */
 export function endTokensOf({

@@ -66,6 +66,15 @@ export interface ConstantArray {
   readonly sameAs?: string;
 }
 
+/** Arrays of bytes are string literals, longer than C99 promises and without the last zero. */
+export const longStrings = `#if defined(__GNUC__)
+#pragma GCC diagnostic ignored "-Woverlength-strings"
+#if __GNUC__ >= 15
+#pragma GCC diagnostic ignored "-Wunterminated-string-initialization"
+#endif
+#endif
+`;
+
 /** Above this many bytes an array is written as string literals, which compile ten times faster. */
 const longestList = 4096;
 

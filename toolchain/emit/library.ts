@@ -33,11 +33,12 @@ function anyCoreOf(kernelSet: KernelSet): AnyCore {
 
 /** `compiled`: for a library (`emit` of the request), so that its arena has room for any core. */
 export function emitLibrary(compiled: Compiled): readonly SourceFile[] {
-  const { program, imported, tokenizer, target, graphBin } = compiled;
+  const { program, imported, tokenizer, constraint, target, graphBin } = compiled;
   const { sources } = emitModel({
     program,
     card: imported.card,
     tokenizer,
+    constraint,
     targetName: target.name,
     features: anyCoreOf(kernelSetOf(target)),
     kernels: sharedKernels(loadKernels()),

@@ -6,6 +6,7 @@
  *
  * Nothing is compiled here: `build/wasm-module.ts` does that.
  */
+import type { Constraint } from '../constrain/constraint.ts';
 import type { Tokens } from '../emulate/interpreter.ts';
 import type { ModelCard } from '../importers/index.ts';
 import { roundUp } from '../integers.ts';
@@ -24,8 +25,9 @@ import { classFiles } from './node-params.ts';
 import {
   describeGeneration,
   type GenerationDescription,
+  generationExports,
+  placeConstraint,
   placeSampler,
-  samplerExports,
 } from './wasm-generation.ts';
 import { type ConstantImage, imageAlignment, imageOrigin, newImage } from './wasm-image.ts';
 import { areNarrow, type PlacedParams, placeParams } from './wasm-params.ts';
@@ -45,6 +47,8 @@ export interface ModuleRequest {
   readonly card: ModelCard;
   readonly tokenizer: Tokenizer;
   readonly compiledTokenizer: CompiledTokenizer;
+  /** What generated texts may be; without it anything. */
+  readonly constraint?: Constraint | undefined;
   readonly kernels: KernelTable;
   /** sha256 of graph.bin. */
   readonly sha256: string;
@@ -112,6 +116,8 @@ export function emitModule(request: ModuleRequest): ModuleSources {
     }),
   );
   const sampler = placeSampler(image, program);
+  const constraint =
+    request.constraint === undefined ? null : placeConstraint(image, program, request.constraint);
   const wordAddress = placeTokenizer(image, request.compiledTokenizer);
   const bytes = image.bytes();
   const arenaAddress = wordAddress.value + wordBytes[request.compiledTokenizer.kind];
@@ -119,7 +125,13 @@ export function emitModule(request: ModuleRequest): ModuleSources {
     arenaAddress + program.arenaBytes + slackBytes(program),
     imageAlignment,
   );
-  const layout = { arenaAddress, textAddress, tokenizerAddress: wordAddress.tokenizer, sampler };
+  const layout = {
+    arenaAddress,
+    textAddress,
+    tokenizerAddress: wordAddress.tokenizer,
+    sampler,
+    constraint,
+  };
   const source = (variant: WasmVariant): string => moduleSource(request, variant, params, layout);
   return {
     code: { simd: source('simd'), relaxed: source('relaxed') },
@@ -146,6 +158,8 @@ interface Layout {
   readonly tokenizerAddress: number;
   /** Null: the model does not generate. */
   readonly sampler: number | null;
+  /** Null: what it generates may be anything. */
+  readonly constraint: number | null;
 }
 
 /** Where the tokenizer's own memory is: right behind the constants. */
@@ -216,10 +230,11 @@ ${runStatements({
 
 /** Text to tokens and back: once is enough for both variants. */
 function textExports(request: ModuleRequest, layout: Layout): string {
-  const { sampler } = layout;
+  const { sampler, constraint } = layout;
   const tokenizer = tokenizerExports(request, layout);
   if (sampler === null) return tokenizer;
-  return `${tokenizer}${samplerExports(sampler, outputAddress(request.program, layout))}`;
+  const output = outputAddress(request.program, layout);
+  return `${tokenizer}${generationExports({ sampler, constraint, output })}`;
 }
 
 function tokenizerExports({ program, compiledTokenizer }: ModuleRequest, layout: Layout): string {
@@ -255,7 +270,7 @@ function outputAddress({ buffers, graph }: Program, { arenaAddress }: Layout): n
 }
 
 function describe(
-  { program, card, tokenizer, compiledTokenizer, sha256, selfTest }: ModuleRequest,
+  { program, card, tokenizer, compiledTokenizer, constraint, sha256, selfTest }: ModuleRequest,
   layout: Layout,
 ): ModuleDescription {
   const { graph, maxTokens } = program;
@@ -281,7 +296,13 @@ function describe(
     idsAddress: idsAddress(program, layout),
     outputAddress: outputAddress(program, layout),
     textAddress: layout.textAddress,
-    generation: describeGeneration(program, card, tokenizer, compiledTokenizer),
+    generation: describeGeneration(
+      program,
+      card,
+      tokenizer,
+      compiledTokenizer,
+      constraint !== undefined,
+    ),
     selfTest,
   };
 }

@@ -47,7 +47,7 @@ export function placeParams(
   const after = image.sizes();
   const bytes = {
     encoder: after.encoder - before.encoder,
-    tokenizer: 0,
+    ...{ tokenizer: 0, constraint: 0 },
     embedding: after.embedding - before.embedding,
   };
   return { type: made.type, address, rowsAddress, bytes };

@@ -16,6 +16,7 @@ import { emitModel, type SourceFile } from '../emit/c-model.ts';
 import type { WasmVariant } from '../emit/wasm-model.ts';
 import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { assertExhaustive, internalError, Lm2mcuError, userError } from '../errors.ts';
+import { constrainedWriter, freeWriter } from '../generate/constrained.ts';
 import { greedy, type Sampling, tokenChooser } from '../generate/sample.ts';
 import { type Matrix, tensorOf } from '../ir/graph.ts';
 import { everyRow } from '../passes/every-row.ts';
@@ -72,6 +73,8 @@ export interface Generated extends Pick<Answer, 'tokens' | 'truncated'> {
   /** Compact ids. */
   readonly generated: readonly number[];
   readonly stopped: StopReason;
+  /** Whether the text is one that the build's constraint permits; null: it has none. */
+  readonly complete: boolean | null;
   /** `inference`: of the prompt; `generation`: of all tokens behind it. */
   readonly instructions:
     | (NonNullable<Answer['instructions']> & { readonly generation: number })
@@ -210,6 +213,7 @@ export function portableSources(model: RunnableModel, graphBin: Uint8Array): rea
     program: programOf(model, features),
     card: model.card,
     tokenizer: compileTokenizer(model.tokenizer),
+    constraint: model.constraint,
     targetName: model.target.name,
     features,
     kernels: loadKernels(),
@@ -370,7 +374,7 @@ export function idsLine({ ids, segmentStart }: Tokens): string {
 
 /** As `generate` of firmware-templates/console.c. */
 function generateTokens(
-  { graph, maxTokens, card, idOrder }: RunnableModel,
+  { graph, maxTokens, card, idOrder, constraint }: RunnableModel,
   run: (tokens: Tokens, start: number) => readonly Matrix[],
   { ids }: Tokens,
   options: GenerateOptions,
@@ -380,15 +384,23 @@ function generateTokens(
   const ends = endTokensOf({ card, tokenizer: { idOrder } });
   const all = Array.from(ids);
   const generated: number[] = [];
+  const writer =
+    constraint === undefined ? freeWriter(choose) : constrainedWriter(choose, constraint);
   const answer = (stopped: StopReason) => {
-    return { tokens: ids.length, generated, stopped, instructions: null };
+    const complete = constraint === undefined ? null : writer.isComplete();
+    return { tokens: ids.length, generated, stopped, complete, instructions: null };
   };
+  const most = Math.min(options.mostTokens, maxTokens + 1 - ids.length);
+  let logits = Int16Array.of();
   for (let start = 0; generated.length < options.mostTokens; ) {
-    const { data } = run({ ids: all, segmentStart: all.length }, start)[0]!;
-    start = all.length;
-    const id = choose(Int16Array.from(data));
+    if (start === 0 || writer.needsLogits()) {
+      logits = Int16Array.from(run({ ids: all, segmentStart: all.length }, start)[0]!.data);
+      start = all.length;
+    }
+    const id = writer.next(logits, most - generated.length);
+    if (id === null) return answer('end');
     generated.push(id);
-    if (ends.includes(id)) return answer('end');
+    if (ends.includes(id) || writer.isOver()) return answer('end');
     if (all.length === maxTokens) return answer('context');
     all.push(id);
   }
@@ -433,9 +445,9 @@ export function parseAnswer({ graph }: RunnableModel, line: string): Answer {
 function parseGenerated(line: string): Generated {
   const answer: ConsoleAnswer & Generated = JSON.parse(line);
   if (answer.error !== undefined) throw consoleError(answer.error);
-  const { tokens, truncated, generated, stopped, instructions } = answer;
+  const { tokens, truncated, generated, stopped, complete = null, instructions } = answer;
   const work = instructions && { ...instructions, generation: instructions.generation ?? 0 };
-  return { tokens, truncated, generated, stopped, instructions: work };
+  return { tokens, truncated, generated, stopped, complete, instructions: work };
 }
 
 function consoleError({ code, message, limit, npu }: ConsoleError): Lm2mcuError {

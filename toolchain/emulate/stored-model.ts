@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import type { Recipe } from '../compress/recipe.ts';
+import { type Constraint, constraintKinds } from '../constrain/constraint.ts';
 import { internalError, userError } from '../errors.ts';
 import { type ModelCard, modelCardSchema } from '../importers/index.ts';
 import type { Graph } from '../ir/graph.ts';
@@ -29,6 +30,8 @@ export interface StoredModel {
   /** Vocabulary id of each compact id, by which the graph's tables and the device count. */
   readonly idOrder: Int32Array;
   readonly target: AnyTarget;
+  /** What generated texts may be; without it anything. */
+  readonly constraint?: Constraint;
   readonly maxTokens: number;
   readonly cache: CachePolicy;
   readonly plan: Plan;
@@ -149,12 +152,29 @@ const recipeSchema = z.custom<Recipe>(
   'is no recipe',
 );
 
+const classesSchema = z.union([z.instanceof(Uint8Array), z.instanceof(Uint16Array)]);
+
+const constraintSchema = z.strictObject({
+  kind: z.enum(constraintKinds),
+  tokens: z.instanceof(Uint16Array).nullable(),
+  classes: classesSchema,
+  classCount: natural,
+  firstSingle: natural,
+  rows: z.instanceof(Uint16Array),
+  rowStarts: z.instanceof(Uint16Array),
+  edgeClasses: classesSchema,
+  edgeSteps: z.instanceof(Uint16Array),
+  distances: z.instanceof(Uint16Array),
+  hasEnd: z.boolean(),
+});
+
 const storedModelSchema = z.strictObject({
   card: modelCardSchema,
   tokenizer: tokenizerSchema,
   recipe: recipeSchema.nullable(),
   idOrder: z.instanceof(Int32Array),
   target: targetSchema,
+  constraint: constraintSchema.exactOptional(),
   maxTokens: z.int().positive(),
   cache: cachePolicySchema,
   plan: z.strictObject({

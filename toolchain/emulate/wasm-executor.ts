@@ -33,13 +33,17 @@ export function inModule(on: ExecutorKind, model: RunnableModel, module: Model):
         'text' in prompt ? module.tokenize(prompt.text) : { ...prompt, truncated: false };
       checkTokens(model, tokens);
       const { mostTokens, temperature, topK, topP, seed } = options;
-      const { ids, stopped } = await module.generate(tokens, {
+      const {
+        ids,
+        stopped,
+        complete = null,
+      } = await module.generate(tokens, {
         ...{ maxNew: mostTokens, temperature: temperature / 1000, topK },
         ...{ topP: topP / 1000, seed },
       });
       const { length } = tokens.ids;
       return {
-        ...{ tokens: length, truncated: tokens.truncated, generated: ids, stopped },
+        ...{ tokens: length, truncated: tokens.truncated, generated: ids, stopped, complete },
         instructions: null,
       };
     },

@@ -28,7 +28,7 @@ export function readWasmFiles(folder: string): WasmFiles | null {
 
 /** `program`: the schedule of the model's graph with scratch for `wasmFeatures`. */
 export function makeWasmFiles(
-  { card, tokenizer, graph, maxTokens, idOrder }: RunnableModel,
+  { card, tokenizer, constraint, graph, maxTokens, idOrder }: RunnableModel,
   program: Program,
   sha256: string,
 ): Promise<WasmFiles> {
@@ -38,6 +38,7 @@ export function makeWasmFiles(
       card,
       tokenizer,
       compiledTokenizer: compileTokenizer(tokenizer),
+      constraint,
       kernels: loadKernels(),
       sha256,
       selfTest: selfTestOf(graph, maxTokens, idOrder.length),

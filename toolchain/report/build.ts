@@ -184,7 +184,7 @@ function flashOf(
   regions: readonly ReportRegion[],
 ): Report['flash'] {
   const capacityBytes = capacityOf(regions, isFlash);
-  const { tokenizer, embedding, encoder } = constantSizes;
+  const { tokenizer, embedding, encoder, constraint } = constantSizes;
   if (firmware === null) {
     return {
       capacityBytes,
@@ -193,6 +193,7 @@ function flashOf(
       tokenizerBytes: tokenizer,
       embeddingBytes: embedding,
       encoderBytes: encoder,
+      ...(constraint > 0 ? { constraintBytes: constraint } : {}),
       otherBytes: null,
     };
   }
@@ -207,6 +208,7 @@ function flashOf(
     tokenizerBytes: section('tokenizer'),
     embeddingBytes: section('embedding'),
     encoderBytes: section('encoder'),
+    ...(constraint > 0 ? { constraintBytes: section('constraint') } : {}),
   };
   const named = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   return { capacityBytes, usedBytes, ...parts, otherBytes: usedBytes - named };

@@ -65,6 +65,7 @@ function totalsOf(report: Report): readonly Quantity[] {
     ['flash: encoder weights', 'B', flash.encoderBytes],
     ['flash: embedding tables', 'B', flash.embeddingBytes],
     ['flash: tokenizer', 'B', flash.tokenizerBytes],
+    ['flash: constraint', 'B', flash.constraintBytes ?? null],
     ['flash: other', 'B', flash.otherBytes],
     ['RAM peak', 'B', sram.peakBytes],
     ['RAM: arena', 'B', sram.arenaBytes],

@@ -21,7 +21,7 @@ export function buildModuleReport(
   });
   const sum = (pick: (layer: ReportLayer) => number): number =>
     layers.reduce((total, layer) => total + pick(layer), 0);
-  const { encoder, embedding, tokenizer } = module.constantSizes;
+  const { encoder, embedding, tokenizer, constraint } = module.constantSizes;
   const capacityBytes = target.mostPages * pageBytes;
   const memoryBytes = sizes.pages * pageBytes;
   const predictedBytes = imageOrigin + sizes.dataBytes + arenaBytes;
@@ -43,6 +43,7 @@ export function buildModuleReport(
       tokenizerBytes: tokenizer,
       embeddingBytes: embedding,
       encoderBytes: encoder,
+      ...(constraint > 0 ? { constraintBytes: constraint } : {}),
       otherBytes: 0,
     },
     sram: {

@@ -141,6 +141,7 @@ export function flashParts({ flash }: Report): readonly Part[] {
     ['encoder', 'encoder weights', flash.encoderBytes],
     ['embedding', 'embedding tables', flash.embeddingBytes],
     ['tokenizer', 'tokenizer', flash.tokenizerBytes],
+    ['constraint', 'constraint', flash.constraintBytes ?? null],
     ['other', 'other', flash.otherBytes],
   ]);
 }

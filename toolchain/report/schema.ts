@@ -136,6 +136,8 @@ const reportSchema = z.object({
     tokenizerBytes: count,
     embeddingBytes: count,
     encoderBytes: count,
+    /** What generated texts may be, where the build says so. */
+    constraintBytes: count.exactOptional(),
     /** Console text, initial values of variables, gaps for alignment. */
     otherBytes: measured,
   }),

@@ -1,6 +1,6 @@
 /**
  * Says which memory region each part of the model lies in, by rule: what is read most per inference
- * gets internal flash first (encoder weights, then the tokenizer), the embedding table, of which a
+ * gets internal flash first (encoder weights, then tokenizer and constraint), the embedding table, of which a
  * token reads one row, last; what is left over goes to external NOR. The arena goes to the largest
  * RAM.
  */
@@ -8,7 +8,7 @@ import { userError } from '../errors.ts';
 import type { MemoryRegion, Target } from '../targets.ts';
 
 /** The parts of a model's constants, in the order in which they are placed. */
-export const constantParts = ['encoder', 'tokenizer', 'embedding'] as const;
+export const constantParts = ['encoder', 'tokenizer', 'constraint', 'embedding'] as const;
 export type ConstantPart = (typeof constantParts)[number];
 export type ConstantSizes = Readonly<Record<ConstantPart, number>>;
 
@@ -65,7 +65,8 @@ function reachable(target: Target, free: ReadonlyMap<string, number>): ReadonlyM
 
 function doesNotFit(sizes: ConstantSizes, part: ConstantPart, free: ReadonlyMap<string, number>) {
   const total = constantParts.reduce((sum, one) => sum + sizes[one], 0);
-  const list = constantParts.map((one) => `${one} ${sizes[one].toLocaleString('en-US')} B`);
+  const present = constantParts.filter((one) => sizes[one] > 0);
+  const list = present.map((one) => `${one} ${sizes[one].toLocaleString('en-US')} B`);
   const availableBytes = Math.max(...free.values());
   const [region] = [...free].find(([, bytes]) => bytes === availableBytes)!;
   return userError({
