@@ -95,7 +95,11 @@ function describeRate(
   if (instructions === null || steps < 1 || isEngine(target)) return [];
   const each = instructions.generation / steps;
   const perSecond = rate === null ? null : target.clockHz / (each * rate.cyclesPerInstruction);
-  const speed = perSecond === null ? '' : `, about ${perSecond.toFixed(1)} tokens a second`;
+  const digits = { maximumFractionDigits: perSecond !== null && perSecond < 100 ? 1 : 0 };
+  const speed =
+    perSecond === null
+      ? ''
+      : `, about ${perSecond.toLocaleString('en-US', digits)} tokens a second`;
   const count = Math.round(each).toLocaleString('en-US');
   return [`a token   ${count} instructions${speed}`];
 }

@@ -10,7 +10,7 @@ export const pageStyle = `
   --input: #bfe8e4; --input-line: #16827a; --output: #ffd9b0; --output-line: #b56a12;
   --scratch: #dde1e7; --scratch-line: #7b8698; --band: #eef1f6;
   --c-code: #2f5fd0; --c-encoder: #7d4fd1; --c-embedding: #16827a; --c-tokenizer: #d18a1f;
-  --c-other: #8a94a6; --c-arena: #2f5fd0; --c-static: #16827a; --c-stack: #d18a1f;
+  --c-constraint: #b03a68; --c-other: #8a94a6; --c-arena: #2f5fd0; --c-static: #16827a; --c-stack: #d18a1f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -22,7 +22,7 @@ export const pageStyle = `
     --input: #174f4b; --input-line: #5fc9bf; --output: #5e3c14; --output-line: #f0b060;
     --scratch: #39424f; --scratch-line: #8e9aad; --band: #1e2531;
     --c-code: #7fa6ff; --c-encoder: #b596f5; --c-embedding: #4dbfb4; --c-tokenizer: #f0b95a;
-    --c-other: #8a94a6; --c-arena: #7fa6ff; --c-static: #4dbfb4; --c-stack: #f0b95a;
+    --c-constraint: #f08db4; --c-other: #8a94a6; --c-arena: #7fa6ff; --c-static: #4dbfb4; --c-stack: #f0b95a;
   }
 }
 * { box-sizing: border-box; }
@@ -72,6 +72,7 @@ svg .small { fill: var(--soft); font-size: 10.5px; }
 table + .stack-bar { margin-top: 22px; }
 .p-code { fill: var(--c-code); } .p-encoder { fill: var(--c-encoder); }
 .p-embedding { fill: var(--c-embedding); } .p-tokenizer { fill: var(--c-tokenizer); }
+.p-constraint { fill: var(--c-constraint); }
 .p-other { fill: var(--c-other); } .p-arena { fill: var(--c-arena); }
 .p-static { fill: var(--c-static); } .p-stack { fill: var(--c-stack); }
 .key { display: inline-block; width: 11px; height: 11px; margin-right: 8px; border-radius: 3px; vertical-align: -1px; }
