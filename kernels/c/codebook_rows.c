@@ -15,7 +15,7 @@ void lm_codebook_rows_s8_s8(const lm_codebook_rows *p, const lm_token_tile *tile
     const lm_tier *const tier = p->tiers + place.group;
     const uint8_t *const codes = tier->codes + place.rank * tier->stages;
     int8_t *const to = y + row * y_stride;
-    __builtin_memset(to, 0, (size_t)p->rank);
+    memset(to, 0, (size_t)p->rank);
     for (int32_t stage = 0; stage < tier->stages; stage++) {
       const lm_codebook *const book = p->books + stage;
       add_entry(book->entries + codes[stage] * book->columns, book->columns,

@@ -27,7 +27,15 @@ static inline int32_t lm_clamp(int32_t x, int32_t min, int32_t max) {
 static inline int32_t lm_shift_left(int32_t x, int32_t n) { return (int32_t)((uint32_t)x << n); }
 
 /* Zeros above the first one of x > 0. */
-static inline int32_t lm_leading_zeros(uint32_t x) { return __builtin_clz(x); }
+static inline int32_t lm_leading_zeros(uint32_t x) {
+#if defined(__GNUC__)
+  return __builtin_clz(x);
+#else
+  int32_t zeros = 0;
+  for (uint32_t bit = 0x80000000u; (x & bit) == 0u; bit >>= 1) zeros++;
+  return zeros;
+#endif
+}
 
 /* floor((a * b + 2^30) / 2^31), saturated: SaturatingRoundingDoublingHighMul, VQRDMULH. */
 static inline int32_t lm_doubling_high_mul(int32_t a, int32_t b) {

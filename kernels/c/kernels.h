@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "fixed_point.h"
 
@@ -503,7 +504,7 @@ void lm_mean_rows_s8_s16(const lm_mean_rows *p, const lm_block *x, int16_t *y);
 static inline void lm_copy_rows(lm_rows x, int32_t rows, int32_t columns, int8_t *y,
                                 int32_t y_stride) {
   for (int32_t row = 0; row < rows; row++) {
-    __builtin_memmove(y + row * y_stride, x.data + row * x.stride, (size_t)columns);
+    memmove(y + row * y_stride, x.data + row * x.stride, (size_t)columns);
   }
 }
 

@@ -26,7 +26,7 @@ static inline void lm_unpack_row(const int8_t *rows, int32_t bits, int32_t width
   if (bits == 4) {
     lm_unpack_s4(rows + index * ((width + 1) >> 1), width, to);
   } else {
-    __builtin_memcpy(to, rows + index * width, (size_t)width);
+    memcpy(to, rows + index * width, (size_t)width);
   }
 }
 
