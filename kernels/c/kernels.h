@@ -233,6 +233,30 @@ void lm_causal_attention_s8_s8_dsp(const lm_causal_attention *p, const lm_causal
 void lm_causal_attention_s8_s8_mve(const lm_causal_attention *p, const lm_causal_tile *tile,
                                    int8_t *y, int32_t y_stride);
 
+/* The same with a cache that keeps, of the tokens that left its ring, those that were looked at most. */
+typedef struct {
+  lm_causal_attention attention;
+  int32_t rows;   /* of the cache: at most 2^17 */
+  int32_t pinned; /* of them, for tokens that left the ring: 1 ... rows - 1 */
+  int32_t steps;  /* the latest queries, which alone count; 0: all count */
+} lm_heavy_attention;
+
+/* One query, whose key and value are in the cache. Afterwards there is room for the next token's. */
+typedef struct {
+  int32_t token;
+  const int8_t *q; /* (heads * head_width) */
+  int8_t *keys;    /* (rows, key_value_heads * head_width) */
+  int32_t key_stride;
+  int8_t *values; /* (key_value_heads * value_width, rows): turned */
+  int32_t value_stride;
+  int32_t *scores; /* (key_value_heads, rows), then uint16 (steps, key_value_heads, rows); token 0
+                    * begins them anew */
+  void *scratch;   /* aligned to 4 bytes */
+} lm_heavy_row;
+
+/* y: (heads * value_width) */
+void lm_heavy_attention_s8_s8(const lm_heavy_attention *p, const lm_heavy_row *row, int8_t *y);
+
 /* Each two columns of x turned by an angle, then scaled: (u * multiplier / 2^32) / 2^shift. */
 typedef struct {
   int32_t heads;

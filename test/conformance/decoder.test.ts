@@ -45,7 +45,9 @@ function cachesInTurn(): (shape: DecoderShape) => DecoderShape {
     const third = Math.ceil(shape.maxTokens / 3);
     const caches: readonly CachePolicy[] = [
       { kind: 'window', window: third, sinks: shape.seed % 3 },
+      { kind: 'heavy', heavy: third, recent: 1 + (shape.seed % 2) },
       { kind: 'full' },
+      { kind: 'local-sum', heavy: third, recent: 1 + (shape.seed % 3), steps: third },
     ];
     return { ...shape, cache: caches[run++ % caches.length]! };
   };
@@ -169,7 +171,7 @@ test.skipIf(!hasEmulator).each(['mps2-an386', 'mps3-an547'])(
         await compareGenerations([executor], await openExecutor('interpreter', built), shape);
         await executor.close();
       }),
-      { numRuns: 2, seed: 4, endOnFailure: true },
+      { numRuns: 3, seed: 4, endOnFailure: true },
     );
   },
   600_000,

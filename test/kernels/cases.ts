@@ -13,7 +13,9 @@ import { type Case, normWidths, randomRange, widths } from './cases/common.ts';
 import {
   causalAttentionCase,
   gatedProductCase,
+  heavyAttentionCase,
   randomCausal,
+  randomHeavy,
   randomRotaryCase,
   randomRows,
   residualAddCase,
@@ -48,6 +50,7 @@ const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   normalized_attention: (kernel) => normalizedAttentionCase(kernel, randomNormalizedAttention()),
   attend_inputs: (kernel) => attendInputsCase(kernel, randomAttendInputs()),
   causal_attention: (kernel) => causalAttentionCase(kernel, randomCausal()),
+  heavy_attention: (kernel) => heavyAttentionCase(kernel, randomHeavy()),
   rotary: randomRotaryCase,
   gated_product: (kernel) => gatedProductCase(kernel, randomRows()),
   residual_add: (kernel) => residualAddCase(kernel, randomRows()),

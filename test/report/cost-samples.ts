@@ -13,6 +13,7 @@ import type { Case } from '../kernels/cases/common.ts';
 import {
   causalAttentionCase,
   gatedProductCase,
+  heavyAttentionCase,
   residualAddCase,
   rmsNormCase,
   rotaryCase,
@@ -217,6 +218,28 @@ export const samples: Readonly<
           work: {
             ...{ call: 1, shared: 0, row: rows, element: rows * heads * width },
             ...{ mac: 2 * scores * width, score: scores, table: 0 },
+          },
+        };
+      }),
+    ),
+  heavy_attention: (kernel) =>
+    [32, 64, 128].flatMap((rows) =>
+      [
+        [4, 2, 8],
+        [4, 1, 8],
+        [2, 1, 16],
+        [4, 1, 16],
+        [2, 1, 32],
+        [4, 1, 32],
+      ].map(([keyValueHeads = 0, sharing = 0, width = 0]) => {
+        const heads = keyValueHeads * sharing;
+        const shape = { keyValueHeads, sharing, headWidth: width, valueWidth: width };
+        const place = { rows, pinned: rows / 2, steps: 0, token: 2 * rows, gap: 0 };
+        return {
+          one: heavyAttentionCase(kernel, { ...shape, ...place, data: 'random' }),
+          work: {
+            ...{ call: 0, shared: 0, row: 1, element: heads * width },
+            ...{ mac: 2 * heads * rows * width, score: heads * rows, table: 0 },
           },
         };
       }),

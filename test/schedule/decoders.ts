@@ -41,6 +41,17 @@ const caches: fc.Arbitrary<CachePolicy> = fc.oneof(
     window: fc.integer({ min: 1, max: 20 }),
     sinks: fc.nat(5),
   }),
+  fc.record({
+    kind: fc.constant('heavy' as const),
+    heavy: fc.integer({ min: 1, max: 8 }),
+    recent: fc.integer({ min: 1, max: 8 }),
+  }),
+  fc.record({
+    kind: fc.constant('local-sum' as const),
+    heavy: fc.integer({ min: 1, max: 8 }),
+    recent: fc.integer({ min: 1, max: 8 }),
+    steps: fc.integer({ min: 1, max: 4 }),
+  }),
 );
 
 const heads = fc.record({

@@ -116,6 +116,7 @@ function callLine(request: RunRequest, call: Call): string {
       }
       case 'meanRows':
         return [...block(inputs[0]), y[0]!];
+      case 'heavyAttention':
       case 'selectRow':
       case 'concat':
       case 'activation':

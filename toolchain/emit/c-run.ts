@@ -135,6 +135,19 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
         `.scratch = ${scratchPointer}},`,
         ...end(y),
       ];
+    case 'heavyAttention':
+      return [
+        start,
+        `&(lm_heavy_row){.token = ${first},`,
+        `.q = ${pointer(inputs[0]!)},`,
+        `.keys = ${pointer(inputs[1]!)},`,
+        `.key_stride = ${stride(inputs[1]!)},`,
+        `.values = ${pointer(inputs[2]!)},`,
+        `.value_stride = ${stride(inputs[2]!)},`,
+        `.scores = ${names.buffers.get(carry!)!},`,
+        `.scratch = ${scratchPointer}},`,
+        ...end([y[0]!.slice(0, -1)]),
+      ];
     case 'rotary':
       return [start, matrix(inputs[0]), `${count},`, `${first},`, ...end(y)];
     case 'layerNorm':

@@ -61,7 +61,8 @@ export type ClassName = keyof typeof classFiles;
 export interface NodeParams {
   /** In C. */
   readonly struct: string;
-  readonly class: ClassName;
+  /** Null: modules have no kernel for it. */
+  readonly class: ClassName | null;
   readonly params: readonly Param[];
 }
 
@@ -133,20 +134,19 @@ export function nodeParams(graph: Graph<'legal'>, node: ListedNode): NodeParams 
     }
     case 'causalAttention':
     case 'windowAttention': {
-      const { scoreMultipliers, expTables, mix, zeroPoint } = node.integer;
-      const { heads, keyValueHeads } = node.attrs;
-      const comment = 'score scale a head';
+      const params = causalParams(node, first!, third!);
+      return { struct: 'lm_causal_attention', class: 'CausalAttention', params };
+    }
+    case 'heavyAttention': {
+      const { rows, pinned, steps } = node.attrs;
+      const params = causalParams(node, first!, third!);
       return {
-        ...{ struct: 'lm_causal_attention', class: 'CausalAttention' },
+        ...{ struct: 'lm_heavy_attention', class: null },
         params: [
-          ...headNumbers({
-            ...{ heads, key_value_heads: keyValueHeads },
-            ...{ head_width: first! / heads, value_width: third! / keyValueHeads },
-          }),
-          { kind: 'array', ...named('score_multipliers', scoreMultipliers, 'int32', { comment }) },
-          expTableArray(expTables),
-          { kind: 'requant', field: 'mix', value: mix },
-          number('zero_point', zeroPoint),
+          { kind: 'struct', field: 'attention', params },
+          number('rows', rows),
+          number('pinned', pinned),
+          number('steps', steps),
         ],
       };
     }
@@ -287,6 +287,26 @@ export function nodeParams(graph: Graph<'legal'>, node: ListedNode): NodeParams 
     default:
       return assertExhaustive(node);
   }
+}
+
+function causalParams(
+  { attrs, integer }: ListedNode & { readonly op: `${'causal' | 'window' | 'heavy'}Attention` },
+  queryColumns: number,
+  valueColumns: number,
+): readonly Param[] {
+  const { scoreMultipliers, expTables, mix, zeroPoint } = integer;
+  const { heads, keyValueHeads } = attrs;
+  const comment = 'score scale a head';
+  return [
+    ...headNumbers({
+      ...{ heads, key_value_heads: keyValueHeads },
+      ...{ head_width: queryColumns / heads, value_width: valueColumns / keyValueHeads },
+    }),
+    { kind: 'array', ...named('score_multipliers', scoreMultipliers, 'int32', { comment }) },
+    expTableArray(expTables),
+    { kind: 'requant', field: 'mix', value: mix },
+    number('zero_point', zeroPoint),
+  ];
 }
 
 function number(field: string, value: number) {

@@ -76,6 +76,7 @@ function classOf(
     default: {
       const listed = nodeParams(graph, node);
       if (listed === null) return null;
+      if (listed.class === null) throw internalError(`op '${node.op}' has no class`, node.name);
       const params = node.op === 'rmsNorm' ? asLayerNorm(listed.params) : listed.params;
       return { type: listed.class, words: params.flatMap((param) => wordsOf(image, param)) };
     }

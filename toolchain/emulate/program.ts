@@ -220,6 +220,11 @@ function runCall(
     return;
   }
   const buffer = program.buffers[carry]!;
+  if (op.scores !== undefined) {
+    const scores = denseMatrix(bufferView(arena, buffer), buffer.rows, buffer.columns);
+    op.scores.evalRow(matrices, node.attrs, node.integer, scores, out, tile.rowStart);
+    return;
+  }
   const isWhole = inputs.some((slot) => slot?.rows === 'all');
   op.streaming!.evalBlock(
     matrices,

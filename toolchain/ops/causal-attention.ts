@@ -145,12 +145,18 @@ export function causalFloat(
   }
 }
 
+/** `see` is given the e_j of each head and query, and their sum. */
+export type SeeWeights = (head: number, weights: Uint8Array, total: number) => void;
+
 export function causalInteger(
   heads: readonly HeadOperands[],
   integer: CausalAttentionInteger,
   rowStart: number,
+  see?: SeeWeights,
 ): void {
-  for (const [head, operands] of heads.entries()) attendHead(operands, head, integer, rowStart);
+  for (const [head, operands] of heads.entries()) {
+    attendHead(operands, head, integer, rowStart, see);
+  }
 }
 
 export function largestCausalScores(
@@ -193,6 +199,7 @@ function attendHead(
   head: number,
   integer: CausalAttentionInteger,
   rowStart: number,
+  see?: SeeWeights,
 ): void {
   const last = rowStart + q.rows;
   const dots = new Int32Array(last);
@@ -218,6 +225,7 @@ function attendHead(
       weights[key] = weight;
       total += weight;
     }
+    see?.(head, weights.subarray(0, keys), total);
     sums.fill(0);
     weights.fill(0, keys, keys + 3);
     for (let key = 0; key < keys; key += 4) {

@@ -6,6 +6,7 @@ import { causalAttention } from './causal-attention.ts';
 import { clusterRows } from './cluster-rows.ts';
 import { codebookRows } from './codebook-rows.ts';
 import { gatedProduct } from './gated-product.ts';
+import { heavyAttention } from './heavy-attention.ts';
 import { addLayerNorm, embed, embedLayerNorm, layerNorm } from './layer-norm.ts';
 import { activation, linear } from './linear.ts';
 import { normalizedAttention } from './normalized-attention.ts';
@@ -30,6 +31,7 @@ export const ops = {
   attendInputs,
   causalAttention,
   windowAttention,
+  heavyAttention,
   rotary,
   gatedProduct,
   add,

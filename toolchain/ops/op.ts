@@ -77,6 +77,24 @@ export interface Streaming<A, I> {
   ): void;
 }
 
+/** What an op remembers, from token to token, of the rows in its cache. */
+export interface CacheScores<A, I> {
+  /** int32 values; token 0 begins anew. */
+  columns(attrs: A): number;
+  /**
+   * For a token whose row is in the cache. Operands of the past are the rows that it holds; some of
+   * them may be overwritten by the one that the next token will take.
+   */
+  evalRow(
+    inputs: readonly Matrix[],
+    attrs: A,
+    integer: I,
+    carry: Matrix,
+    out: Matrix,
+    token: number,
+  ): void;
+}
+
 /** The constants of an op that are a table, of which an index chooses the row. */
 export interface Table<A> {
   rows(inputs: readonly Tensor[]): number;
@@ -157,6 +175,8 @@ export interface OpDef<A, I> {
   readonly streaming?: Streaming<A, I>;
   /** Of rows of the past only as many are kept, and where; without it all. */
   cache?(attrs: A): Ring;
+  /** For an op with a cache that decides by what was looked at. */
+  readonly scores?: CacheScores<A, I>;
   /** Multiply-accumulates of one output row. */
   macsPerRow(inputs: readonly Shape[], attrs: A, tokens: number): number;
   /** Rows of the kernel in a row of the output, where it is not one. */

@@ -4,8 +4,8 @@
  * and not, as there, those that they have in the cache: what is stored is never computed again.
  */
 import { z } from 'zod';
-import { denseMatrix, type Matrix } from '../ir/graph.ts';
-import { type Ring, ringAttrs, rowsHeld, slotOf } from './cache.ts';
+import type { Matrix } from '../ir/graph.ts';
+import { copyRow, emptyCache, type Ring, ringAttrs, rowOf, rowsHeld, slotOf } from './cache.ts';
 import {
   type CausalAttentionAttrs,
   type CausalAttentionInteger,
@@ -83,20 +83,4 @@ function overRing(
     );
     attend(heads, held - 1);
   }
-}
-
-export function emptyCache({ data, columns }: Matrix, { rows }: Ring): Matrix {
-  const elements = new (data.constructor as new (length: number) => Matrix['data'])(rows * columns);
-  return denseMatrix(elements, rows, columns);
-}
-
-export function copyRow(from: Matrix, row: number, to: Matrix, slot: number): void {
-  for (let column = 0; column < from.columns; column++) {
-    to.data[to.offset + slot * to.stride + column] =
-      from.data[from.offset + row * from.stride + column]!;
-  }
-}
-
-export function rowOf(matrix: Matrix, row: number): Matrix {
-  return { ...matrix, rows: 1, offset: matrix.offset + row * matrix.stride };
 }

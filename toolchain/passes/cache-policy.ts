@@ -1,5 +1,6 @@
 /** What a decoder's cache keeps of the tokens before: policies as data, and as text. */
 import { z } from 'zod';
+import { assertExhaustive } from '../errors.ts';
 
 const count = z.int().positive();
 
@@ -7,6 +8,10 @@ export const cachePolicySchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('full') }),
   /** The first `sinks` tokens and the newest `window`. */
   z.strictObject({ kind: z.literal('window'), window: count, sinks: z.int().nonnegative() }),
+  /** The newest `recent` tokens, and of those before the `heavy` that most was looked at. */
+  z.strictObject({ kind: z.literal('heavy'), heavy: count, recent: count }),
+  /** The same by what the last `steps` tokens looked at. */
+  z.strictObject({ kind: z.literal('local-sum'), heavy: count, recent: count, steps: count }),
 ]);
 
 /** What a decoder's cache keeps of the tokens before. */
@@ -16,7 +21,17 @@ export const fullCache: CachePolicy = { kind: 'full' };
 
 /** Rows of each layer's keys and values; infinite where nothing is lost. */
 export function cacheRows(policy: CachePolicy): number {
-  return policy.kind === 'full' ? Number.POSITIVE_INFINITY : policy.window + policy.sinks;
+  switch (policy.kind) {
+    case 'full':
+      return Number.POSITIVE_INFINITY;
+    case 'window':
+      return policy.window + policy.sinks;
+    case 'heavy':
+    case 'local-sum':
+      return policy.heavy + policy.recent;
+    default:
+      return assertExhaustive(policy);
+  }
 }
 
 /** Whether no key is ever further from its query than the cache has rows. */
@@ -28,6 +43,8 @@ export function keepsDistances(policy: CachePolicy): boolean {
 export const cacheNumbers: { readonly [K in CachePolicy['kind']]: readonly string[] } = {
   full: [],
   window: ['window', 'sinks'],
+  heavy: ['heavy', 'recent'],
+  'local-sum': ['heavy', 'recent', 'steps'],
 };
 
 export const cacheForms = Object.entries(cacheNumbers)

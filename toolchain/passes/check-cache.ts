@@ -1,7 +1,7 @@
 /** Whether a model can do with a cache policy, and how many tokens it then takes. */
 import { userError } from '../errors.ts';
 import type { ImportedModel } from '../importers/index.ts';
-import { type CachePolicy, cacheRows, keepsDistances } from './cache-policy.ts';
+import { type CachePolicy, cacheRows, cacheText, keepsDistances } from './cache-policy.ts';
 
 /**
  * The most tokens of a text. Rotary positions are angles between a query and a key: where no key is
@@ -28,5 +28,15 @@ export function checkCache(policy: CachePolicy, { card }: ImportedModel, maxToke
     code: 'cache-too-large',
     message: `--cache has ${rows} rows, but a text has ${maxTokens} tokens at most: nothing would ever be dropped`,
     hint: `Use fewer than ${maxTokens} rows in all, a larger --max-tokens, or --cache full.`,
+  });
+}
+
+/** Modules have kernels for attention over rings only. */
+export function checkCacheOfModule(policy: CachePolicy, target: string): void {
+  if (policy.kind === 'full' || policy.kind === 'window') return;
+  throw userError({
+    code: 'unsupported-cache',
+    message: `--cache ${cacheText(policy)} is for boards; --target ${target} has no kernel that counts what was looked at`,
+    hint: 'Use --cache full or a window, for example --cache window:28,sinks:4.',
   });
 }

@@ -40,7 +40,7 @@ export interface Call {
   readonly inputs: readonly (Slot | null)[];
   readonly output: Slot;
   readonly scratch: string | null;
-  /** int32 rows that a streaming op carries from block to block. */
+  /** int32 values that a streaming op carries from block to block, or that an op has of its cache. */
   readonly carry: string | null;
   /** The loop inside the segment's tile that it stands in. */
   readonly inner: InnerLoop | null;

@@ -302,7 +302,13 @@ class Layout {
 
   /** Begun anew in every tile, unless the tiles of the segment are the stream. */
   private openCarry(node: Node, { tileRows }: Place): string | null {
-    const { streaming } = opOf(node.op);
+    const { streaming, scores } = opOf(node.op);
+    if (scores !== undefined) {
+      const name = `scores:${node.output}`;
+      const shape = [1, scores.columns(node.attrs)] as const;
+      this.open(name, 'state', { dtype: 'int32', shape }, 1, this.nextCall);
+      return name;
+    }
     if (streaming === undefined) return null;
     const shapes = node.inputs.map((input) => tensorOf(this.graph, input).shape);
     const columns = streaming.carryColumns(shapes, node.attrs);

@@ -89,6 +89,93 @@ export function causalAttentionCase(kernel: Kernel, shape: CausalShape): Case {
   );
 }
 
+export interface HeavyShape {
+  readonly keyValueHeads: number;
+  readonly sharing: number;
+  readonly headWidth: number;
+  readonly valueWidth: number;
+  readonly rows: number;
+  readonly pinned: number;
+  readonly steps: number;
+  readonly token: number;
+  readonly data: Fill;
+  readonly gap: number;
+}
+
+export function randomHeavy(): HeavyShape {
+  const rows = pick([2, 3, 5, 16, 33]);
+  return {
+    keyValueHeads: randomInt(1, 3),
+    sharing: pick([1, 1, 2, 3]),
+    headWidth: pick([1, 3, 8, 16]),
+    valueWidth: pick([1, 4, 7, 16]),
+    rows,
+    pinned: randomInt(1, rows - 1),
+    steps: pick([0, 0, 1, 3, 8]),
+    token: pick([0, rows - 2, rows - 1, rows, 3 * rows + 1, randomInt(0, 100)]),
+    data: randomFill(),
+    gap: pick([0, 5]),
+  };
+}
+
+/** One token: what it gives, and what it leaves in the cache and in the scores. */
+export function heavyAttentionCase(kernel: Kernel, shape: HeavyShape): Case {
+  const { keyValueHeads, sharing, headWidth, valueWidth, rows, pinned, steps, token } = shape;
+  const arena = createArena(ARENA_BYTES);
+  const heads = keyValueHeads * sharing;
+  const [inputs, outputs] = [heads * headWidth, heads * valueWidth];
+  const [keyColumns, valueColumns] = [keyValueHeads * headWidth, keyValueHeads * valueWidth];
+  const scoreMultipliers = Int32Array.from({ length: heads }, () => randomInt(2 ** 20, 2 ** 24));
+  const expTables = randomExpTables(heads);
+  const mix = pick([anyRequant(), { multiplier: 1_500_000_000, shift: pick([0, 1]) }]);
+  const zeroPoint = pick([-128, 0, 5]);
+  const attrs = { heads, keyValueHeads, scale: 1, rows, pinned, steps };
+  const q = placeMatrix(arena, 1, inputs, inputs, shape.data);
+  const keyStride = keyColumns + shape.gap;
+  const k = placeMatrix(arena, rows, keyColumns, keyStride, 'random');
+  const vStride = rows + shape.gap;
+  const v = placeMatrix(arena, valueColumns, vStride, vStride, shape.data);
+  const columns = ops.heavyAttention.scores!.columns(attrs);
+  const counts = keyValueHeads * rows;
+  const largest = pick([3, 10_000, 2 ** 31 - 1]);
+  const scores = new Int32Array(columns).map((_, index) =>
+    index < counts ? randomInt(Math.floor(largest / 2), largest) : 0x00010002,
+  );
+  const scoresAt = place(arena, scores);
+  const y = reserveMatrix(arena, 'int8', 1, outputs, outputs);
+  const held = Math.min(token + 1, rows);
+  const scratchShape = { inputs, outputs, columns: keyColumns, tokens: rows };
+  const scratch = reserveScratch(arena, kernel, scratchShape);
+  const args = [
+    ...[heads, keyValueHeads, headWidth, valueWidth],
+    ...[place(arena, scoreMultipliers), place(arena, expTables), mix.multiplier, mix.shift],
+    ...[zeroPoint, rows, pinned, steps, token, q, k, keyStride, v, vStride, scoresAt],
+    ...[scratch.offset, y],
+  ];
+  return finish(kernel, JSON.stringify(shape), arena, args, scratch, (before, after) => {
+    const stored = matrixAt(after, 'int8', v, valueColumns, held, vStride);
+    const values = turned(stored);
+    ops.heavyAttention.scores!.evalRow(
+      [
+        matrixAt(before, 'int8', q, 1, inputs, inputs),
+        matrixAt(after, 'int8', k, held, keyColumns, keyStride),
+        values,
+      ],
+      attrs,
+      { scoreMultipliers, expTables, mix, zeroPoint },
+      denseMatrix(new Int32Array(after.buffer, after.byteOffset + scoresAt, columns), 1, columns),
+      matrixAt(after, 'int8', y, 1, outputs, outputs),
+      token,
+    );
+    const back = turned(values);
+    for (let row = 0; row < valueColumns; row++) {
+      for (let column = 0; column < held; column++) {
+        stored.data[stored.offset + row * vStride + column] = back.data[row * held + column]!;
+      }
+    }
+  });
+}
+
 function turned(matrix: Matrix): Matrix {
   const { rows, columns, stride } = matrix;
   const data = new Int8Array(rows * columns);

@@ -84,6 +84,16 @@ static lm_norm norm_at(const int32_t *a) {
     name(&p, &tile, (type *)at(a[18]), a[19]);                                           \
   }
 
+#define RUN_heavy_attention(name, input, type)                                           \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_heavy_attention p = {{a[0], a[1], a[2], a[3], at(a[4]), at(a[5]),           \
+                                   {a[6], a[7]}, a[8]},                                  \
+                                  a[9], a[10], a[11]};                                   \
+    const lm_heavy_row row = {a[12], at(a[13]), at(a[14]), a[15],                        \
+                              at(a[16]), a[17], at(a[18]), at(a[19])};                   \
+    name(&p, &row, (type *)at(a[20]));                                                   \
+  }
+
 #define RUN_rotary(name, input, type)                                                    \
   static void run_##name(const int32_t *a) {                                             \
     const lm_rotary p = {a[0], a[1], a[2], a[3], at(a[4])};                              \
