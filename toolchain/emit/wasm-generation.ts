@@ -52,7 +52,7 @@ export function describeGeneration(
 ): GenerationDescription | null {
   if (!keepsState(program)) return null;
   const endTokens = endTokensOf({ card, tokenizer: compiled });
-  if (tokenizer.kind === 'bpe') return { endTokens, pieces: 'bytes', silent: [] };
+  if (tokenizer.kind !== 'wordpiece') return { endTokens, pieces: 'bytes', silent: [] };
   const { clsId, sepId, padId } = tokenizer;
   const silent = [clsId, sepId, padId].map((id) => compiled.idOrder.indexOf(id));
   return { endTokens, pieces: 'words', silent: silent.filter((id) => id >= 0) };
