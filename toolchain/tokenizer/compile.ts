@@ -72,7 +72,7 @@ function compileWordPiece(tokenizer: WordPieceTokenizer): CompiledWordPiece {
     sizeBytes: tokenizerBytes({
       vocabulary: byteLengths([trie.stream, trie.codes, trie.labels]),
       characters: byteLengths(Object.values(characters)),
-      specials: specials.specials.length,
+      specials: specials.specials.length + 2 * around.length,
     }),
   };
 }

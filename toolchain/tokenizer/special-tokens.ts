@@ -131,6 +131,6 @@ export function unsupported(file: string, what: string) {
     code: 'unsupported-tokenizer',
     message: `this tokenizer is not supported: ${what}`,
     where: file,
-    hint: 'Tokenizers that run on the device: BERT’s (basic tokenizer and WordPiece) and byte-level BPE.',
+    hint: 'Tokenizers that run on the device: BERT’s (basic tokenizer and WordPiece), BPE (byte-level, or SentencePiece’s with byte fallback) and SentencePiece’s Unigram.',
   });
 }

@@ -16,6 +16,8 @@ const file = 'tokenizer.json';
 export const mostClusterBytes = 5;
 /** More than SentencePiece's largest rule sets have. */
 const mostVisits = 2 ** 20;
+/** Bytes that a message repeats. */
+const mostShown = 8;
 
 export function parseCharsmap(base64: string, place: string): readonly NormalizationRule[] {
   const bytes = Buffer.from(base64, 'base64');
@@ -58,7 +60,9 @@ export function parseCharsmap(base64: string, place: string): readonly Normaliza
       return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(part);
     } catch (cause) {
       if (!(cause instanceof TypeError)) throw cause;
-      throw bad(`the bytes ${Buffer.from(part).toString('hex')} are not UTF-8`);
+      throw bad(
+        `the bytes ${Buffer.from(part).subarray(0, mostShown).toString('hex')} are not UTF-8`,
+      );
     }
   }
 }

@@ -57,7 +57,8 @@ export function normalizerOf(json: z.infer<typeof normalizerSchema>): Normalizer
   let normalizer = nothing;
   let order = 0;
   for (const [index, stage] of stagesOf(json, 'normalizers').entries()) {
-    const effect = effectOf(stage, index);
+    const place = json?.type === 'Sequence' ? `normalizer.normalizers.${index}` : 'normalizer';
+    const effect = effectOf(stage, place);
     if (effect.order < order) throw strange(`${stage.type} after a later step`);
     order = effect.order;
     normalizer = { ...normalizer, ...effect.part(normalizer) };
@@ -71,8 +72,7 @@ function stagesOf(json: Stage | null | undefined, list: string): readonly Stage[
   return json.type === 'Sequence' ? (json[list] as readonly Stage[]) : [json];
 }
 
-function effectOf(stage: Stage, index: number): StageEffect {
-  const place = `normalizer.normalizers.${index}`;
+function effectOf(stage: Stage, place: string): StageEffect {
   switch (stage.type) {
     case 'Replace':
       return replaceEffect(parseJson(replaceSchema, stage, file));
