@@ -152,8 +152,11 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'compress on too few texts to measure': [...compress, 'labelled.jsonl', '--texts', '3'],
   'compress into no number of bytes': [...compress, 'labelled.jsonl', '--flash-budget', '0.5'],
   'compress into less than there can be': [...compress, 'labelled.jsonl', '--flash-budget', '9000'],
-  'compress on a model that generates': [
-    ...['compress', 'decoder', '--target', 'mps2-an386', '--data', 'labelled.jsonl'],
+  'compress by no rise of perplexity': [
+    ...compress,
+    'labelled.jsonl',
+    '--max-perplexity-rise',
+    '-1',
   ],
   'a design of no tokens': [...design, '--vocab', '0'],
   'a design of no speed': [...design, '--tokens-per-second', '-1'],

@@ -55,6 +55,22 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     expect(answer.generated).toHaveLength(1);
   });
 
+  test('compress writes a recipe of matrices in four bits, which build follows', async () => {
+    const lines = Array.from({ length: 20 }, (_, i) => `{"text": "import torch as t${i}"}\n`);
+    writeFileSync(at('twenty.jsonl'), lines.join(''));
+    const target = ['--target', 'mps2-an386', '--max-tokens', '20'];
+    const data = ['--data', 'twenty.jsonl', '--max-perplexity-rise', '1000'];
+    const found = await json('compress', 'model', ...target, ...data, '--out', 'recipe');
+    expect(found).toMatchObject({ code: 0, chosen: { matrices: { length: 12 } } });
+    const recipe = ['--recipe', found.recipe, '--calibrate', 'twenty.jsonl', '--out', 'small'];
+    expect((await json('build', 'model', ...target, ...recipe)).code).toBe(0);
+    const run = ['run', 'small', '--text', 'import', ...sampling];
+    const { on, instructions, ...answer } = await json(...run);
+    expect(on).toBe('emulator');
+    const same = { ...answer, on: 'interpreter', instructions: null };
+    expect(await json(...run, '--on', 'interpreter')).toEqual(same);
+  });
+
   test('eval gives its perplexity', async () => {
     const evaluated = await json('eval', 'out', '--data', 'data.jsonl', '--model', 'model');
     const { perplexity, floatPerplexity, tokens } = evaluated;

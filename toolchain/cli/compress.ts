@@ -20,6 +20,7 @@ import { renderCompressPage } from '../report/compress-page.ts';
 import type { Target } from '../targets.ts';
 import { findTarget } from './build.ts';
 import { defineCommand } from './command.ts';
+import { compressDecoder } from './compress-decoder.ts';
 import { type LabelledExample, readExamples } from './examples.ts';
 import { classOf } from './head.ts';
 
@@ -52,6 +53,12 @@ export const compressCommand = defineCommand({
       default: 0.5,
       requiresArg: true,
       describe: 'Percentage points of the texts that may lose their right answer',
+    },
+    'max-perplexity-rise': {
+      type: 'number',
+      default: 4,
+      requiresArg: true,
+      describe: 'Percent by which the perplexity of a model that generates may rise',
     },
     'flash-budget': {
       type: 'number',
@@ -110,11 +117,25 @@ export const compressCommand = defineCommand({
     const budgetBytes = checkBudget(flags.flashBudget) ?? flashBytes(target);
     const mostMeasured = checkTextCount(flags.texts);
     const imported = importModel(model, pooling === undefined ? {} : { pooling });
-    if (imported.card.kind === 'generation') throw needsLabels(imported.card.name);
+    const maxRise = checkRise(flags.maxPerplexityRise) / 100;
     const examples = readExamples(data);
     const validation = validate === undefined ? null : readExamples(validate);
     const outDir = out ?? `${basename(resolve(model))}-recipe`;
     mkdirSync(outDir, { recursive: true });
+    const progress = async (phase: string, done: number, total: number): Promise<void> => {
+      context.progress.report(phase, done, total);
+      await new Promise((resume) => setImmediate(resume));
+    };
+    if (imported.card.kind === 'generation') {
+      checkTextsGiven(examples.examples.length, data);
+      return compressDecoder({
+        ...{ modelPath: model, imported, target, maxTokens, outDir, mostMeasured, maxRise },
+        ...{ dataDigest: examples.digest, data: examples.examples },
+        validation: validation?.examples ?? null,
+        budgetBytes: flags.flashBudget === undefined ? null : budgetBytes,
+        progress,
+      });
+    }
     context.progress.report('tokens of the texts');
     const classified = (list: readonly LabelledExample[]) => withClasses(list, imported);
     const texts = prepareTexts(
@@ -137,10 +158,6 @@ export const compressCommand = defineCommand({
         ]),
       ),
     );
-    const progress = async (phase: string, done: number, total: number): Promise<void> => {
-      context.progress.report(phase, done, total);
-      await new Promise((resume) => setImmediate(resume));
-    };
     const fillsBudget = flags.flashBudget !== undefined;
     const result = await search({
       ...texts,
@@ -237,26 +254,29 @@ const unlabelledNote =
 /** Fewer say nothing about half a point. */
 const fewestTexts = 20;
 
-function needsLabels(name: string) {
-  return userError({
-    code: 'not-compressible',
-    message: `${name} generates text: compress measures the labels of texts, which such a model does not give`,
-    hint: 'Build it as it is; its weights then take 8 bits.',
+function checkTextsGiven(given: number, path: string): void {
+  if (given >= fewestTexts) return;
+  throw userError({
+    code: 'too-few-texts',
+    message: `${given} texts are too few to search with`,
+    where: path,
+    hint: textsHint,
   });
 }
 
 function checkTexts(given: number, texts: readonly TokenText[], path: string): void {
-  const [few, specialTokens] = [given < fewestTexts, 2];
-  if (!few && texts.some(({ ids }) => ids.length > specialTokens)) return;
+  checkTextsGiven(given, path);
+  const specialTokens = 2;
+  if (texts.some(({ ids }) => ids.length > specialTokens)) return;
   throw userError({
-    code: few ? 'too-few-texts' : 'empty-texts',
-    message: few
-      ? `${given} texts are too few to search with`
-      : 'all texts are empty: there is nothing to measure on',
+    code: 'empty-texts',
+    message: 'all texts are empty: there is nothing to measure on',
     where: path,
-    hint: `Give at least ${fewestTexts} texts of the task, better thousands, {"text": "…"} a line.`,
+    hint: textsHint,
   });
 }
+
+const textsHint = `Give at least ${fewestTexts} texts of the task, better thousands, {"text": "…"} a line.`;
 
 /** One recipe of the parts' own. */
 function joined(
@@ -287,6 +307,15 @@ function checkDrop(points: number): number {
     code: 'bad-accuracy-drop',
     message: '--max-accuracy-drop takes percentage points from 0 to 100',
     hint: 'Use 0.5 for one text in two hundred.',
+  });
+}
+
+function checkRise(percent: number): number {
+  if (percent >= 0) return percent;
+  throw userError({
+    code: 'bad-perplexity-rise',
+    message: '--max-perplexity-rise takes percent from 0 on',
+    hint: 'Use 4 for a model that foresees its texts nearly as well.',
   });
 }
 

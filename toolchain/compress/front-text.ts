@@ -37,7 +37,7 @@ function points(share: number | null): string {
   return share === null ? '' : (100 * share).toFixed(2);
 }
 
-function columns(rows: readonly (readonly string[])[]): string {
+export function columns(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows
     .map((row) =>
