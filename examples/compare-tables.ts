@@ -4,7 +4,8 @@
  * compressed, and the bytes are those of the whole table with its projections, entries and indexes.
  *
  *   node examples/compare-tables.ts <model> --fit train.jsonl --measure test.jsonl
- *     [--bytes 8,9.5,12] [--texts 2000] [--fit-texts 2000] [--max-tokens 128] [--only codebooks,SVD]
+ *     [--bytes 8,9.5,12] [--texts 2000] [--fit-texts 2000] [--max-tokens 128]
+ *     [--rank 48] [--only codebooks,SVD]
  *
  * Sensitivities come from --fit-texts of the texts to fit to, occurrences from all of them. A model of
  * classes is told by its classes, a model of embeddings by its vectors' angles and neighbours.
@@ -46,6 +47,8 @@ const { values: flags, positionals } = parseArgs({
     texts: { type: 'string', default: '2000' },
     'fit-texts': { type: 'string', default: '2000' },
     'max-tokens': { type: 'string', default: '128' },
+    /** Columns that codebooks have; three eighths of the width, as in the search, if not given. */
+    rank: { type: 'string' },
     /** Methods with one of these in their names. */
     only: { type: 'string', default: '' },
   },
@@ -109,7 +112,7 @@ for (const bytesPerToken of flags.bytes.split(',').map(Number)) {
 /** As the search has them, in proportion to the width; enough stages for that many bytes. */
 function stagesFor(bytesPerToken: number): TrainedStages {
   const stages = Math.max(8, Math.ceil(bytesPerToken * 0.75));
-  const rank = Math.min(word.width, Math.round(48 * (word.width / 128)));
+  const rank = Math.min(word.width, Number(flags.rank ?? Math.round(48 * (word.width / 128))));
   return trainStages(weighted, { rank, stages, refiningStages: stages });
 }
 
