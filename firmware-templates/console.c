@@ -515,7 +515,8 @@ static uint64_t generate(lm2mcu_result *result, int32_t prompt) {
     if (ends) stopped = "end";
     else if (!is_kept) stopped = "context";
     else if (count == settings.most_tokens) stopped = "length";
-    else if (lm2mcu_needs_run(&writing) && lm2mcu_run(arena, result) != LM2MCU_OK) stopped = "failed";
+    else if (lm2mcu_needs_run(&writing) &&
+             lm2mcu_run(arena, result) != LM2MCU_OK) stopped = "failed";
     ticks += counter_ticks() - start;
     write_spelled(id);
     if (stopped == NULL && is_cancelled()) stopped = "cancelled";
@@ -523,7 +524,9 @@ static uint64_t generate(lm2mcu_result *result, int32_t prompt) {
   write_text("\"");
   write_ids(prompt, count, id, !is_kept);
   write_string(stopped);
-  if (CONSTRAINED) write_text(lm2mcu_is_complete(&writing) ? ",\"complete\":true" : ",\"complete\":false");
+  if (CONSTRAINED) {
+    write_text(lm2mcu_is_complete(&writing) ? ",\"complete\":true" : ",\"complete\":false");
+  }
   return ticks;
 }
 

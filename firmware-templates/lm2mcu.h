@@ -51,7 +51,7 @@ typedef struct {
   float output_scale; /* real value = integer * output_scale */
   const char *const *labels; /* (label_count); NULL: none */
   int32_t label_count;
-  const char *constraint; /* what generated texts must meet: "json-schema", ...; NULL: nothing */
+  const char *constraint; /* what generated texts meet: "json-schema", ...; NULL: anything */
   uint32_t arena_bytes;
   /* Arena bytes from here on are free for text, or for token ids, until lm2mcu_run. A multiple of
    * 4, with at least 4 * max_tokens bytes behind it, so that max_tokens ids can lie there. */
@@ -105,9 +105,9 @@ typedef struct {
   uint16_t place;        /* where it is in what the build permits */
 } lm2mcu_writing;
 
-/* The next token, by the result of lm2mcu_run, which it uses up. most_tokens: so many may follow, this
- * one among them; a build with a constraint permits only what can be complete with as many. -1: such a
- * build permits no token here. */
+/* The next token, by the result of lm2mcu_run, which it uses up. most_tokens: so many may follow,
+ * this one among them; a build with a constraint permits only what can be complete with as many.
+ * -1: such a build permits no token here. */
 int32_t lm2mcu_choose(const lm2mcu_result *result, const lm2mcu_sampling *sampling,
                       int32_t most_tokens, lm2mcu_writing *writing);
 

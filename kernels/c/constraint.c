@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The twin of toolchain/generate/constrained.ts. The logits of the tokens that are permitted move to
- * the front, in their order, and the sampler sees no others. */
+ * The twin of toolchain/generate/constrained.ts. The logits of permitted tokens move to the front, in
+ * their order, and the sampler sees no others. */
 #include "constraint.h"
 
 #include <stddef.h>

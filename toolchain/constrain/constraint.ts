@@ -2,9 +2,9 @@
  * What the generated text may be, compiled for a vocabulary: tables for the chip, read by
  * `kernels/c/constraint.c` and its twin `generate/constrained.ts`.
  *
- * Tokens by class, rows of (class, step to the next state), which states share that count along a text, and how many tokens a state is away from a text
- * that is complete. The alternative, an automaton over bytes that walks the whole vocabulary for every
- * token, needs the vocabulary once more as a trie; toolchain/README.md has both prices.
+ * Tokens by class, rows of (class, step to the next state), which states share that count along a text, and
+ * how many tokens a state is away from a text that is complete. The alternative, an automaton over bytes,
+ * needs the vocabulary once more, as a trie that it walks for every token: 8,113 nodes for 4,096 tokens.
  */
 import { userError } from '../errors.ts';
 import { decodeBpe, tokenizeBpe } from '../tokenizer/bpe/encode.ts';
