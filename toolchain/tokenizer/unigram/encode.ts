@@ -4,8 +4,9 @@
  * compiled tables of the device.
  */
 import { splitAtAdded } from '../added-tokens.ts';
+import { wordMark } from '../word-mark.ts';
 import { wordsOf } from './normalize.ts';
-import { type UnigramTokenizer, windowBytes, wordMark } from './tokenizer.ts';
+import { type UnigramTokenizer, windowBytes } from './tokenizer.ts';
 
 const encoder = new TextEncoder();
 

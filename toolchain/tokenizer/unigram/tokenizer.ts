@@ -45,16 +45,13 @@ export type NormalizationRule = readonly [from: string, to: string];
 
 /** How a normalized text falls into words, each of which is tokenized by itself. */
 export interface WordRule {
-  /** At white space, which goes; else spaces stay, as `wordMark`. */
+  /** At white space, which goes; else spaces stay, as U+2581. */
   readonly splitsAtWhitespace: boolean;
-  /** Before each `wordMark`. */
+  /** Before each mark of a space. */
   readonly splitsAtMarks: boolean;
-  /** Whether a text, or what stands between white space, begins with a `wordMark` it lacks. */
+  /** Whether a text, or what stands between white space, begins with a U+2581 it lacks. */
   readonly prefix: 'always' | 'first' | 'never';
 }
-
-/** Stands for a space, U+2581. */
-export const wordMark = '▁';
 
 /**
  * Bytes of a word that are looked at together. Of a longer one the best pieces of so many are found,
