@@ -5,7 +5,8 @@ import { packagePath } from '../../toolchain/package-root.ts';
 import { randomText } from './samples.ts';
 
 export interface UnigramJson {
-  readonly added_tokens: readonly object[];
+  readonly added_tokens: readonly { readonly id: number }[];
+  readonly post_processor: unknown;
   readonly normalizer: { readonly precompiled_charsmap: string };
   readonly model: {
     readonly vocab: readonly (readonly [string, number])[];
