@@ -6,7 +6,7 @@
 import { splitAtAdded } from '../added-tokens.ts';
 import { wordMark } from '../word-mark.ts';
 import { wordsOf } from './normalize.ts';
-import { type UnigramTokenizer, windowBytes } from './tokenizer.ts';
+import { piecesOf, type UnigramTokenizer, windowBytes } from './tokenizer.ts';
 
 const encoder = new TextEncoder();
 
@@ -89,7 +89,7 @@ const lookups = new WeakMap<UnigramTokenizer, Lookup>();
 function lookupOf(tokenizer: UnigramTokenizer): Lookup {
   const known = lookups.get(tokenizer);
   if (known !== undefined) return known;
-  const { vocabulary } = tokenizer;
+  const vocabulary = piecesOf(tokenizer);
   const lookup = {
     idOf: new Map(vocabulary.flatMap((piece, id) => (piece === '' ? [] : [[piece, id] as const]))),
     beginnings: new Set(vocabulary.flatMap(beginningsOf)),

@@ -4,7 +4,7 @@ import type { Frame } from '../frame.ts';
 
 export interface UnigramTokenizer {
   readonly kind: 'unigram';
-  /** Piece of each id; '' where an id has none. No other string occurs twice. */
+  /** Text of each id: pieces, no two the same, then added tokens. */
   readonly vocabulary: readonly string[];
   /** Log probability of each piece, in steps: see `integerScores`. */
   readonly scores: Int32Array;
@@ -58,3 +58,8 @@ export interface WordRule {
  * those of the first half are settled, and the others are looked for again with what follows.
  */
 export const windowBytes = 256;
+
+/** Without the added tokens behind them, which have no scores. */
+export function piecesOf({ vocabulary, scores }: UnigramTokenizer): readonly string[] {
+  return vocabulary.slice(0, scores.length);
+}
