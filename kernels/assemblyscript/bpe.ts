@@ -25,6 +25,7 @@ export class Tokenizer {
   mergeRows: i32;
   firstMerged: i32;
   mergedEnd: i32;
+  firstPart: i32;
   specialLeadMin: i32;
   specialLeadMax: i32;
   before: i32;
@@ -34,8 +35,9 @@ export class Tokenizer {
   words: i32;
   mostDigits: i32;
   isolatesDigits: i32;
-  addsPrefixSpace: i32;
-  /** Room for the window: WINDOW tokens, as many rows, and a character. */
+  prefix: i32;
+  marksSpaces: i32;
+  /** Room for the window: WINDOW tokens, as many rows, a character, the parts of another. */
   window: usize;
 
   tokenizeText(text: usize, bytes: i32, countAll: bool): void {
@@ -51,6 +53,14 @@ const CHAR_OFFSET: usize = 1024;
 /** kernels/c/bpe.h: lm_bpe_words. */
 const WORDS_WHOLE: i32 = 0;
 const WORDS_CL100K: i32 = 2;
+const WORDS_MARKS: i32 = 3;
+
+/** kernels/c/bpe.h: lm_bpe_prefix. */
+const NO_PREFIX: i32 = 0;
+const PREFIX_MISSING_FIRST: i32 = 2;
+const PREFIX: i32 = 3;
+
+const WORD_MARK: i32 = 0x2581;
 
 /** toolchain/tokenizer/bpe/split.ts: characterClasses. */
 const CLASS_OTHER: i32 = 0;
@@ -83,11 +93,13 @@ export function lm_tokenize(
 function tokenizeText(t: Tokenizer, text: usize, bytes: i32, countAll: bool): void {
   windowCount = 0;
   const end = text + <usize>bytes;
+  let isFirst = true;
   for (let hasSpecial = true; hasSpecial; ) {
     hasSpecial = findSpecial(t.specials, t.specialLeadMin, t.specialLeadMax, text, end);
     partEnd = foundStart;
     at = text;
-    hasSpace = t.addsPrefixSpace !== 0 && at < partEnd && load<u8>(at) !== 0x20;
+    hasSpace = at < partEnd && takesPrefix(t, isFirst);
+    if (foundEnd > text) isFirst = false;
     while (hasSpace || at < partEnd) {
       if (isListFull(countAll)) return;
       const start = at;
@@ -95,9 +107,9 @@ function tokenizeText(t: Tokenizer, text: usize, bytes: i32, countAll: bool): vo
       let chars = passPiece(t);
       at = start;
       hasSpace = startsWithSpace;
-      for (; chars > 0; chars--) pushChar(t, nextChar());
+      for (; chars > 0; chars--) pushChar(t, nextChar(t));
       merge(t);
-      for (let i = 0; i < windowCount; i++) emit(tokenAt(t, i));
+      for (let i = 0; i < windowCount; i++) giveAway(t, tokenAt(t, i));
       windowCount = 0;
     }
     if (hasSpecial) emit(foundToken);
@@ -113,14 +125,25 @@ function isAtEnd(): bool {
   return !hasSpace && at >= partEnd;
 }
 
-function nextChar(): i32 {
+function nextChar(t: Tokenizer): i32 {
   if (hasSpace) {
     hasSpace = false;
-    return 0x20;
+    return marked(t, 0x20);
   }
   const codePoint = decodeUtf8(at, partEnd);
   at = decodedEnd;
-  return codePoint;
+  return marked(t, codePoint);
+}
+
+function marked(t: Tokenizer, codePoint: i32): i32 {
+  return t.marksSpaces !== 0 && codePoint === 0x20 ? WORD_MARK : codePoint;
+}
+
+/** Whether a part that is not empty is read with a space before it. */
+function takesPrefix(t: Tokenizer, isFirst: bool): bool {
+  if (t.prefix === PREFIX) return true;
+  if (t.prefix === NO_PREFIX || (t.prefix === PREFIX_MISSING_FIRST && !isFirst)) return false;
+  return marked(t, decodeUtf8(at, partEnd)) !== (t.marksSpaces !== 0 ? WORD_MARK : 0x20);
 }
 
 /** The character that `peek` saw, 0 at the end. */
@@ -130,7 +153,7 @@ let peeked: i32 = 0;
 function peek(t: Tokenizer): i32 {
   peeked = 0;
   if (isAtEnd()) return CLASS_END;
-  peeked = hasSpace ? 0x20 : decodeUtf8(at, partEnd);
+  peeked = marked(t, hasSpace ? 0x20 : decodeUtf8(at, partEnd));
   return classOf(t, peeked);
 }
 
@@ -142,7 +165,15 @@ function isLineBreak(codePoint: i32): bool {
 function passPiece(t: Tokenizer): i32 {
   let chars = 0;
   if (t.words === WORDS_WHOLE) {
-    for (; !isAtEnd(); chars++) nextChar();
+    for (; !isAtEnd(); chars++) nextChar(t);
+    return chars;
+  }
+  if (t.words === WORDS_MARKS) {
+    do {
+      nextChar(t);
+      chars++;
+      peek(t);
+    } while (!isAtEnd() && peeked !== WORD_MARK);
     return chars;
   }
   const firstClass = peek(t);
@@ -155,7 +186,7 @@ function passPiece(t: Tokenizer): i32 {
   at = start;
   hasSpace = startsWithSpace;
 
-  nextChar();
+  nextChar(t);
   let runClass = firstClass;
   const nextClass = peek(t);
   if (leads(t, firstClass, first, nextClass)) {
@@ -168,12 +199,12 @@ function passPiece(t: Tokenizer): i32 {
   if (runClass === CLASS_SPACE) return passSpaces(t);
   const most = runClass === CLASS_NUMBER ? t.mostDigits : 0;
   for (let run = 0; (most === 0 || run < most) && peek(t) === runClass; run++) {
-    nextChar();
+    nextChar(t);
     chars++;
   }
   if (t.words === WORDS_CL100K && runClass === CLASS_OTHER) {
     for (peek(t); isLineBreak(peeked); peek(t)) {
-      nextChar();
+      nextChar(t);
       chars++;
     }
   }
@@ -204,7 +235,7 @@ function passSpaces(t: Tokenizer): i32 {
   for (; next === CLASS_SPACE; next = peek(t)) {
     chars++;
     if (isLineBreak(peeked)) toBreak = chars;
-    nextChar();
+    nextChar(t);
   }
   if (t.words === WORDS_CL100K && toBreak > 0) return toBreak;
   const endsPart = next === CLASS_END || (t.isolatesDigits !== 0 && next === CLASS_NUMBER);
@@ -213,7 +244,7 @@ function passSpaces(t: Tokenizer): i32 {
 
 /** "'s", "'ll" and their like; 0: there is none here. */
 function contractionChars(t: Tokenizer): i32 {
-  if (nextChar() !== 0x27) return 0;
+  if (nextChar(t) !== 0x27) return 0;
   switch (nextLetter(t)) {
     case 0x73: // s
     case 0x74: // t
@@ -232,7 +263,7 @@ function contractionChars(t: Tokenizer): i32 {
 
 function nextLetter(t: Tokenizer): i32 {
   if (isAtEnd()) return 0;
-  const letter = nextChar();
+  const letter = nextChar(t);
   if (t.words !== WORDS_CL100K) return letter;
   if (letter === 0x17f) return 0x73; // the long s
   return letter >= 0x41 && letter <= 0x5a ? letter + 0x20 : letter;
@@ -272,7 +303,7 @@ function makeRoom(t: Tokenizer): void {
   for (; read < windowCount; read++) {
     settled += expand(t, tokenAt(t, read), base);
     if (read > 0 && settled > WINDOW / 2) break;
-    emit(tokenAt(t, read));
+    giveAway(t, tokenAt(t, read));
   }
   let start = WINDOW; // every token has a base token or more: none is overwritten
   for (let i = windowCount - 1; i >= read; i--) {
@@ -341,17 +372,42 @@ function expand(t: Tokenizer, token: i32, base: usize): i32 {
   for (let i = 0; i < count; ) {
     const place = base + 2 * <usize>i;
     const merged = <i32>load<u16>(place);
-    if (merged < t.firstMerged || merged >= t.mergedEnd) {
+    const isPart = merged >= t.firstPart;
+    if (!isPart && (merged < t.firstMerged || merged >= t.mergedEnd)) {
       i++;
       continue;
     }
-    const index = merged - t.firstMerged;
+    const index = merged - t.firstMerged - (isPart ? t.firstPart - t.mergedEnd : 0);
     const row = t.rowsOf !== 0 ? <i32>load<u16>(t.rowsOf + 2 * <usize>index) : index;
     memory.copy(place + 4, place + 2, 2 * <usize>(count - i - 1));
     memory.copy(place, t.merges + 4 * <usize>row, 4);
     count++;
   }
   return count;
+}
+
+/** What is only the beginning of a character falls apart again: it has at most three bytes. */
+function giveAway(t: Tokenizer, token: i32): void {
+  if (token < t.firstPart) {
+    emit(token);
+    return;
+  }
+  const base = t.window + CHAR_OFFSET + 8;
+  const count = expand(t, token, base);
+  for (let i = 0; i < count; i++) emit(<i32>load<u16>(base + 2 * <usize>i));
+}
+
+/** U+2581 is a space again. */
+function unmarkSpaces(bytes: usize, count: i32): i32 {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const place = bytes + <usize>i;
+    const isMark = i + 2 < count && load<u8>(place) === 0xe2 && load<u16>(place, 1) === 0x8196;
+    store<u8>(bytes + <usize>kept, isMark ? 0x20 : load<u8>(place));
+    kept++;
+    if (isMark) i += 2;
+  }
+  return kept;
 }
 
 /** Writes what a token stands for at `to`; returns its bytes. Special tokens stand for nothing. */
@@ -375,5 +431,5 @@ export function lm_spell(t: Tokenizer, id: i32, to: usize): i32 {
     while (byte < 0xff && load<u16>(t.byteTokens + 2 * <usize>byte) !== token) byte++;
     store<u8>(to + <usize>i, <u8>byte);
   }
-  return count;
+  return t.marksSpaces !== 0 ? unmarkSpaces(to, count) : count;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Byte-level BPE in order of detail: texts, one text, one piece, the window, one merge; spelling. */
+ * BPE in order of detail: texts, one text, one piece, the window, one merge; spelling. */
 #include "bpe.h"
 
 #include <string.h>
@@ -24,7 +24,10 @@ typedef struct {
   lm_text text; /* ends where the part does */
   size_t at;
   bool has_space;
+  bool marks_spaces;
 } cursor;
+
+#define WORD_MARK 0x2581u
 
 /* The base tokens of a piece, or of as much of it as is merged at once. */
 typedef struct {
@@ -33,11 +36,13 @@ typedef struct {
   int32_t count;
 } merge_window;
 
+static bool takes_prefix(const lm_bpe *t, const cursor *part);
 static uint32_t pass_piece(const lm_bpe *t, cursor *at);
 static uint32_t next_char(cursor *at);
 static void push_char(const lm_bpe *t, merge_window *window, lm_token_list *list,
                       uint32_t code_point);
 static void merge(const lm_bpe *t, merge_window *window);
+static void give_away(const lm_bpe *t, lm_token_list *list, uint16_t token);
 
 static int32_t lm_tokenize_text(const void *tokenizer, lm_text text, uint16_t *ids,
                                 int32_t capacity, bool count_all) {
@@ -49,16 +54,17 @@ static int32_t lm_tokenize_text(const void *tokenizer, lm_text text, uint16_t *i
   for (size_t at = 0; has_special;) {
     lm_found_special special = {text.bytes, text.bytes, 0};
     has_special = lm_find_special(&t->specials, text, at, &special);
-    cursor part = {{text.data, special.start}, at, false};
-    part.has_space = t->adds_prefix_space && at < special.start && text.data[at] != ' ';
+    cursor part = {{text.data, special.start}, at, false, t->marks_spaces};
+    part.has_space = at < special.start && takes_prefix(t, &part);
     while (part.has_space || part.at < special.start) {
       if (!count_all && list.count > capacity) return list.count;
-      for (uint32_t chars = pass_piece(t, &(cursor){part.text, part.at, part.has_space});
+      for (uint32_t chars = pass_piece(t, &(cursor){part.text, part.at, part.has_space,
+                                                   part.marks_spaces});
            chars > 0; chars--) {
         push_char(t, &window, &list, next_char(&part));
       }
       merge(t, &window);
-      for (int32_t i = 0; i < window.count; i++) lm_emit(&list, window.tokens[i]);
+      for (int32_t i = 0; i < window.count; i++) give_away(t, &list, window.tokens[i]);
       window.count = 0;
     }
     if (has_special) lm_emit(&list, special.token);
@@ -74,11 +80,22 @@ static uint32_t class_of(const lm_bpe *t, uint32_t code_point) {
 static bool is_at_end(const cursor *at) { return !at->has_space && at->at >= at->text.bytes; }
 
 static uint32_t next_char(cursor *at) {
+  uint32_t code_point = ' ';
   if (at->has_space) {
     at->has_space = false;
-    return ' ';
+  } else {
+    code_point = lm_decode_utf8(at->text, &at->at);
   }
-  return lm_decode_utf8(at->text, &at->at);
+  return at->marks_spaces && code_point == ' ' ? WORD_MARK : code_point;
+}
+
+/* Whether a part that is not empty is read with a space before it. */
+static bool takes_prefix(const lm_bpe *t, const cursor *part) {
+  if (t->prefix == LM_BPE_PREFIX) return true;
+  if (t->prefix == LM_BPE_NO_PREFIX) return false;
+  if (t->prefix == LM_BPE_PREFIX_MISSING_FIRST && part->at > 0) return false;
+  cursor copy = *part;
+  return next_char(&copy) != (t->marks_spaces ? WORD_MARK : ' ');
 }
 
 /* A character, or the end of the part, where nothing was read. */
@@ -105,6 +122,13 @@ static uint32_t pass_piece(const lm_bpe *t, cursor *at) {
   uint32_t chars = 0;
   if (t->words == LM_BPE_WHOLE) {
     for (; !is_at_end(at); chars++) next_char(at);
+    return chars;
+  }
+  if (t->words == LM_BPE_MARKS) {
+    do {
+      next_char(at);
+      chars++;
+    } while (!is_at_end(at) && peek(t, at).code_point != WORD_MARK);
     return chars;
   }
   const classed_char first = peek(t, at);
@@ -211,7 +235,7 @@ static void make_room(const lm_bpe *t, merge_window *window, lm_token_list *list
   for (; read < window->count; read++) {
     settled += expand(t, window->tokens[read], window->rows);
     if (read > 0 && settled > LM_BPE_WINDOW / 2) break;
-    lm_emit(list, window->tokens[read]);
+    give_away(t, list, window->tokens[read]);
   }
   int32_t start = LM_BPE_WINDOW; /* every token has a base token or more: none is overwritten */
   for (int32_t i = window->count - 1; i >= read; i--) {
@@ -274,11 +298,13 @@ static int32_t expand(const lm_bpe *t, uint16_t token, uint16_t *base) {
   base[0] = token;
   for (int32_t i = 0; i < count;) {
     const uint16_t merged = base[i];
-    if (merged < t->first_merged || merged >= t->merged_end) {
+    const bool is_part = merged >= t->first_part;
+    if (!is_part && (merged < t->first_merged || merged >= t->merged_end)) {
       i++;
       continue;
     }
-    const uint16_t index = (uint16_t)(merged - t->first_merged);
+    const uint16_t behind = is_part ? (uint16_t)(t->first_part - t->merged_end) : 0;
+    const uint16_t index = (uint16_t)(merged - behind - t->first_merged);
     const uint16_t *pair = t->merges + 2 * (size_t)(t->rows_of != NULL ? t->rows_of[index] : index);
     memmove(base + i + 2, base + i + 1, (size_t)(count - i - 1) * sizeof *base);
     base[i] = pair[0];
@@ -288,7 +314,16 @@ static int32_t expand(const lm_bpe *t, uint16_t token, uint16_t *base) {
   return count;
 }
 
+/* What is only the beginning of a character falls apart again: it has at most three bytes. */
+static void give_away(const lm_bpe *t, lm_token_list *list, uint16_t token) {
+  uint16_t base[LM_MAX_CHAR_BYTES];
+  const int32_t count = token >= t->first_part ? expand(t, token, base) : 1;
+  if (token < t->first_part) base[0] = token;
+  for (int32_t i = 0; i < count; i++) lm_emit(list, base[i]);
+}
+
 static const uint8_t *special_of(const lm_bpe *t, uint32_t token);
+static int32_t unmark_spaces(uint8_t *bytes, int32_t count);
 
 int32_t lm_bpe_spell(const lm_bpe *t, uint32_t token, uint8_t *bytes) {
   const uint8_t *special = special_of(t, token);
@@ -305,7 +340,19 @@ int32_t lm_bpe_spell(const lm_bpe *t, uint32_t token, uint8_t *bytes) {
     while (byte < 0xFF && t->byte_tokens[byte] != base[i]) byte++;
     bytes[i] = (uint8_t)byte;
   }
-  return count;
+  return t->marks_spaces ? unmark_spaces(bytes, count) : count;
+}
+
+/* U+2581 is a space again. */
+static int32_t unmark_spaces(uint8_t *bytes, int32_t count) {
+  int32_t kept = 0;
+  for (int32_t i = 0; i < count; i++) {
+    const bool is_mark =
+        i + 2 < count && bytes[i] == 0xE2 && bytes[i + 1] == 0x96 && bytes[i + 2] == 0x81;
+    bytes[kept++] = is_mark ? ' ' : bytes[i];
+    if (is_mark) i += 2;
+  }
+  return kept;
 }
 
 /* The entry of a special token, or NULL. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Byte-level BPE on the device: texts to tokens, and tokens to bytes.
+ * BPE over bytes on the device: texts to tokens, and tokens to bytes.
  *
  * Ids are compact indexes: positions in the order the compiler stores the embedding rows in
  * (`idOrder` of toolchain/tokenizer/bpe/compile.ts): tokens of bytes, merged tokens, special ones.
@@ -16,7 +16,15 @@
 #define LM_BPE_TOKEN_BYTES 256
 
 /* toolchain/tokenizer/bpe/tokenizer.ts: SplitRule. */
-typedef enum { LM_BPE_WHOLE, LM_BPE_GPT2, LM_BPE_CL100K } lm_bpe_words;
+typedef enum { LM_BPE_WHOLE, LM_BPE_GPT2, LM_BPE_CL100K, LM_BPE_MARKS } lm_bpe_words;
+
+/* toolchain/tokenizer/bpe/tokenizer.ts: prefixRules. */
+typedef enum {
+  LM_BPE_NO_PREFIX,
+  LM_BPE_PREFIX_MISSING,
+  LM_BPE_PREFIX_MISSING_FIRST,
+  LM_BPE_PREFIX
+} lm_bpe_prefix;
 
 /* A vocabulary, compiled: see toolchain/tokenizer/bpe/compile.ts. */
 typedef struct {
@@ -27,22 +35,24 @@ typedef struct {
   const uint16_t *merges;        /* (merge_rows, 2) tokens; the first row that applies is merged */
   const uint16_t *order;         /* (merge_rows) rows, sorted by their tokens */
   const uint16_t *results;       /* (merge_rows) NULL: row r makes token first_merged + r */
-  const uint16_t *rows_of;       /* (merged tokens) a row that makes it; NULL likewise */
+  const uint16_t *rows_of;       /* (merged tokens, parts) a row that makes it; NULL likewise */
   lm_specials specials;
   lm_frame frame;
   uint16_t merge_rows;
   uint16_t first_merged;         /* compact index of the first merged token */
   uint16_t merged_end;           /* and behind the last */
+  uint16_t first_part;           /* from there on: beginnings of characters, no tokens */
   uint8_t words;                 /* lm_bpe_words */
   uint8_t most_digits;           /* of a piece; 0: any number */
   bool isolates_digits;          /* each digit is a piece */
-  bool adds_prefix_space;
+  uint8_t prefix;                /* lm_bpe_prefix */
+  bool marks_spaces;             /* spaces are read as U+2581 */
 } lm_bpe;
 
 /*
  * Writes text, or text and pair where `pair.data` is not NULL, with the tokens around them to
  * ids[0..max_tokens). Too long pairs are cut as Hugging Face's `longest_first` does. 0 tokens where
- * max_tokens has no room for the tokens around. Needs no memory but the stack, under 1,400 bytes.
+ * max_tokens has no room for the tokens around. Needs no memory but the stack, under 1,500 bytes.
  */
 lm_tokens lm_bpe_tokenize(const lm_bpe *t, lm_text text, lm_text pair, uint16_t *ids,
                           int32_t max_tokens);

@@ -44,7 +44,7 @@ typedef struct {
 /*
  * Writes [CLS] text [SEP], and pair [SEP] where `pair.data` is not NULL, to ids[0..max_tokens).
  * Too long pairs are cut as Hugging Face's `longest_first` does. 0 tokens where max_tokens has no
- * room for the special tokens. Needs no memory but the stack, under 700 bytes of it on Cortex-M.
+ * room for the special tokens. Needs no memory but the stack, under 800 bytes of it on Cortex-M.
  */
 lm_tokens lm_tokenize(const lm_tokenizer *t, lm_text text, lm_text pair, uint16_t *ids,
                       int32_t max_tokens);

@@ -38,9 +38,10 @@ typedef struct {
 /* Takes a character of the normalized text; the file that includes this defines it. */
 static void put_normalized(unigram_normalizer *n, uint32_t code_point);
 
-static void put_utf8(unigram_normalizer *n, const uint8_t *bytes, size_t count) {
-  const lm_text text = {bytes, count};
-  for (size_t at = 0; at < count;) put_normalized(n, lm_decode_utf8(text, &at));
+/* A text that NUL ends. */
+static void put_replacement(unigram_normalizer *n, const uint8_t *replacement) {
+  const lm_text text = {replacement, SIZE_MAX};
+  for (size_t at = 0; replacement[at] != 0;) put_normalized(n, lm_decode_utf8(text, &at));
 }
 
 static bool has_lead(const uint8_t *leads, uint8_t byte) {
@@ -65,15 +66,14 @@ static const uint8_t *rule_of(const lm_unigram_normalizer *r, const uint8_t *byt
   return find_replacement(r, r->rules_offset, r->rules_first, bytes, count);
 }
 
-static size_t text_bytes(const uint8_t *text) { return strlen((const char *)text); }
-
 /* One character, whatever is beside it. */
 static void put_ruled(unigram_normalizer *n, const uint8_t *bytes, uint32_t count) {
   const uint8_t *replaced = rule_of(n->rules, bytes, count);
   if (replaced != NULL) {
-    put_utf8(n, replaced, text_bytes(replaced));
+    put_replacement(n, replaced);
   } else {
-    put_utf8(n, bytes, count);
+    size_t at = 0;
+    put_normalized(n, lm_decode_utf8((lm_text){bytes, count}, &at));
   }
 }
 
@@ -103,7 +103,7 @@ static void end_cluster(unigram_normalizer *n) {
   }
   if (replaced != NULL) {
     n->cluster_bytes = 0;
-    put_utf8(n, replaced, text_bytes(replaced));
+    put_replacement(n, replaced);
   } else {
     put_each(n);
   }
@@ -166,8 +166,8 @@ static void put_read(unigram_normalizer *n, uint32_t code_point) {
     put_folded(n, code_point);
     return;
   }
-  const lm_text text = {folded, text_bytes(folded)};
-  for (size_t at = 0; at < text.bytes;) put_folded(n, lm_decode_utf8(text, &at));
+  const lm_text text = {folded, SIZE_MAX};
+  for (size_t at = 0; folded[at] != 0;) put_folded(n, lm_decode_utf8(text, &at));
 }
 
 /* The next character of the text, or what it becomes with the one behind it. */

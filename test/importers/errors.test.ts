@@ -66,7 +66,7 @@ const cases: Readonly<Record<string, Files>> = {
     'config.json': config({ architectures: ['RobertaModel'], model_type: 'roberta' })[
       'config.json'
     ]!,
-    'tokenizer.json': utf8('{"model":{"type":"Unigram"}}'),
+    'tokenizer.json': utf8('{"model":{"type":"WordLevel"}}'),
     'pytorch_model.bin': new Uint8Array(1),
   },
   'other model type': config({ model_type: 'mobilebert' }),

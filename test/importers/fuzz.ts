@@ -98,12 +98,70 @@ function startingPoints(): readonly Files[] {
     small,
     sharded(small, 3),
     withTokenizerJson(small),
+    withPieces(small),
+    withBytePieces(small),
     {
       ...fixtureFiles('embed-tanh-bf16'),
       'modules.json': utf8(JSON.stringify(modules)),
       '1_Pooling/config.json': utf8('{"pooling_mode_cls_token":true}'),
     },
   ];
+}
+
+const addedTokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'].map((content, id) => ({
+  ...{ id, content, special: true },
+}));
+const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true };
+
+function replaceTokenizer(files: Files, parts: object): Files {
+  const json = {
+    added_tokens: addedTokens,
+    pre_tokenizer: metaspace,
+    post_processor: { type: 'BertProcessing', sep: ['[SEP]', 3], cls: ['[CLS]', 2] },
+    ...parts,
+  };
+  return { ...without(files, 'vocab.txt'), 'tokenizer.json': utf8(JSON.stringify(json)) };
+}
+
+/** A Unigram vocabulary, with rules that make A an a. */
+function withPieces(files: Files): Files {
+  const words = textOf(files['vocab.txt']).trimEnd().split('\n');
+  const vocab = words.map((word, id) => [word, id < 5 ? 0 : -id / 8]);
+  return replaceTokenizer(files, {
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Precompiled', precompiled_charsmap: oneRule().toString('base64') },
+        { type: 'Strip', strip_left: false, strip_right: true },
+        { type: 'Replace', pattern: { Regex: ' {2,}' }, content: '▁' },
+      ],
+    },
+    model: { type: 'Unigram', unk_id: 1, vocab, byte_fallback: false },
+  });
+}
+
+/** A double-array trie of one character: see toolchain/tokenizer/unigram/charsmap.ts. */
+function oneRule(): Buffer {
+  const units = new Uint32Array(512);
+  const hasLeaf = 0x100;
+  const isValue = 0x8000_0000;
+  units[0] = 0x80 << 10;
+  units[0x80 ^ 0x41] = (0x100 << 10) | hasLeaf | 0x41;
+  units[0x80 ^ 0x41 ^ 0x100] = isValue;
+  const size = Uint32Array.of(units.byteLength);
+  return Buffer.concat([Buffer.from(size.buffer), Buffer.from(units.buffer), Buffer.from('a\0')]);
+}
+
+/** SentencePiece's BPE with byte fallback. */
+function withBytePieces(files: Files): Files {
+  const bytes = Array.from({ length: 0x100 }, (_, byte) => {
+    return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
+  });
+  const all = [...addedTokens.map(({ content }) => content), ...bytes, '▁', 'a', 'é', '▁a'];
+  const vocab = Object.fromEntries(all.map((text, id) => [text, id]));
+  return replaceTokenizer(files, {
+    model: { type: 'BPE', byte_fallback: true, vocab, merges: [['▁', 'a']] },
+  });
 }
 
 /** The vocabulary as tokenizer.json has it. */

@@ -3,10 +3,13 @@ import { expect, test } from 'vitest';
 import { formatError, Lm2mcuError } from '../../toolchain/errors.ts';
 import { compileBpe } from '../../toolchain/tokenizer/bpe/compile.ts';
 import { parseBpe } from '../../toolchain/tokenizer/bpe/parse.ts';
-import { byteLevel, cl100k, sequence, trainedBpe } from './bpe-samples.ts';
+import { byteLevel, cl100k, sentencePieceBpe, sequence, trainedBpe } from './bpe-samples.ts';
+import { normalizers, replace } from './unigram-samples.ts';
 
 const { model, added_tokens } = trainedBpe();
 const withModel = (part: object): object => trainedBpe({ model: { ...model, ...part } });
+const withPieces = (part: object): object =>
+  sentencePieceBpe({ model: { ...sentencePieceBpe().model, ...part } });
 const added = { id: 3, content: '!', normalized: false, special: true };
 
 const files: Readonly<Record<string, object>> = {
@@ -53,6 +56,15 @@ const files: Readonly<Record<string, object>> = {
   'an added token too long to store': trainedBpe({
     added_tokens: [...added_tokens, { ...added, id: 1300, content: 'x'.repeat(256) }],
   }),
+  'byte fallback without bytes': withModel({ byte_fallback: true, vocab: { '▁': 5 }, merges: [] }),
+  'byte fallback without a space': withPieces({ vocab: { a: 0 }, merges: [] }),
+  'byte fallback and tokens without merges': withPieces({ ignore_merges: true }),
+  'byte fallback and another normalizer': sentencePieceBpe({
+    normalizer: { type: 'NFKC' },
+    pre_tokenizer: null,
+  }),
+  'byte fallback and another pre-tokenizer': sentencePieceBpe({ pre_tokenizer: byteLevel(true) }),
+  'spaces marked twice': sentencePieceBpe(normalizers(replace({ String: ' ' }, '▁'))),
 };
 
 test.each(Object.keys(files))('%s', (name) => {

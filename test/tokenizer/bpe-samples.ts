@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { byteAlphabet } from '../../toolchain/tokenizer/bpe/tokenizer.ts';
 import { randomText } from './samples.ts';
+import { metaspace, normalizers, readFixture, replace } from './unigram-samples.ts';
 
 export interface BpeJson {
   readonly added_tokens: readonly object[];
@@ -37,6 +38,24 @@ export const cl100k = (digits: string): object => ({
   behavior: 'Isolated',
   invert: false,
 });
+
+/** SentencePiece's, of 1,000 tokens, with byte fallback. */
+export function sentencePieceBpe(parts: object = {}): BpeJson {
+  return { ...(readFixture('sentencepiece-bpe') as BpeJson), ...parts };
+}
+
+const markSpaces = replace({ String: ' ' }, '▁');
+
+/** Every way to mark spaces. */
+export const sentencePieceForms: Readonly<Record<string, object>> = {
+  'Llama 2': {},
+  'Llama 2, older files': {
+    ...normalizers({ type: 'Prepend', prepend: '▁' }, markSpaces),
+    pre_tokenizer: null,
+  },
+  'marked words': { pre_tokenizer: metaspace('always') },
+  'spaces marked only': { ...normalizers(markSpaces), pre_tokenizer: null },
+};
 
 const special = (id: string, type_id: number): object => ({ SpecialToken: { id, type_id } });
 const text = (id: string, type_id: number): object => ({ Sequence: { id, type_id } });
@@ -118,6 +137,7 @@ const words = [
   ...["'s", "'S", "'ll", " don't", "I'VE", "'ſ", "'RE", '123', '12345', ' 99', '\n', '\r\n', '  '],
   ...['\t', ' the', 'the', ' package', ' \n x', '!!\n', '...', '½', '²', '𑷠', 'ab', 'cd', ' ab cd'],
   ...['  <mask> ', '<mask>', '<s>', 'a', 'b', 'aaaa', ' a', 'e', '語', 'é', '\u00a0'],
+  ...['▁', '▁▁', '\u2580', '\u2582', '😀', '\ufffd'],
 ];
 
 /** Half of them of words that tell pieces apart, some of them longer than the window. */

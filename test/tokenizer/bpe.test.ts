@@ -6,7 +6,15 @@ import { parseBpe } from '../../toolchain/tokenizer/bpe/parse.ts';
 import { classOf } from '../../toolchain/tokenizer/bpe/split.ts';
 import { encode } from '../../toolchain/tokenizer/encode.ts';
 import { type Batches, expectSameTokens, inputOf } from './agreement.ts';
-import { type BpeJson, bpeText, forms, oddBpe, trainedBpe } from './bpe-samples.ts';
+import {
+  type BpeJson,
+  bpeText,
+  forms,
+  oddBpe,
+  sentencePieceBpe,
+  sentencePieceForms,
+  trainedBpe,
+} from './bpe-samples.ts';
 import { expectSame, makeDevice, optimized } from './device.ts';
 import { loadOracle, type Texts } from './oracle.ts';
 import { corpusTexts, makeRandom } from './samples.ts';
@@ -39,6 +47,9 @@ function randomPairs(seed: number, count: number): readonly Texts[] {
 const random = makeRandom(11);
 const tokenizers: Readonly<Record<string, BpeJson>> = {
   ...Object.fromEntries(Object.entries(forms).map(([name, form]) => [name, trainedBpe(form)])),
+  ...Object.fromEntries(
+    Object.entries(sentencePieceForms).map(([name, form]) => [name, sentencePieceBpe(form)]),
+  ),
   ...Object.fromEntries(Array.from({ length: 3 }, (_, i) => [`odd merges ${i}`, oddBpe(random)])),
 };
 

@@ -65,6 +65,9 @@ const files: Readonly<Record<string, object>> = {
   'an added token with another id': trainedUnigram({
     added_tokens: [...added_tokens, { ...added, id: 7 }],
   }),
+  'an added token far behind': trainedUnigram({
+    added_tokens: [...added_tokens, { ...added, id: 3000 }],
+  }),
   'a frame of a token that is not added': trainedUnigram({ added_tokens: [] }),
   'more tokens than the device counts': withModel({
     vocab: [...model.vocab, ...Array.from({ length: 65_600 }, (_, i) => [`▁▁${i}`, -9])],

@@ -5,7 +5,8 @@ import { packagePath } from '../../toolchain/package-root.ts';
 import { randomText } from './samples.ts';
 
 export interface UnigramJson {
-  readonly added_tokens: readonly object[];
+  readonly added_tokens: readonly { readonly id: number }[];
+  readonly post_processor: unknown;
   readonly normalizer: { readonly precompiled_charsmap: string };
   readonly model: {
     readonly vocab: readonly (readonly [string, number])[];
@@ -59,7 +60,13 @@ export const forms: Readonly<Record<string, object>> = {
     pre_tokenizer: metaspace('first', false),
     post_processor: { type: 'BertProcessing', sep: ['</s>', 2], cls: ['<s>', 0] },
   },
-  'no prefix': { pre_tokenizer: metaspace('never') },
+  'no prefix': {
+    pre_tokenizer: metaspace('never'),
+    added_tokens: [
+      ...trained.added_tokens,
+      { ...trained.added_tokens[4]!, id: 2002, content: 'pack' },
+    ],
+  },
   'byte fallback': byteFallback(),
 };
 

@@ -1,5 +1,6 @@
 /** Unigram: Hugging Face's Rust tokenizers, `encode`, and the C and WASM of the device. */
 import { describe, expect, test } from 'vitest';
+import { trimUnigram } from '../../examples/trim-vocabulary.ts';
 import { encode } from '../../toolchain/tokenizer/encode.ts';
 import { type CompiledUnigram, compileUnigram } from '../../toolchain/tokenizer/unigram/compile.ts';
 import { decodeUnigram } from '../../toolchain/tokenizer/unigram/encode.ts';
@@ -84,6 +85,20 @@ test('scores of float32 are kept to the last bit', () => {
     vocab.flatMap(([, score], id) => (score === 0 ? [] : [scores[id]! / score])),
   );
   expect([...steps]).toEqual([2 ** 22]);
+});
+
+test('a vocabulary trimmed to some texts has the same pieces for them', () => {
+  const json = trainedUnigram();
+  const tokenizer = parseUnigram(json);
+  const texts = randomTexts(9, 100).map(([text]) => text.slice(0, 60));
+  const idsOf = (one: typeof tokenizer, text: string) => [...encode(one, text, undefined, 256).ids];
+  const used = new Set(texts.flatMap((text) => idsOf(tokenizer, text)));
+  const trimmed = trimUnigram(json, used);
+  expect(trimmed.kept.length).toBeLessThan(tokenizer.vocabulary.length / 2);
+  const smaller = parseUnigram(trimmed.json);
+  for (const text of texts) {
+    expect(idsOf(smaller, text).map((id) => trimmed.kept[id])).toEqual(idsOf(tokenizer, text));
+  }
 });
 
 test('bytes of 2,000 pieces', () => {

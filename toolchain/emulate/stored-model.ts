@@ -10,6 +10,7 @@ import { parseGraph } from '../ir/serialize.ts';
 import { type CachePolicy, cachePolicySchema } from '../passes/cache-policy.ts';
 import type { Plan } from '../schedule/plan.ts';
 import type { AnyTarget } from '../targets.ts';
+import { prefixRules } from '../tokenizer/bpe/tokenizer.ts';
 import { encode } from '../tokenizer/encode.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';
 import type { Tokens } from './interpreter.ts';
@@ -101,11 +102,12 @@ const bpeSchema = z.strictObject({
   byteIds: z.instanceof(Int32Array),
   merges: z.instanceof(Int32Array),
   split: z.strictObject({
-    words: z.enum(['gpt2', 'cl100k', 'none']),
+    words: z.enum(['gpt2', 'cl100k', 'marks', 'none']),
     mostDigits: natural,
     isolatesDigits: z.boolean(),
   }),
-  addPrefixSpace: z.boolean(),
+  prefix: z.enum(prefixRules),
+  marksSpaces: z.boolean(),
   frame: frameSchema,
   addedTokens: addedTokensSchema,
 });

@@ -10,6 +10,6 @@ export function checkTokenCount(tokens: number): void {
   throw userError({
     code: 'vocabulary-too-large',
     message: `the vocabulary has ${count} tokens that texts can reach, more than ${most}`,
-    hint: 'Fine-tune a model with a smaller vocabulary, of one language, or trim this one to the tokens of your texts.',
+    hint: 'Fine-tune a model with a smaller vocabulary, of one language, or write this one again with the tokens of your texts: examples/trim-vocabulary.ts.',
   });
 }

@@ -24,14 +24,16 @@ export interface CompiledBpe extends CompiledSpecials {
   readonly order: Uint16Array;
   /** What each row makes; null: row r makes token `firstMerged + r`. */
   readonly results: Uint16Array | null;
-  /** A row that makes each merged token; null likewise. */
+  /** A row that makes each merged token, then each part; null likewise. */
   readonly rowsOf: Uint16Array | null;
   readonly firstMerged: number;
   /** Behind the last merged token. */
   readonly mergedEnd: number;
+  /** From there on are beginnings of characters, which are no tokens; `noToken`: there are none. */
+  readonly firstPart: number;
   /** Compact indexes of the frame's `before`, `between` and `after`, one behind the other. */
   readonly frame: Uint16Array;
-  readonly tokenizer: Pick<BpeTokenizer, 'split' | 'addPrefixSpace' | 'frame'>;
+  readonly tokenizer: Pick<BpeTokenizer, 'split' | 'prefix' | 'marksSpaces' | 'frame'>;
   /** Vocabulary id of each compact index, by which the device counts; some ids have none. */
   readonly idOrder: Int32Array;
   readonly sizeBytes: TokenizerBytes;
@@ -44,14 +46,17 @@ export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
   const { byteIds, frame, addedTokens } = tokenizer;
   const bytes = [...new Set(byteIds)].filter((id) => id >= 0);
   const rows = reachableRows(tokenizer, bytes);
-  const merged = [...new Set(rows.map(([, , result]) => result))];
+  const results = [...new Set(rows.map(([, , result]) => result))];
+  const isPart = (id: number): boolean => id >= tokenizer.vocabulary.length;
+  const merged = results.filter((id) => !isPart(id));
+  const parts = results.filter(isPart);
   const framing = framingTokens(frame);
   const named = [...framing, ...addedTokens.map(({ id }) => id)];
   const idOrder = [...new Set([...bytes, ...merged, ...named])];
-  checkTokenCount(Math.max(idOrder.length, rows.length));
-  const compactOf = new Map(idOrder.map((id, index) => [id, index]));
+  checkTokenCount(Math.max(idOrder.length + parts.length, rows.length));
+  const compactOf = new Map([...idOrder, ...parts].map((id, index) => [id, index]));
   const compact = (id: number): number => compactOf.get(id)!;
-  const isPlain = merged.length === rows.length;
+  const isPlain = merged.length === rows.length && parts.length === 0;
   const rowOf = new Map(rows.map(([, , result], row) => [result, row]).reverse() as Pairs);
   const arrays = {
     byteTokens: Uint16Array.from(byteIds, (id) => (id < 0 ? noToken : compact(id))),
@@ -63,7 +68,7 @@ export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
         .map(({ row }) => row),
     ),
     results: isPlain ? null : Uint16Array.from(rows, ([, , result]) => compact(result)),
-    rowsOf: isPlain ? null : Uint16Array.from(merged, (id) => rowOf.get(id)!),
+    rowsOf: isPlain ? null : Uint16Array.from([...merged, ...parts], (id) => rowOf.get(id)!),
   };
   const classes = compileClasses((codePoint) => classOf(codePoint, tokenizer.split));
   const { specials, specialLead } = compileSpecials(addedTokens, compact);
@@ -73,6 +78,7 @@ export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
     ...arrays,
     firstMerged: bytes.length,
     mergedEnd: bytes.length + merged.length,
+    firstPart: parts.length > 0 ? idOrder.length : noToken,
     specials,
     specialLead,
     frame: Uint16Array.from(framing, compact),

@@ -10,7 +10,7 @@ import {
 } from '../constant-types.ts';
 import { framingArrays, framingNumbers } from '../framing-constants.ts';
 import type { CompiledBpe } from './compile.ts';
-import type { SplitRule } from './tokenizer.ts';
+import { prefixRules, type SplitRule } from './tokenizer.ts';
 
 /** The arrays, in the order of `lm_bpe`'s fields; null: a pointer that is NULL. */
 function arraysOf({ classes, ...compiled }: CompiledBpe) {
@@ -41,23 +41,25 @@ export function bpeConstants(compiled: CompiledBpe): readonly TokenizerConstant[
 }
 
 /** kernels/c/bpe.h: lm_bpe_words. */
-const wordsCodes = { none: 0, gpt2: 1, cl100k: 2 } as const satisfies Record<
+const wordsCodes = { none: 0, gpt2: 1, cl100k: 2, marks: 3 } as const satisfies Record<
   SplitRule['words'],
   number
 >;
 
 /** The numbers of `lm_bpe`, in its order. */
 export function bpeNumbers(compiled: CompiledBpe): Readonly<Record<string, number>> {
-  const { split, addPrefixSpace, frame } = compiled.tokenizer;
+  const { split, prefix, marksSpaces, frame } = compiled.tokenizer;
   return {
     merge_rows: compiled.order.length,
     first_merged: compiled.firstMerged,
     merged_end: compiled.mergedEnd,
+    first_part: compiled.firstPart,
     ...framingNumbers(compiled.specialLead, frame),
     words: wordsCodes[split.words],
     most_digits: split.mostDigits,
     isolates_digits: Number(split.isolatesDigits),
-    adds_prefix_space: Number(addPrefixSpace),
+    prefix: prefixRules.indexOf(prefix),
+    marks_spaces: Number(marksSpaces),
   };
 }
 

@@ -3,26 +3,41 @@
  * and ids back to bytes. Written from the merges, without the compiled tables of the device.
  */
 import { splitAtAdded } from '../added-tokens.ts';
+import { wordMark } from '../word-mark.ts';
 import { splitPieces } from './split.ts';
-import { type BpeTokenizer, mergeColumns, tokenBytes, windowTokens } from './tokenizer.ts';
+import {
+  type BpeTokenizer,
+  mergeColumns,
+  type PrefixRule,
+  tokenBytes,
+  windowTokens,
+} from './tokenizer.ts';
 
-const space = 0x20;
 const encoder = new TextEncoder();
 
 export function tokenizeBpe(tokenizer: BpeTokenizer, text: string): readonly number[] {
   const lookup = lookupOf(tokenizer);
   return splitAtAdded(tokenizer.addedTokens, text).flatMap((part) =>
-    part.kind === 'token' ? [part.id] : tokenizePart(part.text),
+    part.kind === 'token' ? [part.id] : tokenizePart(part),
   );
 
-  function tokenizePart(text: string): readonly number[] {
-    const chars = Array.from(text, (char) => char.codePointAt(0)!);
-    if (tokenizer.addPrefixSpace && chars[0] !== space) chars.unshift(space);
+  function tokenizePart({ text, isFirst }: { readonly text: string; readonly isFirst: boolean }) {
+    const marked = tokenizer.marksSpaces ? text.replaceAll(' ', wordMark) : text;
+    const chars = Array.from(marked, (char) => char.codePointAt(0)!);
+    const space = tokenizer.marksSpaces ? wordMark.codePointAt(0)! : 0x20;
+    if (takesPrefix(tokenizer.prefix, chars[0] === space, isFirst)) chars.unshift(space);
     return splitPieces(chars, tokenizer.split).flatMap((piece) => {
       const bytes = encoder.encode(piece.map((char) => String.fromCodePoint(char)).join(''));
       return encodePiece(tokenizer, lookup, bytes);
     });
   }
+}
+
+function takesPrefix(rule: PrefixRule, hasSpace: boolean, isFirst: boolean): boolean {
+  return (
+    rule === 'always' ||
+    (!hasSpace && (rule === 'missing' || (rule === 'missing-first' && isFirst)))
+  );
 }
 
 /** What tokenizing needs beside the plain data; made once per tokenizer. */
@@ -77,7 +92,9 @@ function encodePiece(
       at += lookup.leavesOf(id).length;
     }
   }
-  return [...ids, ...merge(tokenizer, lookup, base.slice(at))];
+  const isPart = (id: number): boolean => id >= tokenizer.vocabulary.length;
+  const all = [...ids, ...merge(tokenizer, lookup, base.slice(at))];
+  return all.flatMap((id) => (isPart(id) ? lookup.leavesOf(id) : [id]));
 }
 
 /** The pair with the first row is merged, the leftmost of several, until no pair has a row. */

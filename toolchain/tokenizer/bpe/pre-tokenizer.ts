@@ -46,7 +46,7 @@ const patterns: ReadonlyMap<string, WordRule> = new Map([
 
 export function splitRuleOf(
   preTokenizer: z.infer<typeof splitSchema>,
-): Pick<BpeTokenizer, 'split' | 'addPrefixSpace'> {
+): Pick<BpeTokenizer, 'split' | 'prefix' | 'marksSpaces'> {
   const stages = stagesOf(preTokenizer);
   const last = byteLevel.safeParse(stages.at(-1));
   if (!last.success) throw unknownSplit(preTokenizer?.type ?? 'none');
@@ -59,7 +59,11 @@ export function splitRuleOf(
   if (addPrefixSpace && isSplitBefore) throw unknownSplit('ByteLevel, with a space for each part');
   const rule: WordRule = rules[0] ?? { words: 'none', mostDigits: 0 };
   if (isolatesDigits && rule.words === 'none') throw unknownSplit('Digits alone');
-  return { split: { ...rule, isolatesDigits }, addPrefixSpace };
+  return {
+    split: { ...rule, isolatesDigits },
+    prefix: addPrefixSpace ? 'missing' : 'never',
+    marksSpaces: false,
+  };
 }
 
 function stagesOf(preTokenizer: z.infer<typeof splitSchema>): readonly Stage[] {

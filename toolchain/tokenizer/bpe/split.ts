@@ -13,6 +13,7 @@ import {
   numberRanges,
   whitespaceRanges,
 } from '../unicode-tables.ts';
+import { wordMark } from '../word-mark.ts';
 import type { SplitRule } from './tokenizer.ts';
 
 /** Classes of characters; `kernels/c/bpe.c` has the same, and `end` behind a text. */
@@ -63,6 +64,10 @@ export function splitPieces(
 
 function pieceEnd(text: readonly number[], start: number, rule: SplitRule): number {
   if (rule.words === 'none') return text.length;
+  if (rule.words === 'marks') {
+    const next = text.indexOf(wordMark.codePointAt(0)!, start + 1);
+    return next === -1 ? text.length : next;
+  }
   const { letter, number, space: spaceClass, other, end: endClass } = characterClasses;
   const isCl100k = rule.words === 'cl100k';
   const classAt = (at: number): CharacterClass =>

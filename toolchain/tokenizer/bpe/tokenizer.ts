@@ -1,4 +1,4 @@
-/** A byte-level BPE tokenizer (GPT-2, RoBERTa, Llama 3) as plain data. */
+/** A BPE tokenizer over bytes (GPT-2, RoBERTa, Llama 3; SentencePiece's of Llama 2) as plain data. */
 import type { AddedTokenRule } from '../added-tokens.ts';
 import type { Frame } from '../frame.ts';
 
@@ -8,15 +8,24 @@ export interface BpeTokenizer {
   readonly vocabulary: readonly string[];
   /** Id of the token of each byte; -1: the byte vanishes. */
   readonly byteIds: Int32Array;
-  /** Rows of left, right and merged token; the first row that applies anywhere is merged first. */
+  /**
+   * Rows of left, right and merged token; the first row that applies anywhere is merged first. Ids
+   * behind the vocabulary are beginnings of characters: what is left of them falls apart again.
+   */
   readonly merges: Int32Array;
   readonly split: SplitRule;
-  /** A text that does not begin with a space is read as if it did. */
-  readonly addPrefixSpace: boolean;
+  readonly prefix: PrefixRule;
+  /** Spaces are read as U+2581, as SentencePiece does. */
+  readonly marksSpaces: boolean;
   readonly frame: Frame;
   /** Found in the raw text before all else. */
   readonly addedTokens: readonly AddedTokenRule[];
 }
+
+/** Which texts between added tokens are read with a space before them. */
+export const prefixRules = ['never', 'missing', 'missing-first', 'always'] as const;
+/** `missing`: those that begin with none; `missing-first`: of them only one that begins the text. */
+export type PrefixRule = (typeof prefixRules)[number];
 
 export const mergeColumns = 3;
 
@@ -25,9 +34,9 @@ export interface SplitRule {
   /**
    * `gpt2`: a run of letters, of numbers or of others, with a space before it; `cl100k`: with any
    * character but a line break before letters, none before numbers, and line breaks after others;
-   * `none`: the whole text is one piece.
+   * `marks`: what begins with U+2581; `none`: the whole text is one piece.
    */
-  readonly words: 'gpt2' | 'cl100k' | 'none';
+  readonly words: 'gpt2' | 'cl100k' | 'marks' | 'none';
   /** Most digits of a piece; 0: any number. */
   readonly mostDigits: number;
   /** Before all else, each digit is a piece by itself, and the text before it ends there. */

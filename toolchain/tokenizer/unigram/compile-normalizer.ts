@@ -17,10 +17,11 @@ import {
   markRanges,
   whitespaceRanges,
 } from '../unicode-tables.ts';
+import { wordMark } from '../word-mark.ts';
 import { mostClusterBytes } from './charsmap.ts';
 import { clusterClassOf, isJoined } from './clusters.ts';
 import { foldCharacter, ruleMapOf } from './normalize.ts';
-import { type Normalizer, wordMark } from './tokenizer.ts';
+import type { Normalizer } from './tokenizer.ts';
 
 export interface CompiledNormalizer {
   /** Two characters and what they become, one pair behind the other; then 0. */

@@ -17,7 +17,7 @@ import {
   imageOf,
   imagesOf,
 } from './compile-normalizer.ts';
-import type { UnigramTokenizer } from './tokenizer.ts';
+import { piecesOf, type UnigramTokenizer } from './tokenizer.ts';
 
 export interface CompiledUnigram extends CompiledSpecials {
   readonly kind: 'unigram';
@@ -74,7 +74,9 @@ export function compileUnigram(tokenizer: UnigramTokenizer): CompiledUnigram {
 }
 
 /** The pieces whose characters are all in some normalized text, and the normalizer for them. */
-function reachablePieces({ vocabulary, normalizer, byteIds }: UnigramTokenizer) {
+function reachablePieces(tokenizer: UnigramTokenizer) {
+  const { normalizer, byteIds } = tokenizer;
+  const vocabulary = piecesOf(tokenizer);
   const changing = changesOf(normalizer);
   const images = imagesOf(changing, normalizer);
   const isReachable = (char: string): boolean =>

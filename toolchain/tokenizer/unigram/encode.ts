@@ -4,8 +4,9 @@
  * compiled tables of the device.
  */
 import { splitAtAdded } from '../added-tokens.ts';
+import { wordMark } from '../word-mark.ts';
 import { wordsOf } from './normalize.ts';
-import { type UnigramTokenizer, windowBytes, wordMark } from './tokenizer.ts';
+import { piecesOf, type UnigramTokenizer, windowBytes } from './tokenizer.ts';
 
 const encoder = new TextEncoder();
 
@@ -38,7 +39,7 @@ interface Piece {
 }
 
 function tokenizeWord(tokenizer: UnigramTokenizer, word: string): readonly number[] {
-  const chars = Array.from(word, (text): Char => ({ text, bytes: encoder.encode(text).length }));
+  const chars = Array.from(word, (text): Char => ({ text, bytes: utf8Bytes(text) }));
   const ids: number[] = [];
   let isAfterUnknown = false;
   for (let at = 0; at < chars.length; ) {
@@ -50,6 +51,13 @@ function tokenizeWord(tokenizer: UnigramTokenizer, word: string): readonly numbe
     at += settled.reduce((sum, piece) => sum + piece.chars.length, 0);
   }
   return ids;
+}
+
+function utf8Bytes(char: string): number {
+  const codePoint = char.codePointAt(0)!;
+  if (codePoint < 0x80) return 1;
+  if (codePoint < 0x800) return 2;
+  return codePoint < 0x1_0000 ? 3 : 4;
 }
 
 function windowEnd(chars: readonly Char[], start: number): number {
@@ -72,8 +80,8 @@ function settledPieces(path: readonly Piece[]): readonly Piece[] {
 
 interface Lookup {
   readonly idOf: ReadonlyMap<string, number>;
-  /** Characters of the longest piece. */
-  readonly longest: number;
+  /** All that pieces begin with. */
+  readonly beginnings: ReadonlySet<string>;
 }
 
 const lookups = new WeakMap<UnigramTokenizer, Lookup>();
@@ -81,18 +89,23 @@ const lookups = new WeakMap<UnigramTokenizer, Lookup>();
 function lookupOf(tokenizer: UnigramTokenizer): Lookup {
   const known = lookups.get(tokenizer);
   if (known !== undefined) return known;
-  const { vocabulary } = tokenizer;
+  const vocabulary = piecesOf(tokenizer);
   const lookup = {
     idOf: new Map(vocabulary.flatMap((piece, id) => (piece === '' ? [] : [[piece, id] as const]))),
-    longest: vocabulary.reduce((most, piece) => Math.max(most, Array.from(piece).length), 0),
+    beginnings: new Set(vocabulary.flatMap(beginningsOf)),
   };
   lookups.set(tokenizer, lookup);
   return lookup;
 }
 
+function beginningsOf(piece: string): readonly string[] {
+  let beginning = '';
+  return Array.from(piece, (char) => (beginning += char));
+}
+
 /** The pieces with the highest sum of scores; of several paths the one whose last piece is longest. */
 function bestPath(tokenizer: UnigramTokenizer, chars: readonly Char[]): readonly Piece[] {
-  const { idOf, longest } = lookupOf(tokenizer);
+  const { idOf, beginnings } = lookupOf(tokenizer);
   const { scores, unknownScore } = tokenizer;
   /** By the characters before it: the best way there. */
   const best: { score: number; start: number; id: number | undefined }[] = [
@@ -105,11 +118,12 @@ function bestPath(tokenizer: UnigramTokenizer, chars: readonly Char[]): readonly
   };
   for (let start = 0; start < chars.length; start++) {
     let text = '';
-    for (let end = start + 1; end <= Math.min(chars.length, start + longest); end++) {
+    for (let end = start + 1; end <= chars.length; end++) {
       text += chars[end - 1]!.text;
       const id = idOf.get(text);
       if (id !== undefined) consider(start, end, id);
       else if (end === start + 1) consider(start, end, undefined);
+      if (!beginnings.has(text)) break;
     }
   }
   const path: Piece[] = [];

@@ -2,9 +2,10 @@
 import { isWhitespace } from '../added-tokens.ts';
 import { parseMap, rangeTest } from '../packed.ts';
 import { decomposedRanges, lowercaseMap, markRanges } from '../unicode-tables.ts';
+import { wordMark } from '../word-mark.ts';
 import { mostClusterBytes } from './charsmap.ts';
 import { isJoined } from './clusters.ts';
-import { type Normalizer, type UnigramTokenizer, wordMark } from './tokenizer.ts';
+import type { Normalizer, UnigramTokenizer } from './tokenizer.ts';
 
 /** `isFirst`: the text begins with this part of it. */
 export function wordsOf(

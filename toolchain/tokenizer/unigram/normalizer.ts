@@ -1,9 +1,9 @@
 /** The normalizer and the pre-tokenizer of `tokenizer.json`, to a `Normalizer` and a `WordRule`. */
 import { z } from 'zod';
 import { badFile, parseJson, unsupported } from '../special-tokens.ts';
+import { wordMark } from '../word-mark.ts';
 import { parseCharsmap } from './charsmap.ts';
 import type { Normalizer, WordRule } from './tokenizer.ts';
-import { wordMark } from './tokenizer.ts';
 
 const file = 'tokenizer.json';
 

@@ -43,10 +43,9 @@ export function parseUnigram(json: unknown): UnigramTokenizer {
   const frame = frameOf(parsed.post_processor);
   const addedTokens = addedTokenRules(added_tokens);
   checkFrame(frame, addedTokens);
-  checkAdded(parsed, pieces);
   return {
     kind: 'unigram',
-    vocabulary: pieces,
+    vocabulary: withAdded(parsed, pieces),
     ...integerScores(model.vocab.map(([, score]) => score)),
     unknownId,
     byteIds: model.byte_fallback ? bytePieces(idOf) : null,
@@ -58,15 +57,26 @@ export function parseUnigram(json: unknown): UnigramTokenizer {
 }
 
 /** An added token is what the vocabulary has at its id, or stands behind it. */
-function checkAdded({ added_tokens }: UnigramJson, pieces: readonly string[]): void {
+function withAdded({ added_tokens }: UnigramJson, pieces: readonly string[]): readonly string[] {
   const strange = added_tokens.find(
     ({ id, content }) => pieces[id] !== undefined && pieces[id] !== content,
   );
-  if (strange === undefined) return;
-  throw badFile(
-    file,
-    `added_tokens: the id ${strange.id} of ${JSON.stringify(strange.content)} is also that of ${JSON.stringify(pieces[strange.id])}`,
-  );
+  if (strange !== undefined) {
+    throw badFile(
+      file,
+      `added_tokens: the id ${strange.id} of ${JSON.stringify(strange.content)} is also that of ${JSON.stringify(pieces[strange.id])}`,
+    );
+  }
+  // The library numbers those that are no pieces anew, one behind the other.
+  const extra = added_tokens.filter(({ id }) => id >= pieces.length);
+  const far = extra.find(({ id }, i) => id !== pieces.length + i);
+  if (far !== undefined) {
+    throw badFile(
+      file,
+      `added_tokens: the id ${far.id} of ${JSON.stringify(far.content)} does not follow the one before`,
+    );
+  }
+  return [...pieces, ...extra.map(({ content }) => content)];
 }
 
 function bytePieces(idOf: ReadonlyMap<string, number>): Int32Array {

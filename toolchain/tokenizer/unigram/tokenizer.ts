@@ -4,7 +4,7 @@ import type { Frame } from '../frame.ts';
 
 export interface UnigramTokenizer {
   readonly kind: 'unigram';
-  /** Piece of each id; '' where an id has none. No other string occurs twice. */
+  /** Text of each id: pieces, no two the same, then added tokens. */
   readonly vocabulary: readonly string[];
   /** Log probability of each piece, in steps: see `integerScores`. */
   readonly scores: Int32Array;
@@ -45,19 +45,21 @@ export type NormalizationRule = readonly [from: string, to: string];
 
 /** How a normalized text falls into words, each of which is tokenized by itself. */
 export interface WordRule {
-  /** At white space, which goes; else spaces stay, as `wordMark`. */
+  /** At white space, which goes; else spaces stay, as U+2581. */
   readonly splitsAtWhitespace: boolean;
-  /** Before each `wordMark`. */
+  /** Before each mark of a space. */
   readonly splitsAtMarks: boolean;
-  /** Whether a text, or what stands between white space, begins with a `wordMark` it lacks. */
+  /** Whether a text, or what stands between white space, begins with a U+2581 it lacks. */
   readonly prefix: 'always' | 'first' | 'never';
 }
-
-/** Stands for a space, U+2581. */
-export const wordMark = '▁';
 
 /**
  * Bytes of a word that are looked at together. Of a longer one the best pieces of so many are found,
  * those of the first half are settled, and the others are looked for again with what follows.
  */
 export const windowBytes = 256;
+
+/** Without the added tokens behind them, which have no scores. */
+export function piecesOf({ vocabulary, scores }: UnigramTokenizer): readonly string[] {
+  return vocabulary.slice(0, scores.length);
+}

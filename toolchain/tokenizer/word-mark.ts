@@ -1,0 +1,2 @@
+/** What SentencePiece has for a space, U+2581. */
+export const wordMark = '▁';
