@@ -69,6 +69,12 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     expect(on).toBe('emulator');
     const same = { ...answer, on: 'interpreter', instructions: null };
     expect(await json(...run, '--on', 'interpreter')).toEqual(same);
+    // Both are compared with the model as it was trained.
+    const evaluated = ['--data', 'data.jsonl', '--model', 'model', '--on', 'interpreter'];
+    const { floatPerplexity, perplexity } = await json('eval', 'small', ...evaluated);
+    const whole = await json('eval', 'out', ...evaluated);
+    expect(floatPerplexity).toBe(whole.floatPerplexity);
+    expect(perplexity).not.toBe(whole.perplexity);
   });
 
   test('eval gives its perplexity', async () => {

@@ -357,10 +357,14 @@ export function rowCountsOf(
   return rows < most ? [rows] : [most, 2 * most, (chunk === null ? 6 : 3) * most];
 }
 
+const usualShift = 6;
+
 /** Shifts as trained models have them: to the right, within what the fast paths take. */
 function withUsualShifts(one: Case): Case {
   const [, outputs = 0, , , , shifts = 0] = one.args;
   const before = one.before.slice();
-  before.fill(256 - 6, shifts, shifts + outputs);
-  return { ...one, before };
+  before.fill(256 - usualShift, shifts, shifts + outputs);
+  // The bounds that kernels are told of, at the end of the arguments.
+  const args = one.args.with(17, -usualShift).with(18, -usualShift);
+  return { ...one, args, before };
 }

@@ -28,10 +28,12 @@ export function evalGeneration(
     report(`evaluate on the ${where}`),
     foresee ?? undefined,
   );
+  // What a recipe changed is part of the price.
+  const asTrained = { ...model, recipe: null };
   const float =
     imported === null
       ? null
-      : foresightOf(floatGraphOf(imported, model), texts, report('evaluate in float'));
+      : foresightOf(floatGraphOf(imported, asTrained), texts, report('evaluate in float'));
   const agreeing = float?.likeliest.filter((id, index) => id === integer.likeliest[index]);
   const agreement = agreeing === undefined ? null : agreeing.length / integer.tokens;
   const floatPerplexity = float?.perplexity ?? null;
