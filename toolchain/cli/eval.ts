@@ -43,6 +43,11 @@ export const evalCommand = defineCommand({
       default: false,
       describe: `What int8 costs, by kind of layer, on the first ${priceExamples} texts; needs --model`,
     },
+    'cache-prices': {
+      type: 'boolean',
+      default: false,
+      describe: 'What smaller caches would cost a model that generates, in RAM and perplexity',
+    },
   },
   examples: [
     [
@@ -54,7 +59,10 @@ export const evalCommand = defineCommand({
       'Integer against float',
     ],
   ],
-  async run({ dir, data, model: modelPath, on, limit, price }, { progress, onInterrupt }) {
+  async run(
+    { dir, data, model: modelPath, on, limit, price, cachePrices },
+    { progress, onInterrupt },
+  ) {
     if (price && modelPath === undefined) throw priceNeedsModel();
     const { examples: all } = readExamples(data);
     const examples = limit === undefined ? all : all.slice(0, checkLimit(limit));
@@ -62,8 +70,9 @@ export const evalCommand = defineCommand({
       const { model } = executor;
       const imported = modelPath === undefined ? null : importBuilt(dir, modelPath, model);
       if (model.card.kind === 'generation') {
-        return evalGeneration(executor, imported, examples, progress);
+        return evalGeneration(executor, imported, examples, cachePrices, progress);
       }
+      if (cachePrices) throw nothingCached(model.card.name);
       const reference = imported === null ? null : floatModel(imported, model);
       const classCount = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];
       const classes = examples.map((example) => classOf(example, model.card, classCount));
@@ -195,6 +204,14 @@ function floatModel(
 ): (example: Example) => ArrayLike<number> {
   return ({ text, textPair }) =>
     interpret(graph, encode(tokenizer, text, textPair, maxTokens))[0]!.data;
+}
+
+function nothingCached(name: string) {
+  return userError({
+    code: 'unused-cache',
+    message: `${name} does not generate text, and has no cache`,
+    hint: 'Leave --cache-prices away.',
+  });
 }
 
 function priceNeedsModel() {

@@ -188,7 +188,8 @@ function noFirmware(): Lm2mcuError {
   });
 }
 
-function programOf(
+/** As a target with these features would run it. */
+export function programOf(
   { graph, maxTokens, plan }: RunnableModel,
   features: readonly string[],
   npu: NpuTarget | null = null,
