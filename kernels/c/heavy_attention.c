@@ -54,7 +54,7 @@ static void make_room(const lm_heavy_attention *p, const lm_heavy_row *row, int3
   const bool moves = scores.sums[from] > scores.sums[least];
   if (moves) {
     int8_t *const keys = row->keys + head * a->head_width;
-    __builtin_memmove(keys + least * row->key_stride, keys + from * row->key_stride,
+    memmove(keys + least * row->key_stride, keys + from * row->key_stride,
                       (size_t)a->head_width);
     int8_t *const values = row->values + head * a->value_width * row->value_stride;
     for (int32_t column = 0; column < a->value_width; column++) {

@@ -116,6 +116,16 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'a constraint of a model that does not generate': [
     ...[...build, '--max-tokens', '40', '--pattern', 'a'],
   ],
+  'a cache of no policy': [...build, '--cache', 'window:28'],
+  'a cache that an encoder has no use for': [...build, '--cache', 'window:12,sinks:4'],
+  'a cache that never drops anything': [
+    ...['build', 'decoder', '--target', 'mps2-an386', '--max-tokens', '16'],
+    ...['--cache', 'window:12,sinks:4'],
+  ],
+  'a cache that modules have no kernel for': [
+    ...['build', 'decoder', '--target', 'wasm', '--max-tokens', '16'],
+    ...['--cache', 'heavy:4,recent:4'],
+  ],
   'no recipe there': [...build, '--recipe', 'nowhere.json'],
   'no data there': [...build, '--calibrate', 'nowhere.jsonl'],
   'data that are a folder': [...build, '--calibrate', 'empty'],

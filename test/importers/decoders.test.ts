@@ -6,6 +6,7 @@ import { importModel } from '../../toolchain/importers/index.ts';
 import { verify } from '../../toolchain/ir/verify.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { everyRow } from '../../toolchain/passes/every-row.ts';
+import { limitCache } from '../../toolchain/passes/limit-cache.ts';
 
 interface Golden {
   readonly ids: readonly number[];
@@ -54,4 +55,25 @@ describe.each(['gpt2', 'opt', 'llama', 'llama-biased', 'merino'])('%s', (name) =
       labels: null,
     });
   });
+});
+
+test('with rotary positions and a window a text may go on beyond the context', () => {
+  const [window, length] = [5, 60];
+  const { graph, card } = importModel(folderOf('llama'), { leastPositions: length });
+  expect(length).toBeGreaterThan(2 * card.maxPositions);
+  const limited = limitCache(graph, { kind: 'window', window, sinks: 0 });
+  const layers = graph.nodes.filter(({ op }) => op === 'causalAttention').length;
+  const ids = Array.from({ length }, (_, index) => 4 + ((7 * index * index + index) % 36));
+  // Nothing further away can be seen, and angles count from query to key: it is as if they came first.
+  const latest = ids.slice(-(layers * (window - 1) + 1));
+  const [far, near] = [ids, latest].map(
+    (tokens) => interpret(limited, { ids: tokens, segmentStart: tokens.length })[0]!.data,
+  );
+  const largest = Math.max(...Array.from(near!, Math.abs));
+  for (const [index, value] of near!.entries()) {
+    expect(Math.abs(far![index]! - value)).toBeLessThan(1e-4 * largest);
+  }
+  const [other] = interpret(limited, { ids: latest.slice(1), segmentStart: latest.length - 1 });
+  const differences = Array.from(near!, (value, index) => Math.abs(other!.data[index]! - value));
+  expect(Math.max(...differences)).toBeGreaterThan(1e-3 * largest);
 });
