@@ -32,8 +32,10 @@ export class Attention {
   zeroPoint: i32;
 }
 
-/** Rows that share a panel; plain products take four of them at once, relaxed ones six. */
-const CHUNK_ROWS: i32 = 48;
+/** Rows that share a panel. */
+const CHUNK_ROWS: i32 = 64;
+/** Plain products take four of them at once, relaxed ones six. */
+const SUM_ROWS: i32 = 66;
 
 export function lm_attention_s8_s8_simd(
   p: Attention, rows: i32, rowStart: i32, tokens: i32,
@@ -63,7 +65,7 @@ function attend(
   const wide = scratch + 8 * CHUNK_ROWS;
   const wideBytes = 2 * ((p.headWidth + 7) & ~7);
   const sums = wide + <usize>(CHUNK_ROWS * wideBytes);
-  const weights = sums + 32 * CHUNK_ROWS;
+  const weights = sums + 32 * <usize>SUM_ROWS;
   const weightBytes = 2 * ((tokens + 7) & ~7);
   const panel = weights + <usize>(CHUNK_ROWS * weightBytes);
   for (let row = 0; row < rows; row += CHUNK_ROWS) {

@@ -5,9 +5,14 @@
  *
  *   weights   (outputs / 4, inputs / 4, 4 outputs, 4 inputs), both filled up: `quads`
  *   scratch   rows as int16 | sums of a chunk and eight outputs | the panel
+ *
+ * Of enough int8 rows, sixteen outputs take seven products of halves instead of eight (seven_products.ts):
+ *
+ *   scratch   rows as int16, an even number | sums of their halves | results | two panels in parts
  */
 import { Linear, finishRows, lookUp } from './linear_finish';
 import { multiplyRows, widenRow } from './panel';
+import { GAP, addHalves, addPanels, bytesOfPart, multiplyInSeven, paysInSeven } from './seven_products';
 
 /** Rows that share a panel. */
 const CHUNK_ROWS: i32 = 64;
@@ -42,7 +47,6 @@ function linearOfChunks(
   hasWideInput: bool, isWide: bool,
 ): void {
   const stride = ((p.inputs + 7) & ~7) * 2;
-  const rest = scratch + <usize>(min(CHUNK_ROWS, rows) * stride);
   for (let row = 0; row < rows; row += CHUNK_ROWS) {
     const count = min(CHUNK_ROWS, rows - row);
     for (let i = 0; i < count; i++) {
@@ -52,9 +56,48 @@ function linearOfChunks(
       else widenRow(x + from, p.inputs, to);
     }
     const to = y + (<usize>(row * yStride) << <usize>isWide);
-    linearOfWide(p, scratch, stride, count, to, yStride, rest, isWide);
+    let column = 0;
+    if (!hasWideInput && paysInSeven(count, p.inputs)) {
+      column = linearInSeven(p, scratch, count, to, yStride, isWide);
+    }
+    linearOfWide(p, column, scratch, stride, count, to, yStride, isWide);
   }
   if (p.table !== 0) lookUp(p, rows, y, yStride);
+}
+
+/** Sixteen columns at a time; returns the first of those that are left. */
+function linearInSeven(
+  p: Linear, x: usize, rows: i32, y: usize, yStride: i32, isWide: bool,
+): i32 {
+  const half = (rows + 1) >> 1, inputs = <usize>p.inputs, halfBytes = <usize>half * inputs;
+  if (rows & 1) memory.fill(x + 2 * <usize>rows * inputs, 0, 2 * inputs);
+  const halves = x + 4 * halfBytes, results = halves + 4 * (halfBytes + GAP);
+  const resultBytes = bytesOfPart(half), panels = results + 6 * resultBytes;
+  const groupBytes = 4 * inputs, offset = i16x8.splat(<i16>p.weightOffset);
+  const yBytes = <usize>yStride << <usize>isWide, lower = y + <usize>half * yBytes;
+  addHalves(x, half, p.inputs, halves);
+  let column = 0;
+  for (; column + 16 <= p.outputs; column += 16) {
+    widenInParts(p.weights + <usize>column * inputs, groupBytes, offset, panels);
+    addPanels(panels, 2 * groupBytes);
+    multiplyInSeven(x, half, p.inputs, halves, panels, p.bias + 4 * <usize>column, results);
+    for (let side = 0; side < 2; side++) {
+      const first = column + 8 * side, at = <usize>first << <usize>isWide;
+      const sums = results + 2 * <usize>side * resultBytes;
+      finishRows(p, first, sums, half, y + at, yBytes, isWide);
+      finishRows(p, first, sums + resultBytes, rows - half, lower + at, yBytes, isWide);
+    }
+  }
+  return column;
+}
+
+/** Of two panels: w11, w21, w12 and w22 as seven_products.ts has them. */
+function widenInParts(weights: usize, groupBytes: usize, offset: v128, parts: usize): void {
+  const half = groupBytes >> 1, next = 2 * groupBytes + GAP, second = weights + 2 * groupBytes;
+  widenWeights(weights, groupBytes, half, offset, parts);
+  widenWeights(weights + half, groupBytes, half, offset, parts + next);
+  widenWeights(second, groupBytes, half, offset, parts + 2 * next);
+  widenWeights(second + half, groupBytes, half, offset, parts + 3 * next);
 }
 
 /** Filled up as `widenRow` does: weights behind the last input are not 0, for theirs is the offset. */
@@ -63,30 +106,33 @@ function copyRow(x: usize, inputs: i32, to: usize): void {
   memory.copy(to, x, 2 * <usize>inputs);
 }
 
-/** x: (rows, inputs) of int16, `stride` bytes apart; at most CHUNK_ROWS rows. */
+/** From `first` on. x: (rows, inputs) of int16, `stride` bytes apart; at most CHUNK_ROWS rows. */
 function linearOfWide(
-  p: Linear, x: usize, stride: i32, rows: i32, y: usize, yStride: i32, sums: usize, isWide: bool,
+  p: Linear, first: i32, x: usize, stride: i32, rows: i32, y: usize, yStride: i32, isWide: bool,
 ): void {
+  const sums = x + <usize>(rows * stride);
   const panel = sums + 32 * <usize>CHUNK_ROWS;
   const groupBytes = <usize>((p.inputs + 3) & ~3) * 4;
   const offset = i16x8.splat(<i16>p.weightOffset);
   const yBytes = <usize>yStride << <usize>isWide;
-  let weights = p.weights, bias = p.bias;
-  for (let column = 0; column < p.outputs; column += 8, weights += 2 * groupBytes, bias += 32) {
+  for (let column = first; column < p.outputs; column += 8) {
+    const weights = p.weights + <usize>(column >> 2) * groupBytes, bias = p.bias + 4 * <usize>column;
     const low = v128.load(bias), high = v128.load(bias, 16);
     if (rows === 1) {
       oneRow(x, weights, groupBytes, offset, low, high, sums);
     } else {
-      widenWeights(weights, groupBytes, offset, panel);
+      widenWeights(weights, groupBytes, groupBytes, offset, panel);
       multiplyRows(x, stride, rows, panel, 4 * groupBytes, low, high, sums);
     }
     finishRows(p, column, sums, rows, y + (<usize>column << <usize>isWide), yBytes, isWide);
   }
 }
 
-/** Two groups of four outputs as one panel of pairs. */
-function widenWeights(weights: usize, groupBytes: usize, offset: v128, panel: usize): void {
-  for (const end = weights + groupBytes; weights < end; weights += 16, panel += 64) {
+/** So many bytes of two groups of four outputs as a panel of pairs. */
+function widenWeights(
+  weights: usize, groupBytes: usize, bytes: usize, offset: v128, panel: usize,
+): void {
+  for (const end = weights + bytes; weights < end; weights += 16, panel += 64) {
     const second = weights + groupBytes;
     const a0 = i16x8.sub(v128.load8x8_s(weights), offset);
     const a1 = i16x8.sub(v128.load8x8_s(weights, 8), offset);

@@ -33,20 +33,45 @@ export function multiplyRows(
 ): void {
   const end = panel + panelBytes;
   for (let row = 0; row < rows; row += 4, sums += 128, x += 4 * <usize>stride) {
-    fourRows(x, stride, rows - row - 1, panel, end, low, high, sums);
+    fourRows(x, stride, rows - row - 1, panel, end, low, high, 0, 0, sums);
   }
 }
 
-/** Rows behind the `last`th are that one again. */
+/** sums = from + also + x·panel; from may be sums; `also` 0: there is nothing else. */
+export function multiplyOnto(
+  x: usize, stride: i32, rows: i32, panel: usize, panelBytes: usize,
+  from: usize, also: usize, sums: usize,
+): void {
+  const end = panel + panelBytes, zero = i32x4.splat(0);
+  for (let row = 0; row < rows; row += 4, from += 128, sums += 128, x += 4 * <usize>stride) {
+    fourRows(x, stride, rows - row - 1, panel, end, zero, zero, from, also, sums);
+    if (also !== 0) also += 128;
+  }
+}
+
+/** Rows behind the `last`th are that one again. Sums begin as (low, high), or `from` where it is not 0. */
 // @ts-ignore: decorator
 @inline
 function fourRows(
-  x: usize, stride: i32, last: i32, from: usize, end: usize, low: v128, high: v128, sums: usize,
+  x: usize, stride: i32, last: i32, first: usize, end: usize,
+  low: v128, high: v128, from: usize, also: usize, sums: usize,
 ): void {
-  let x0 = x, panel = from;
+  let x0 = x, panel = first;
   let x1 = x0 + <usize>(min(1, last) * stride), x2 = x0 + <usize>(min(2, last) * stride);
   let x3 = x0 + <usize>(min(3, last) * stride);
   let a0 = low, a1 = high, b0 = low, b1 = high, c0 = low, c1 = high, d0 = low, d1 = high;
+  if (from !== 0) {
+    a0 = v128.load(from); a1 = v128.load(from, 16);
+    b0 = v128.load(from, 32); b1 = v128.load(from, 48);
+    c0 = v128.load(from, 64); c1 = v128.load(from, 80);
+    d0 = v128.load(from, 96); d1 = v128.load(from, 112);
+  }
+  if (also !== 0) {
+    a0 = i32x4.add(a0, v128.load(also)); a1 = i32x4.add(a1, v128.load(also, 16));
+    b0 = i32x4.add(b0, v128.load(also, 32)); b1 = i32x4.add(b1, v128.load(also, 48));
+    c0 = i32x4.add(c0, v128.load(also, 64)); c1 = i32x4.add(c1, v128.load(also, 80));
+    d0 = i32x4.add(d0, v128.load(also, 96)); d1 = i32x4.add(d1, v128.load(also, 112));
+  }
   for (; panel < end; panel += 64) {
     const w0 = v128.load(panel), w1 = v128.load(panel, 16);
     const xa = v128.load32_splat(x0);

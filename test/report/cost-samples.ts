@@ -97,7 +97,7 @@ export const ways: Readonly<
     portable: singleRows,
     dsp: [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: null }],
     mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
-    'wasm-simd': [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 48 }],
+    'wasm-simd': [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 64 }],
   },
 };
 
