@@ -1,6 +1,6 @@
 /** Models that generate, on the command line: the answers, and what is said of wrong flags. */
 import { spawn } from 'node:child_process';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -75,6 +75,23 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     const whole = await json('eval', 'out', ...evaluated);
     expect(floatPerplexity).toBe(whole.floatPerplexity);
     expect(perplexity).not.toBe(whole.perplexity);
+  });
+
+  test('says only what a list of commands permits, and the report has its bytes', async () => {
+    writeFileSync(at('commands.txt'), 'turn on\nturn off\n');
+    const target = ['--target', 'mps2-an386', '--max-tokens', '20', '--commands', 'commands.txt'];
+    const { report } = await json('build', 'model', ...target, '--out', 'house');
+    expect(report.flash.constraintBytes).toBeGreaterThan(50);
+    const manifest = JSON.parse(readFileSync(at('house', 'manifest.json'), 'utf8'));
+    expect(manifest.inputs.constraint).toMatch(/^sha256:/);
+    const run = ['run', 'house', '--text', 'x', '--on', 'interpreter'];
+    const said = await json(...run, '--temperature', '2', '--seed', '3');
+    expect(said).toMatchObject({ stopped: 'end', complete: true });
+    expect(said.text).toMatch(/^turn (on|off)$/);
+    const cut = await json(...run, '--max-new', '2');
+    expect(cut).toMatchObject({ stopped: 'length', complete: false });
+    const { stdout } = await lm2mcu([...run, '--max-new', '2'], folder.path);
+    expect(stdout).toContain('(--max-new), before what the constraint demands');
   });
 
   test('eval gives its perplexity', async () => {

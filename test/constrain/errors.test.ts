@@ -40,6 +40,8 @@ const cases: Readonly<Record<string, Case>> = {
   'a pattern of the empty text': ['pattern', ''],
   'a pattern that is too large as written': ['pattern', '((a{100}){100}){100}'],
   'a pattern that must remember too much': ['pattern', '(a|b)*a(a|b){20}'],
+  'groups in groups': ['pattern', `${'('.repeat(20_000)}a${')'.repeat(20_000)}`],
+  'references that double each time': ['json-schema', doubling(24)],
   'a text that is too long': ['pattern', long, { tokenizer: small, ...idsOf(small), maxTokens: 8 }],
   'a pattern without tokens': ['pattern', 'turn (right|up)', { tokenizer: small, ...idsOf(small) }],
   'a character without tokens at the start': [
@@ -83,6 +85,17 @@ const cases: Readonly<Record<string, Case>> = {
   'options that overlap': ['json-schema', { oneOf: [{ type: 'integer' }, { type: 'number' }] }],
 };
 
+/** Objects of two objects of two objects … */
+function doubling(levels: number) {
+  const pair = (level: number) => ({
+    type: 'object',
+    properties: { a: ref(`#/$defs/${level}`), b: ref(`#/$defs/${level}`) },
+    required: ['a', 'b'],
+  });
+  const levelsOf = Array.from({ length: levels }, (_, level) => [level, pair(level + 1)]);
+  return { ...ref('#/$defs/0'), $defs: Object.fromEntries([...levelsOf, [levels, { const: 1 }]]) };
+}
+
 function idsOf(tokenizer: Parameters<typeof compileTokenizer>[0]) {
   return { idOrder: compileTokenizer(tokenizer).idOrder, endTokens: [] };
 }
@@ -90,7 +103,7 @@ function idsOf(tokenizer: Parameters<typeof compileTokenizer>[0]) {
 test('every message reads as in errors.txt (BLESS=1 rewrites it)', () => {
   const texts = Object.entries(cases).map(([name, [kind, source, request]]) => {
     const text = typeof source === 'string' ? source : JSON.stringify(source);
-    return `== ${name}\n${kind}: ${text.replaceAll('\n', '\\n')}\n${messageOf({
+    return `== ${name}\n${kind}: ${shown(text)}\n${messageOf({
       source: { kind, text },
       ...{ tokenizer: bpe, ...idsOf(bpe), maxTokens: 64, ...request },
     })}\n`;
@@ -110,6 +123,12 @@ test('what is said beside a constraint that works', () => {
     'The model has no end token: where a text that is permitted may go on, it does, up to --max-new tokens.',
   ]);
 });
+
+/** Long sources are shown in part. */
+function shown(text: string): string {
+  const line = text.replaceAll('\n', '\\n');
+  return line.length > 200 ? `${line.slice(0, 60)} … (${line.length} characters)` : line;
+}
 
 function messageOf(request: ConstraintRequest): string {
   try {

@@ -87,7 +87,7 @@ export function compileConstraint(request: ConstraintRequest): CompiledConstrain
   const { source, tokenizer, endTokens, maxTokens } = request;
   if (tokenizer.kind !== 'bpe') throw needsBpe();
   const vocabulary = vocabularyOf(request, tokenizer);
-  const written = sourceAutomaton(expressionOf(source));
+  const written = writtenOut(source);
   if (source.kind === 'commands') checkCommands(source.text, vocabulary);
   const bytes = byteAutomaton(written);
   if (bytes === null) throw permitsNothing('permits no text');
@@ -113,6 +113,15 @@ export function constraintBytes({ tokens, ...arrays }: Constraint): number {
     (sum, array) => sum + (array?.byteLength ?? 0),
     0,
   );
+}
+
+function writtenOut(source: ConstraintSource): SourceAutomaton {
+  try {
+    return sourceAutomaton(expressionOf(source));
+  } catch (cause) {
+    // The stack ends before any limit of ours.
+    throw cause instanceof RangeError ? nestedTooDeeply() : cause;
+  }
 }
 
 function expressionOf({ kind, text }: ConstraintSource): Expression {
@@ -306,6 +315,14 @@ function permitsNothing(problem: string) {
     code: 'constraint-permits-nothing',
     message: `the constraint ${problem}`,
     hint: 'Give one that at least one text meets.',
+  });
+}
+
+function nestedTooDeeply() {
+  return userError({
+    code: 'constraint-too-large',
+    message: 'the constraint is nested too deeply',
+    hint: 'Write it with fewer groups, or schemas, within each other.',
   });
 }
 

@@ -44,6 +44,8 @@ export interface Schema {
   /** JSON pointer, as a fragment: `#/properties/name`. */
   readonly pointer: string;
   readonly root: Json;
+  /** What schemas that were referred to have become, by pointer. */
+  readonly known: Map<string, Expression>;
   /** References that led here. */
   readonly through: readonly string[];
 }
@@ -55,7 +57,7 @@ export function parseSchema(file: string): Expression {
   } catch (cause) {
     throw badSchema('#', `it is no JSON: ${cause instanceof Error ? cause.message : cause}`);
   }
-  return expressionOf(schemaAt(root, '#', { root, through: [] }));
+  return expressionOf(schemaAt(root, '#', { root, known: new Map(), through: [] }));
 }
 
 const annotations = new Set([
@@ -78,7 +80,12 @@ function expressionOf(schema: Schema): Expression {
   const { value } = schema;
   if (value['$ref'] !== undefined) {
     checkKeywords(schema, ['$ref']);
-    return expressionOf(referred(schema));
+    const target = referred(schema);
+    const known = schema.known.get(target.pointer);
+    if (known !== undefined) return known;
+    const found = expressionOf(target);
+    schema.known.set(target.pointer, found);
+    return found;
   }
   for (const key of ['anyOf', 'oneOf'] as const) {
     if (value[key] === undefined) continue;
@@ -329,7 +336,7 @@ function checkDisjoint({ pointer }: Schema, options: readonly Schema[]): void {
 
 /** The schema that a reference names. */
 export function referred(schema: Schema): Schema {
-  const { value, pointer, root, through } = schema;
+  const { value, pointer, root, known, through } = schema;
   const target = value['$ref'];
   if (typeof target !== 'string' || !/^#(\/|$)/.test(target)) {
     throw badSchema(`${pointer}/$ref`, `${JSON.stringify(target)} is not in this document`);
@@ -350,7 +357,7 @@ export function referred(schema: Schema): Schema {
       root,
     );
   if (found === undefined) throw badSchema(`${pointer}/$ref`, `there is no ${target}`);
-  return schemaAt(found, target, { root, through: [...through, target] });
+  return schemaAt(found, target, { root, known, through: [...through, target] });
 }
 
 /** The list of schemas behind a keyword. */
@@ -365,11 +372,11 @@ function schemasIn(schema: Schema, key: string): readonly Schema[] {
 export function schemaAt(
   value: Json,
   pointer: string,
-  { root, through }: Pick<Schema, 'root' | 'through'>,
+  { root, known, through }: Pick<Schema, 'root' | 'known' | 'through'>,
 ): Schema {
   if (!isObject(value))
     throw badSchema(pointer, `${JSON.stringify(value)} is no schema with a type`);
-  return { value, pointer, root, through };
+  return { value, pointer, root, known, through };
 }
 
 function checkKeywords({ value, pointer }: Schema, known: readonly string[]): void {

@@ -1,18 +1,24 @@
-/** Whether two schemas have no value in common, as far as types, constants and properties tell. */
+/**
+ * Whether two schemas have no value in common, as far as types and constants tell, their own or those of
+ * a property that both require.
+ */
 import { isObject, type Json, referred, type Schema, schemaAt } from './json-schema.ts';
 
 export function areDisjoint(a: Schema, b: Schema): boolean {
   const [first, second] = [resolved(a), resolved(b)];
   return (
-    haveOtherTypes(first.value['type'], second.value['type']) ||
-    haveOtherValues(first, second) ||
+    areOthers(first, second) ||
     requiredIn(first).some((name) => {
       const [one, other] = [propertyOf(first, name), propertyOf(second, name)];
       return requiredIn(second).includes(name) && one !== null && other !== null
-        ? areDisjoint(one, other)
+        ? areOthers(resolved(one), resolved(other))
         : false;
     })
   );
+}
+
+function areOthers(a: Schema, b: Schema): boolean {
+  return haveOtherTypes(a.value['type'], b.value['type']) || haveOtherValues(a, b);
 }
 
 function resolved(schema: Schema): Schema {
