@@ -97,15 +97,21 @@ __attribute__((noinline)) static void some_quads(const int8_t *row0, const int8_
   *result = s;
 }
 
+static inline quad_pairs widened(uint32_t a, uint32_t b) {
+  return (quad_pairs){lm_widen_even(a), lm_widen_even(b), lm_widen_odd(a), lm_widen_odd(b)};
+}
+
 /* Both heads' queries; what is missing of the last quad is 0. */
 static void widen_queries(const int8_t *a, const int8_t *b, int32_t width, quad_pairs *to) {
-  for (int32_t i = 0; i < width; i += 4, to++) {
-    uint32_t word[2] = {0, 0};
-    __builtin_memcpy(&word[0], a + i, (size_t)lm_min(4, width - i));
-    __builtin_memcpy(&word[1], b + i, (size_t)lm_min(4, width - i));
-    *to = (quad_pairs){lm_widen_even(word[0]), lm_widen_even(word[1]), lm_widen_odd(word[0]),
-                       lm_widen_odd(word[1])};
+  int32_t i = 0;
+  for (; i + 4 <= width; i += 4) *to++ = widened(lm_load4(a + i), lm_load4(b + i));
+  if (i == width) return;
+  uint32_t last[2] = {0, 0};
+  for (int32_t at = 0; i < width; i++, at += 8) {
+    last[0] |= (uint32_t)(uint8_t)a[i] << at;
+    last[1] |= (uint32_t)(uint8_t)b[i] << at;
   }
+  *to = widened(last[0], last[1]);
 }
 
 typedef struct {
