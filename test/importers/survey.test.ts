@@ -1,5 +1,6 @@
 /** A graph that is understood in part: what `inspect` says of each of its layers. */
 import { expect, test } from 'vitest';
+import { layerLines, layerSummary } from '../../toolchain/cli/layer-survey.ts';
 import { Lm2mcuError } from '../../toolchain/errors.ts';
 import { primitiveBuilder } from '../../toolchain/importers/primitive/build.ts';
 import { arrayFor, knownValue } from '../../toolchain/importers/primitive/value.ts';
@@ -36,7 +37,8 @@ test('layers before a gate are mapped, the gate is not, those behind it wait', (
     error = thrown;
   }
   expect(error).toBeInstanceOf(Lm2mcuError);
-  expect((error as Lm2mcuError).details.layers).toEqual([
+  const layers = (error as Lm2mcuError).details.layers!;
+  expect(layers).toEqual([
     { name: 'word', outcome: 'mapped', becomes: ['embed'] },
     { name: 'ffn.wide', outcome: 'mapped', becomes: ['linear'] },
     { name: 'ffn.gate', outcome: 'mapped', becomes: ['linear'] },
@@ -44,4 +46,13 @@ test('layers before a gate are mapped, the gate is not, those behind it wait', (
     { name: 'ffn.narrow', outcome: 'behind-unsupported' },
     { name: 'classifier', outcome: 'behind-unsupported' },
   ]);
+  expect([layerSummary(layers), ...layerLines(layers)].join('\n')).toMatchInlineSnapshot(`
+    "of 6 layers that compute: 1 embed, 2 linear, 1 unsupported, 2 behind-unsupported (--layers names them)
+    word        becomes embed
+    ffn.wide    becomes linear
+    ffn.gate    becomes linear
+    ffn         computes multiply(an activation, an activation) of shapes [1, 5, 4] [1, 5, 4], for which we have no op
+    ffn.narrow  reads what is not supported
+    classifier  reads what is not supported"
+  `);
 });

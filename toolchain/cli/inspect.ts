@@ -1,5 +1,5 @@
 /** `lm2mcu inspect`: what is in a model, and what the compiler would make of it. */
-import { formatBytes, type LayerOutcome, Lm2mcuError, userError } from '../errors.ts';
+import { formatBytes, Lm2mcuError, userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { type Graph, type Stage, type Tensor, tensorOf } from '../ir/graph.ts';
 import { macsOf } from '../ops/macs.ts';
@@ -8,6 +8,7 @@ import { leastWork } from '../schedule/plan.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
 import { defineCommand } from './command.ts';
 import { fitOf } from './inspect-fit.ts';
+import { layerLines, layerSummary } from './layer-survey.ts';
 import { alignColumns } from './targets.ts';
 
 export const inspectCommand = defineCommand({
@@ -48,32 +49,6 @@ function importOrExplain(model: string, showsLayers: boolean): ImportedModel {
     const { message, layers } = error.details;
     const lines = showsLayers ? layerLines(layers) : [layerSummary(layers)];
     throw userError({ ...error.details, message: [message, ...lines].join('\n    ') });
-  }
-}
-
-function layerSummary(layers: readonly LayerOutcome[]): string {
-  const counts = new Map<string, number>();
-  for (const layer of layers) {
-    const key = layer.outcome === 'mapped' ? layer.becomes.join(' and ') : layer.outcome;
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-  const list = [...counts].map(([key, number]) => `${number} ${key}`).join(', ');
-  return `of ${layers.length} layers that compute: ${list} (--layers names them)`;
-}
-
-function layerLines(layers: readonly LayerOutcome[]): readonly string[] {
-  const rows = layers.map((layer) => [layer.name, outcomeText(layer)]);
-  return alignColumns(rows).split('\n');
-}
-
-function outcomeText(layer: LayerOutcome): string {
-  switch (layer.outcome) {
-    case 'mapped':
-      return `becomes ${layer.becomes.join(' and ')}`;
-    case 'unsupported':
-      return layer.problem;
-    case 'behind-unsupported':
-      return 'reads what is not supported';
   }
 }
 
