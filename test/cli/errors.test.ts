@@ -117,7 +117,10 @@ const cases: Readonly<Record<string, readonly string[]>> = {
     ...[...build, '--max-tokens', '40', '--pattern', 'a'],
   ],
   'a cache of no policy': [...build, '--cache', 'window:28'],
-  'a cache that an encoder has no use for': [...build, '--cache', 'window:12,sinks:4'],
+  'a cache that an encoder has no use for': [
+    ...[...build, '--max-tokens', '16'],
+    ...['--cache', 'window:12,sinks:2'],
+  ],
   'a cache that never drops anything': [
     ...['build', 'decoder', '--target', 'mps2-an386', '--max-tokens', '16'],
     ...['--cache', 'window:12,sinks:4'],

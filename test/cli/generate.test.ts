@@ -4,6 +4,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CachePrice } from '../../toolchain/generate/cache-prices.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { hasCompiler, hasEmulator } from '../firmware/fake-firmware.ts';
 import { lm2mcu, temporaryFolder } from './lm2mcu.ts';
@@ -94,12 +95,21 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     expect(stdout).toContain('(--max-new), before what the constraint demands');
   });
 
-  test('eval gives its perplexity', async () => {
-    const evaluated = await json('eval', 'out', '--data', 'data.jsonl', '--model', 'model');
+  test('eval gives its perplexity, and what smaller caches would cost', async () => {
+    const flags = ['--data', 'data.jsonl', '--model', 'model', '--cache-prices'];
+    const evaluated = await json('eval', 'out', ...flags);
     const { perplexity, floatPerplexity, tokens } = evaluated;
     expect(evaluated).toMatchObject({ code: 0, examples: 2, accuracy: null });
     expect(tokens).toBeGreaterThan(5);
     expect(Math.abs(perplexity / floatPerplexity - 1)).toBeLessThan(0.05);
+    const [full, ...others]: readonly CachePrice[] = evaluated.cachePrices;
+    expect(full).toMatchObject({ cache: 'full', perplexity });
+    expect(others.map(({ cache }) => cache)).toContain('window:6,sinks:4');
+    for (const other of others) {
+      expect(other.cacheBytes, other.cache).toBeLessThan(full!.cacheBytes);
+      expect(other.arenaBytes).toBeLessThan(full!.arenaBytes);
+      expect(other.perplexity).not.toBe(perplexity);
+    }
   });
 
   test('Ctrl-C ends an answer after the token that is being made', async () => {
