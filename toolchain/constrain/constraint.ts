@@ -141,7 +141,7 @@ function vocabularyOf(
 ): TokenVocabulary {
   const index = new Map(Array.from(idOrder, (id, at) => [id, at]));
   // What is tokenized here stands behind other text.
-  const inner = { ...tokenizer, addPrefixSpace: false };
+  const inner: BpeTokenizer = { ...tokenizer, prefix: 'never' };
   return {
     bytes: Array.from(idOrder, (id, at) => {
       const text = endTokens.includes(at) ? [] : decodeBpe(tokenizer, [id]);
