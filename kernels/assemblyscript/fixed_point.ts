@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * Rounding and saturation of every integer op, one at a time and four at a time: the twin of
- * toolchain/quantize/fixed-point.ts, where each function's meaning stands.
+ * toolchain/ops/fixed-point.ts, where each function's meaning stands.
  */
 
 export function clamp(x: i32, least: i32, most: i32): i32 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Rounding and saturation of every integer op: the twin of toolchain/quantize/fixed-point.ts, where
+ * Rounding and saturation of every integer op: the twin of toolchain/ops/fixed-point.ts, where
  * each function's meaning stands. Exact for all arguments in the ranges given there.
  *
  * `>>` of a negative number is implementation-defined in C99; every compiler for our targets keeps

@@ -9,8 +9,8 @@ import { lint } from '../../toolchain/ethosu/lint.ts';
 import type { Rounding } from '../../toolchain/ethosu/operations.ts';
 import { scaleOf } from '../../toolchain/ethosu/scales.ts';
 import { fixedSequence } from '../../toolchain/integers.ts';
+import { requantize } from '../../toolchain/ops/fixed-point.ts';
 import { linear } from '../../toolchain/ops/linear.ts';
-import { requantize } from '../../toolchain/quantize/fixed-point.ts';
 
 import { compileFullyConnected } from './fully-connected.ts';
 

@@ -5,8 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { normalizerOf } from '../../toolchain/ops/layer-norm.ts';
-import { packagePath } from '../../toolchain/package-root.ts';
 import {
   divideRequant,
   doublingHighMul,
@@ -17,7 +15,9 @@ import {
   roundingShiftRight,
   saturatingShiftLeft,
   toRequant,
-} from '../../toolchain/quantize/fixed-point.ts';
+} from '../../toolchain/ops/fixed-point.ts';
+import { normalizerOf } from '../../toolchain/ops/layer-norm.ts';
+import { packagePath } from '../../toolchain/package-root.ts';
 
 type Words = readonly [number, number, number];
 

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { denseMatrix, type Matrix } from '../../toolchain/ir/graph.ts';
 import { rowsHeld, slotOf } from '../../toolchain/ops/cache.ts';
+import { clamp, roundingHighMul } from '../../toolchain/ops/fixed-point.ts';
 import { ops } from '../../toolchain/ops/index.ts';
-import { clamp, roundingHighMul } from '../../toolchain/quantize/fixed-point.ts';
 import { randomNumbers } from './decoders.ts';
 
 const numRuns = Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 40);

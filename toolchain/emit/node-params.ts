@@ -7,9 +7,9 @@
 import { assertExhaustive, internalError } from '../errors.ts';
 import type { DType } from '../ir/dtypes.ts';
 import { type Graph, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
+import type { Requant } from '../ops/fixed-point.ts';
 import type { NormInteger } from '../ops/layer-norm.ts';
 import { constantOf } from '../ops/table-rows.ts';
-import type { Requant } from '../quantize/fixed-point.ts';
 import type { ConstantSuffix } from './c-names.ts';
 import type { ConstantData } from './c-text.ts';
 

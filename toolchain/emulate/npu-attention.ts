@@ -8,7 +8,7 @@ import { encodePlain } from '../ethosu/weight-encode.ts';
 import { orderWeights } from '../ethosu/weight-order.ts';
 import type { Matrix } from '../ir/graph.ts';
 import type { AttentionAttrs, AttentionInteger } from '../ops/attention.ts';
-import { clamp, divideRequant, requantize } from '../quantize/fixed-point.ts';
+import { clamp, divideRequant, requantize } from '../ops/fixed-point.ts';
 import { definedSpace, type Space } from './ethosu/memory.ts';
 import { simulate } from './ethosu/simulate.ts';
 

@@ -5,7 +5,7 @@
  * `value = ((sum + bias) · scale) >> shift`, rounded as the op says.
  */
 import { userError } from '../errors.ts';
-import type { Requant } from '../quantize/fixed-point.ts';
+import type { Requant } from '../ops/fixed-point.ts';
 import { streamAlignment } from './weight-format.ts';
 
 export interface ChannelScale {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Affine, Matrix } from '../ir/graph.ts';
-import { clamp, type Requant, requantize, toRequant } from '../quantize/fixed-point.ts';
+import { clamp, type Requant, requantize, toRequant } from './fixed-point.ts';
 import { empty, int32, requantForm, sameShape } from './form.ts';
 import type { NoAttrs } from './layer-norm.ts';
 import type { OpDef } from './op.ts';

@@ -5,14 +5,8 @@
  */
 import { z } from 'zod';
 import { type Affine, denseMatrix, type Matrix } from '../ir/graph.ts';
-import {
-  clamp,
-  divideRequant,
-  type Requant,
-  requantize,
-  toRequant,
-} from '../quantize/fixed-point.ts';
 import { scoreParameters, scoreScales } from './attention.ts';
+import { clamp, divideRequant, type Requant, requantize, toRequant } from './fixed-point.ts';
 import { arrayOf, expTablesOf, int, int32, requantForm, shiftsOf } from './form.ts';
 import type { OpDef, StreamBlock } from './op.ts';
 

@@ -1,13 +1,7 @@
 /** Multi-head scaled dot-product attention over all tokens, in its unnormalised integer form. */
 import { z } from 'zod';
 import type { Affine, Matrix, Shape } from '../ir/graph.ts';
-import {
-  clamp,
-  divideRequant,
-  type Requant,
-  requantize,
-  toRequant,
-} from '../quantize/fixed-point.ts';
+import { clamp, divideRequant, type Requant, requantize, toRequant } from './fixed-point.ts';
 import { arrayOf, expTablesOf, int, int32, requantForm, shiftsOf } from './form.ts';
 import type { EvalContext, OpDef, QuantizeArgs, Quantized } from './op.ts';
 

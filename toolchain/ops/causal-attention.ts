@@ -5,14 +5,6 @@
 import { z } from 'zod';
 import type { Affine, Matrix, Shape } from '../ir/graph.ts';
 import {
-  clamp,
-  divideRequant,
-  type Requant,
-  requantize,
-  roundingHighMul,
-  toRequant,
-} from '../quantize/fixed-point.ts';
-import {
   type AttentionInteger,
   addWeightedRows,
   attentionFloat,
@@ -20,6 +12,14 @@ import {
   scoreScales,
   setDots,
 } from './attention.ts';
+import {
+  clamp,
+  divideRequant,
+  type Requant,
+  requantize,
+  roundingHighMul,
+  toRequant,
+} from './fixed-point.ts';
 import { arrayOf, expTablesOf, int, int32, requantForm } from './form.ts';
 import type { EvalContext, OpDef, QuantizeArgs, Quantized } from './op.ts';
 

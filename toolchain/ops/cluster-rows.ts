@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Matrix, Tensor } from '../ir/graph.ts';
-import { clamp, requantize } from '../quantize/fixed-point.ts';
+import { clamp, requantize } from './fixed-point.ts';
 import { arrayOf, isRowVector, shiftsOf } from './form.ts';
 import { type LinearInteger, linear } from './linear.ts';
 import type { OpDef } from './op.ts';

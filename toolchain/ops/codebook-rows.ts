@@ -1,7 +1,7 @@
 /** Rows that are sums of codebook entries: product and residual quantization. */
 
 import { denseMatrix, type Matrix, realValues, type Tensor } from '../ir/graph.ts';
-import { clamp } from '../quantize/fixed-point.ts';
+import { clamp } from './fixed-point.ts';
 import { empty, int } from './form.ts';
 import type { OpDef } from './op.ts';
 import { placeInGroup, takeGroupedRows } from './row-groups.ts';

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Affine } from '../ir/graph.ts';
-import { clamp, roundingHighMul } from '../quantize/fixed-point.ts';
+import { clamp, roundingHighMul } from './fixed-point.ts';
 import { arrayOf, int32, sameShape } from './form.ts';
 import { type ActivationKind, activationFunctions, activationKinds } from './linear.ts';
 import type { OpDef } from './op.ts';

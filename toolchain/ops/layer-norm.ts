@@ -15,12 +15,7 @@ import {
   type Shape,
   type Tensor,
 } from '../ir/graph.ts';
-import {
-  clamp,
-  reciprocalSqrt,
-  roundingHighMul,
-  roundingShiftRight,
-} from '../quantize/fixed-point.ts';
+import { clamp, reciprocalSqrt, roundingHighMul, roundingShiftRight } from './fixed-point.ts';
 import { empty, int, int32, isRowVector, sameShape } from './form.ts';
 import type { EvalContext, OpDef, Quantized } from './op.ts';
 import { tableQuant } from './table-rows.ts';

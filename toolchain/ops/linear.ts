@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { allocate, dtypes } from '../ir/dtypes.ts';
 import { type Matrix, realValues, type Tensor } from '../ir/graph.ts';
-import { clamp, requantize, toRequant } from '../quantize/fixed-point.ts';
+import { clamp, requantize, toRequant } from './fixed-point.ts';
 import { arrayOf, empty, int32, isRowVector, shiftsOf, table256 } from './form.ts';
 import type { OpDef, QuantizeArgs, Quantized, WorkArgs } from './op.ts';
 

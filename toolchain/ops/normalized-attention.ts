@@ -1,7 +1,6 @@
 /** Attention as TFLite composes it: int8 scores, int8 softmax, int8 mean of the values. */
 import { z } from 'zod';
 import type { Affine, Matrix } from '../ir/graph.ts';
-import { clamp, type Requant, requantize, toRequant } from '../quantize/fixed-point.ts';
 import {
   addWeightedRows,
   attentionFloat,
@@ -10,6 +9,7 @@ import {
   scoreScales,
   setDots,
 } from './attention.ts';
+import { clamp, type Requant, requantize, toRequant } from './fixed-point.ts';
 import { arrayOf, int, int32, requantForm, shiftsOf } from './form.ts';
 import type { OpDef } from './op.ts';
 import { exponentials, softmax, softmaxScale, weightScale } from './softmax.ts';

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import { type Affine, isConstant, type Matrix, realValues } from '../ir/graph.ts';
-import { clamp } from '../quantize/fixed-point.ts';
+import { clamp } from './fixed-point.ts';
 import { int, int32, isRowVector } from './form.ts';
 import { type NormAttrs, normalize, normalizerOf, normForm, normInteger } from './layer-norm.ts';
 import type { OpDef } from './op.ts';

@@ -11,7 +11,7 @@ import {
   roundingHighMul,
   roundingShiftRight,
   toRequant,
-} from '../quantize/fixed-point.ts';
+} from './fixed-point.ts';
 import { empty, int, int32 } from './form.ts';
 import type { NoAttrs } from './layer-norm.ts';
 import type { OpDef } from './op.ts';

@@ -2,13 +2,7 @@
 import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import { denseMatrix, type Matrix } from '../ir/graph.ts';
-import {
-  clamp,
-  divideRequant,
-  type Requant,
-  requantize,
-  toRequant,
-} from '../quantize/fixed-point.ts';
+import { clamp, divideRequant, type Requant, requantize, toRequant } from './fixed-point.ts';
 import { empty, int32, requantForm } from './form.ts';
 import type { NoAttrs } from './layer-norm.ts';
 import type { OpDef, StreamBlock } from './op.ts';

@@ -8,7 +8,7 @@ import {
   roundingDivideByPowerOfTwo,
   saturatingShiftLeft,
   toRequant,
-} from '../quantize/fixed-point.ts';
+} from './fixed-point.ts';
 
 /** What turns a difference of int8 scores into a number with 5 bits before the point. */
 export interface SoftmaxScale {

@@ -10,7 +10,7 @@ import {
   type Tensor,
   takeRows,
 } from '../ir/graph.ts';
-import { clamp, roundingShiftRight } from '../quantize/fixed-point.ts';
+import { clamp, roundingShiftRight } from './fixed-point.ts';
 import { arrayOf, int } from './form.ts';
 import type { EvalContext, OpDef, Quantized } from './op.ts';
 

@@ -1,6 +1,6 @@
 /** What the cases of all kernel families are made of. */
 import { dtypes, type TypedArray } from '../../../toolchain/ir/dtypes.ts';
-import type { Requant } from '../../../toolchain/quantize/fixed-point.ts';
+import type { Requant } from '../../../toolchain/ops/fixed-point.ts';
 import {
   type Kernel,
   type ScratchShape,
