@@ -14,8 +14,8 @@ const crc16Table = Uint16Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * What the CRC unit of an STM32 computes after a reset: CRC-32/MPEG-2 over little-endian words, so
- * each four bytes enter backwards. The length must be a multiple of four.
+ * What the CRC unit of an STM32 computes after a reset, and firmware-templates/bootloader/crc32.c:
+ * CRC-32/MPEG-2 over little-endian words, so each four bytes enter backwards. The length must be a multiple of four.
  */
 export function crc32Stm32(bytes: Uint8Array): number {
   let crc = 0xffffffff;

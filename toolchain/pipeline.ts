@@ -28,7 +28,7 @@ import {
   type ModelCard,
 } from './importers/index.ts';
 import { fixedSequence } from './integers.ts';
-import type { Graph } from './ir/graph.ts';
+import { type Graph, mostTokens } from './ir/graph.ts';
 import { runPasses } from './ir/rewrite.ts';
 import { serializeGraph } from './ir/serialize.ts';
 import { verify } from './ir/verify.ts';
@@ -430,9 +430,6 @@ function calibrationTokens(
 const randomExamples = 64;
 const uncalibrated =
   'Calibrated on random tokens: give --calibrate texts.jsonl for the accuracy the model can have.';
-
-/** Sums over all tokens stay in int32 (kernels/c/kernels.h). */
-const mostTokens = 2 ** 15;
 
 function checkMaxTokens(maxTokens: number, maxPositions: number): void {
   if (Number.isInteger(maxTokens) && maxTokens >= 2 && maxTokens <= maxPositions) return;

@@ -2,7 +2,7 @@
 /**
  * Products of int8 rows with two panels (panel.ts) by seven products of halves instead of eight:
  * Winograd's form of Strassen's algorithm. Integers wrap, so that other sums of them are the same bits,
- * and sums of three int8 fit int16.
+ * and sums of four int8 fit int16.
  *
  *   x = (x11 x12; x21 x22)   upper and lower half of the rows, first and second half of the inputs
  *   w = (w11 w12; w21 w22)   first and second half of the inputs, first and second panel

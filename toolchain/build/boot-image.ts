@@ -2,6 +2,7 @@
  * The header that the bootloader looks for, the twin of firmware-templates/bootloader/image.h: what
  * belongs to the image, and how to tell that all of it is there.
  */
+import { crc32Stm32 } from '../../flasher/checksums.ts';
 import { internalError } from '../errors.ts';
 import { roundUp } from '../integers.ts';
 import { packageVersion } from '../package-root.ts';
@@ -88,9 +89,9 @@ function imageHeader(target: Target, images: readonly RegionImage[], copy: Copy)
     const row = offsets.segments + 12 * index;
     word(row, origin - storageOrigin);
     word(row + 4, bytes.length);
-    word(row + 8, stm32Crc32(bytes));
+    word(row + 8, crc32Stm32(bytes));
   });
-  word(offsets.headerCrc, stm32Crc32(header.subarray(0, offsets.headerCrc)));
+  word(offsets.headerCrc, crc32Stm32(header.subarray(0, offsets.headerCrc)));
   header.set(new TextEncoder().encode('END!'), offsets.marker);
   return header;
 }
@@ -107,24 +108,4 @@ function padToWord(bytes: Uint8Array): Uint8Array {
   const padded = new Uint8Array(roundUp(bytes.length, 4)).fill(ERASED);
   padded.set(bytes);
   return padded;
-}
-
-const POLYNOMIAL = 0x04c11db7;
-
-/** What the top byte of the register turns into when it is shifted out. */
-const shiftedOut = Uint32Array.from({ length: 256 }, (_, top) => {
-  let crc = top << 24;
-  for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc < 0 ? POLYNOMIAL : 0);
-  return crc;
-});
-
-/** The twin of crc32.c: over little-endian words, the top bit of each first. */
-export function stm32Crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (let word = 0; word < bytes.length; word += 4) {
-    for (let byte = 3; byte >= 0; byte--) {
-      crc = (crc << 8) ^ shiftedOut[((crc >>> 24) ^ bytes[word + byte]!) & 0xff]!;
-    }
-  }
-  return crc >>> 0;
 }

@@ -5,6 +5,7 @@ import { interpret } from '../emulate/interpreter.ts';
 import type { RunnableModel } from '../emulate/stored-model.ts';
 import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
+import { indexOfLargest } from '../generate/sample.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { floatGraphOf, importOptionsOf } from '../pipeline.ts';
 import { type KindPrice, priceByKind } from '../quantize/price.ts';
@@ -13,7 +14,7 @@ import { onOption, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { evalGeneration } from './eval-generation.ts';
 import { readExamples } from './examples.ts';
-import { classOf, indexOfLargest, outputScale } from './head.ts';
+import { classOf, outputScale } from './head.ts';
 
 /** Each is run once a kind of layer. */
 const priceExamples = 100;

@@ -1,7 +1,9 @@
 /** What a model's raw integers mean: label and scores, a label a token, or an embedding. */
+
 import type { Answer } from '../emulate/executor.ts';
 import type { RunnableModel } from '../emulate/stored-model.ts';
 import { assertExhaustive, userError } from '../errors.ts';
+import { indexOfLargest } from '../generate/sample.ts';
 import type { ModelCard } from '../importers/index.ts';
 import type { LabelledExample } from './examples.ts';
 import { didYouMean } from './suggest.ts';
@@ -59,15 +61,6 @@ export function outputScale({ graph }: RunnableModel): number {
 /** Names of the classes; their numbers where the model has no names. */
 export function labelsOf({ labels }: ModelCard, classes: number): readonly string[] {
   return labels ?? Array.from({ length: classes }, (_, index) => String(index));
-}
-
-/** The first of equals, as `lm2mcu_best` on the chip. */
-export function indexOfLargest(values: ArrayLike<number>): number {
-  let best = 0;
-  for (let index = 1; index < values.length; index++) {
-    if (values[index]! > values[best]!) best = index;
-  }
-  return best;
 }
 
 function scoresOf(kind: ModelCard['scores'], logits: readonly number[]): readonly number[] {

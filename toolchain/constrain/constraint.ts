@@ -62,7 +62,7 @@ export interface Constraint {
   readonly hasEnd: boolean;
 }
 
-export const neverClass = 0;
+const neverClass = 0;
 /** Of the tokens that end a text: permitted where it is complete. */
 export const endClass = 1;
 const firstClass = 2;

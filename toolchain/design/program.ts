@@ -13,7 +13,7 @@
  *   parameters  Σ parameters                ≤ parameters
  *   depth       4 · layers / exp(Σ layers · ln width / layers) ≤ depthToWidth
  */
-import { widestInput } from '../ops/attend-inputs.ts';
+import { mostWideInputs } from '../ops/linear.ts';
 import type { Architecture, Block } from './architecture.ts';
 import type { Cost, DecoderCosts } from './costs.ts';
 import { depthToWidth, layerEntropy, tokenTableEntropy } from './entropy.ts';
@@ -56,7 +56,7 @@ export const defaultSpace: Space = {
 };
 
 /** A projection reads the residual stream, which is int16, in a kernel that has no room for more columns. */
-export const widestProjected = widestInput;
+export const widestProjected = mostWideInputs;
 
 export interface Option extends Cost {
   readonly block: Block;

@@ -24,9 +24,8 @@ export const assemblyScriptWords: readonly string[] =
   implements import in instanceof interface let module namespace new null number object of package
   private protected public readonly set string super symbol this throw try type typeof undefined var
   with yield rows count row token tokens segmentStart start min max load store memory run changetype clz
-  i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 usize isize v128 i8x16 i16x8 i32x4 i64x2 tokenize spell choose randomState`.split(
-    /\s+/,
-  );
+  i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 usize isize v128 i8x16 i16x8 i32x4 i64x2 tokenize spell choose randomState
+  isForced isOver isComplete placeOfText segmentStartOfTokens tokensAreTruncated`.split(/\s+/);
 
 /** The statements of the function's body. */
 export function runStatements(request: RunRequest): string {

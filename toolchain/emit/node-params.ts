@@ -2,7 +2,7 @@
  * The parameters of a node in the order in which the structs of kernels/c/kernels.h and the classes of
  * kernels/assemblyscript have them: one list, which both languages write. Linears and the ops that make
  * rows of tables are laid out for each language (c-constants.ts and wasm-params.ts, c-tables.ts and
- * wasm-tables.ts).
+ * wasm-tables.ts); AssemblyScript has one class for both normalizations.
  */
 import { assertExhaustive, internalError } from '../errors.ts';
 import type { DType } from '../ir/dtypes.ts';

@@ -128,7 +128,7 @@ export function describeGeneration(
     return { endTokens, pieces: 'bytes', silent: [], isConstrained };
   }
   const { clsId, sepId, padId } = tokenizer;
-  const silent = [clsId, sepId, padId].map((id) => compiled.idOrder.indexOf(id));
-  const pieces = silent.filter((id) => id >= 0);
-  return { endTokens, pieces: 'words', silent: pieces, isConstrained };
+  const compact = [clsId, sepId, padId].map((id) => compiled.idOrder.indexOf(id));
+  const silent = compact.filter((id) => id >= 0);
+  return { endTokens, pieces: 'words', silent, isConstrained };
 }

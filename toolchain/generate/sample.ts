@@ -125,7 +125,7 @@ function largestWhere(holds: (value: number) => boolean): number {
 }
 
 /** The first of equals, as `lm2mcu_best` on the chip. */
-function indexOfLargest(values: ArrayLike<number>): number {
+export function indexOfLargest(values: ArrayLike<number>): number {
   let best = 0;
   for (let index = 1; index < values.length; index++) {
     if (values[index]! > values[best]!) best = index;

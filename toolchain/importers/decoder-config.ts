@@ -1,7 +1,6 @@
 /** config.json of a decoder, of whichever family, as one form. */
 import { z } from 'zod';
-import { widestInput } from '../ops/attend-inputs.ts';
-import { type ActivationKind, mostInputs } from '../ops/linear.ts';
+import { type ActivationKind, mostInputs, mostWideInputs } from '../ops/linear.ts';
 import { activations, badConfig, typeSchema, unsupported } from './config.ts';
 import { parseJsonFile, quote } from './files.ts';
 
@@ -270,10 +269,10 @@ type MerinoBlock = z.infer<typeof merinoSchema>['blocks'][number];
 /** `before`: the width that the residual stream comes with. */
 function layersOf(block: MerinoBlock, index: number, before: number): readonly LayerConfig[] {
   const { hidden_size: width, num_attention_heads: heads } = block;
-  if (before !== width && before > widestInput) {
+  if (before !== width && before > mostWideInputs) {
     throw unsupported(
       `block ${index} projects ${before} columns of the residual stream`,
-      `Supported are ${widestInput}.`,
+      `Supported are ${mostWideInputs}.`,
     );
   }
   const projection = index === 0 ? 'embed_projection' : `blocks.${index}.projection`;

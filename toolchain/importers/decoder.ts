@@ -1,6 +1,8 @@
 /** A Hugging Face folder of a decoder (GPT-2, OPT, Llama) to a float graph. */
+import { type Lm2mcuError, userError } from '../errors.ts';
 import { graphBuilder } from '../ir/build.ts';
 import type { TypedArrayOf } from '../ir/dtypes.ts';
+import { mostTokens } from '../ir/graph.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import {
   type DecoderConfig,
@@ -27,6 +29,7 @@ export function importDecoder(
   files.read('config.json');
   const config = parseDecoderConfig(family, configFile);
   const tokenizer = readTokenizer(files);
+  if (tokenizer.kind === 'unigram') throw noUnigram();
   const loader = weightLoader(readCheckpoint(files), weightNames[family]);
   const notes: string[] = [];
   const where = 'config.json, vocab_size';
@@ -60,8 +63,15 @@ export function importDecoder(
   };
 }
 
-/** No inference is longer (pipeline.ts): a larger table would only take time. */
-const mostPositions = 2 ** 15;
+/** What it writes would have to be spelled on the chip, which has only BPE's way of it. */
+function noUnigram(): Lm2mcuError {
+  return userError({
+    code: 'unsupported-tokenizer',
+    message: 'a model that generates text cannot have a Unigram tokenizer',
+    where: 'tokenizer.json, model.type',
+    hint: 'Train it with BPE: byte-level, or SentencePiece’s with byte fallback.',
+  });
+}
 
 /** (positions, head width): cosine and sine of the angle of each two columns. */
 function ropeTable(
@@ -70,7 +80,7 @@ function ropeTable(
 ): RopeTable | null {
   if (ropeTheta === null) return null;
   const { headWidth } = layers[0]!;
-  const rows = Math.min(Math.max(positions, leastPositions), mostPositions);
+  const rows = Math.min(Math.max(positions, leastPositions), mostTokens);
   const table = new Float32Array(rows * headWidth);
   for (let column = 0; column < headWidth; column += 2) {
     const frequency = Math.fround(1 / Math.fround(ropeTheta ** (column / headWidth)));

@@ -20,6 +20,9 @@ export type Dim = number | 'tokens';
 
 export type Shape = readonly [rows: Dim, columns: number];
 
+/** Of one inference: sums over all of them stay in int32 (kernels/c/kernels.h). */
+export const mostTokens = 2 ** 15;
+
 /** real = scale · (stored − zeroPoint). */
 export interface Affine {
   readonly kind: 'affine';

@@ -1,10 +1,14 @@
 /** Matrix product with a constant weight, and the element-wise functions that follow it. */
 import { z } from 'zod';
+import { internalError } from '../errors.ts';
 import { allocate, dtypes } from '../ir/dtypes.ts';
 import { type Matrix, realValues, type Tensor } from '../ir/graph.ts';
 import { clamp, requantize, toRequant } from './fixed-point.ts';
 import { arrayOf, empty, int32, isRowVector, shiftsOf, table256 } from './form.ts';
 import type { OpDef, QuantizeArgs, Quantized, WorkArgs } from './op.ts';
+
+/** |Σ x·w| of int16 x stays below 2^30. */
+export const mostWideInputs = 256;
 
 export interface LinearAttrs {
   /** On a graph for planning, which has no integer meaning yet: a table follows. */
@@ -154,6 +158,9 @@ function quantizeLinear({
   const input = quants[0]!;
   const [rows, columns] = weight.shape as readonly [number, number];
   const dtype = weight.dtype === 'int4' ? 'int4' : 'int8';
+  if (inputDtype === 'int16' && columns > mostWideInputs) {
+    throw internalError(`${columns} int16 inputs may overflow`, weight.name);
+  }
   const reals = realValues(weight);
   const realBiases = realValues(bias);
   const weights = allocate(dtype, rows * columns);

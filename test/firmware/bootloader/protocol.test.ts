@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { stm32Crc32 } from '../../../toolchain/build/boot-image.ts';
+import { crc32Stm32 } from '../../../flasher/checksums.ts';
 import { makeRandom } from '../../tokenizer/samples.ts';
 import {
   ACK,
@@ -68,7 +68,7 @@ describe('commands', () => {
     expect(sent).toEqual([
       ...[ACK, ACK, ACK],
       ...[ACK, ACK, ACK, ...data],
-      ...[ACK, ACK, ACK, ACK, ...checked(bigEndian(stm32Crc32(data)))],
+      ...[ACK, ACK, ACK, ACK, ...checked(bigEndian(crc32Stm32(data)))],
     ]);
   });
 
@@ -154,7 +154,7 @@ describe('a valid image', () => {
       const words = [0x2c, 0x30, 0x34, 0x38, 0x3c, 0x44, 0x48];
       const changed = words.filter(() => random(3) === 0);
       for (const at of changed) header.writeUInt32LE(at === 0x34 ? random(9) : wild(), at);
-      header.writeUInt32LE(stm32Crc32(header.subarray(0, 0xf8)), 0xf8);
+      header.writeUInt32LE(crc32Stm32(header.subarray(0, 0xf8)), 0xf8);
       return [...header].flatMap((byte, offset) => poke(offset, byte)).concat(reset);
     });
     // Under the sanitizers; the program would have stopped.

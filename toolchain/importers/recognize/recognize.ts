@@ -6,8 +6,10 @@
  * ones); what is left matches rules of mathematics. Nothing is computed of weights before the
  * result is built.
  */
+
 import { userError } from '../../errors.ts';
 import type { Affine } from '../../ir/graph.ts';
+import { activationFunctions } from '../../ops/linear.ts';
 import { evaluate, shapesOf } from '../primitive/evaluate.ts';
 import type { PrimitiveGraph, PrimitiveInput, PrimitiveNode } from '../primitive/graph.ts';
 import { BadNode, movementsOf } from '../primitive/movement.ts';
@@ -214,7 +216,8 @@ function adviceFor(node: PrimitiveNode, operands: readonly (Term | undefined)[])
     return 'Attention is softmax(scale·q·kᵀ)·v with a padding or a causal mask: take out relative position biases and windows.';
   }
   if (activations > 0 && kinds[0] === 'pointwise') {
-    return 'Element-wise functions are gelu, gelu with tanh, relu and tanh: train the model with one of these.';
+    const known = Object.keys(activationFunctions).join(', ');
+    return `Element-wise functions are ${known}: train the model with one of these.`;
   }
   return 'Supported are BERT-like encoders: embeddings, matrix products with constants, LayerNorm, softmax attention, GELU, and pooling of the first row or the mean.';
 }
