@@ -1,5 +1,6 @@
 /** Decoders are read as transformers computes them. */
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
@@ -7,6 +8,7 @@ import { verify } from '../../toolchain/ir/verify.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { everyRow } from '../../toolchain/passes/every-row.ts';
 import { limitCache } from '../../toolchain/passes/limit-cache.ts';
+import { temporaryFolder } from '../firmware/fake-firmware.ts';
 
 interface Golden {
   readonly ids: readonly number[];
@@ -76,4 +78,32 @@ test('with rotary positions and a window a text may go on beyond the context', (
   const [other] = interpret(limited, { ids: latest.slice(1), segmentStart: latest.length - 1 });
   const differences = Array.from(near!, (value, index) => Math.abs(other!.data[index]! - value));
   expect(Math.max(...differences)).toBeGreaterThan(1e-3 * largest);
+});
+
+test('a Unigram tokenizer is refused: no chip could spell what is written', () => {
+  const folder = temporaryFolder('unigram-decoder');
+  cpSync(folderOf('llama'), folder, { recursive: true });
+  rmSync(join(folder, 'vocab.txt'));
+  const vocab = [
+    ['<unk>', 0],
+    ['▁a', -1],
+  ];
+  const tokenizer = {
+    version: '1.0',
+    added_tokens: [],
+    model: { type: 'Unigram', unk_id: 0, vocab },
+  };
+  const rules = {
+    normalizer: null,
+    pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true },
+    post_processor: null,
+    decoder: null,
+  };
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify({ ...tokenizer, ...rules }));
+  expect(() => importModel(folder)).toThrow(
+    expect.objectContaining({
+      message: 'a model that generates text cannot have a Unigram tokenizer',
+      details: expect.objectContaining({ code: 'unsupported-tokenizer' }),
+    }),
+  );
 });
