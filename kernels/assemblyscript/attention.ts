@@ -23,6 +23,8 @@ export class Attention {
   headWidth: i32;
   valueWidth: i32;
   causal: i32;
+  /** −1: all keys. */
+  reach: i32;
   /** (heads): multiplier and shift. */
   scores: usize;
   /** (heads, 256) */
@@ -42,7 +44,7 @@ export function lm_attention_s8_s8_simd(
   q: usize, qStride: i32, k: usize, kStride: i32, v: usize, vStride: i32,
   scratch: usize, y: usize, yStride: i32,
 ): void {
-  attend(
+  attendBand(
     p, rows, rowStart, tokens, q, qStride, k, kStride, v, vStride, scratch, y, yStride, false,
   );
 }
@@ -52,9 +54,33 @@ export function lm_attention_s8_s8_relaxed(
   q: usize, qStride: i32, k: usize, kStride: i32, v: usize, vStride: i32,
   scratch: usize, y: usize, yStride: i32,
 ): void {
-  attend(
+  attendBand(
     p, rows, rowStart, tokens, q, qStride, k, kStride, v, vStride, scratch, y, yStride, true,
   );
+}
+
+/** Rows of a band see different keys: each is a tile of its own. */
+function attendBand(
+  p: Attention, rows: i32, rowStart: i32, tokens: i32,
+  q: usize, qStride: i32, k: usize, kStride: i32, v: usize, vStride: i32,
+  scratch: usize, y: usize, yStride: i32, isRelaxed: bool,
+): void {
+  if (p.reach < 0) {
+    attend(
+      p, rows, rowStart, tokens, q, qStride, k, kStride, v, vStride, scratch, y, yStride, isRelaxed,
+    );
+    return;
+  }
+  for (let row = 0; row < rows; row++) {
+    const token = rowStart + row;
+    const first = max(0, token - p.reach);
+    const seen = min(tokens, token + p.reach + 1) - first;
+    attend(
+      p, 1, token - first, seen, q + <usize>(row * qStride), qStride,
+      k + <usize>(first * kStride), kStride, v + <usize>(first * vStride), vStride,
+      scratch, y + <usize>(row * yStride), yStride, isRelaxed,
+    );
+  }
 }
 
 function attend(

@@ -29,6 +29,15 @@ export function lm_layernorm_s16_s8_simd(
   }
 }
 
+export function lm_layernorm_s16_s16_simd(
+  p: Norm, x: usize, xStride: i32, rows: i32, y: usize, yStride: i32, scratch: usize,
+): void {
+  for (let row = 0; row < rows; row++) {
+    widenWide(p, x + 2 * <usize>(row * xStride), scratch);
+    normalizeRow(p, scratch, y + 2 * <usize>(row * yStride), true);
+  }
+}
+
 function widen(p: Norm, x: usize, sums: usize): void {
   for (let i: usize = 0; i < <usize>p.width; i += 8) {
     const wide = v128.load8x8_s(x + i);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * y = softmax(q * kT) * v with unnormalised weights 0 ... 127 and one division a row and head. */
-#include "kernels.h"
+#include "attention_band.h"
 
 static inline int32_t dot(const int8_t *a, const int8_t *b, int32_t width) {
   int32_t sum = 0;
@@ -39,8 +39,8 @@ static void mix_values(const lm_attention *p, lm_requant mix, const uint8_t *wei
   }
 }
 
-void lm_attention_s8_s8(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
-                        int32_t y_stride) {
+static void attend(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                   int32_t y_stride) {
   for (int32_t row = 0; row < tile->rows; row++) {
     const int32_t keys =
         p->causal ? lm_min(tile->tokens, tile->row_start + row + 1) : tile->tokens;
@@ -52,5 +52,14 @@ void lm_attention_s8_s8(const lm_attention *p, const lm_attention_tile *tile, in
       mix_values(p, lm_divide_requant(p->mix, total), tile->scratch, v, keys,
                  y + row * y_stride + head * p->value_width);
     }
+  }
+}
+
+void lm_attention_s8_s8(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                        int32_t y_stride) {
+  const int32_t rows = lm_band_rows(p, tile);
+  for (int32_t row = 0; row < tile->rows; row += rows) {
+    const lm_attention_tile band = lm_band_tile(p, tile, row);
+    attend(p, &band, y + row * y_stride, y_stride);
   }
 }

@@ -126,6 +126,7 @@ typedef struct {
   int32_t head_width;  /* columns of q and k a head has */
   int32_t value_width; /* columns of v and y a head has */
   bool causal;         /* the query at token t sees keys 0 ... t */
+  int32_t reach;       /* and only keys t - reach ... t + reach; -1: all; below 2^24 */
   const int32_t *score_multipliers; /* (heads) */
   const int8_t *score_shifts;       /* (heads) */
   const uint8_t *exp_tables;        /* (heads, 256), 0 ... 127, entry 0 at least 1 */
@@ -346,6 +347,8 @@ void lm_layernorm_s8_s16(const lm_norm *p, lm_rows x, int32_t rows, int16_t *y, 
 /* x: at most 2^14 columns */
 void lm_layernorm_s16_s8(const lm_norm *p, lm_wide_rows x, int32_t rows, int8_t *y,
                          int32_t y_stride);
+void lm_layernorm_s16_s16(const lm_norm *p, lm_wide_rows x, int32_t rows, int16_t *y,
+                          int32_t y_stride);
 
 /* y = LayerNorm((a - zero_point_a) * multiplier_a + (b - zero_point_b) * multiplier_b);
  * the sum is at most 2^min(20, 29 - ceil(log2 width)) in magnitude. */

@@ -13,7 +13,7 @@ export interface ConformanceModel {
   readonly examples: readonly Example[];
 }
 
-/** Every head kind, widths that no vector divides, one and several heads, ReLU, GELU and tanh. */
+/** Every head kind, attention to neighbours, widths that no vector divides, one and several heads, ReLU, GELU and tanh. */
 const fixtures: readonly {
   readonly name: string;
   readonly maxTokens: number;
@@ -24,6 +24,7 @@ const fixtures: readonly {
   { name: 'tokcls-relu', maxTokens: 48 },
   { name: 'embed-tanh-bf16', maxTokens: 64, pooling: 'mean' },
   { name: 'embed-tanh-bf16', maxTokens: 17, pooling: 'cls' },
+  { name: 'modernbert-seqcls', maxTokens: 40 },
 ];
 
 export function fixtureModels(): readonly ConformanceModel[] {

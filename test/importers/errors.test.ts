@@ -24,11 +24,13 @@ import {
 
 const base = fixtureFiles('seqcls-odd-f32');
 const embedding = fixtureFiles('embed-tanh-bf16');
+const modern = fixtureFiles('modernbert-seqcls');
 const weights = 'model.safetensors';
 const stored = base[weights]!;
 const word = 'bert.embeddings.word_embeddings.weight';
 
 const config = (changes: object): Files => withJson(base, 'config.json', changes);
+const modernConfig = (changes: object): Files => withJson(modern, 'config.json', changes);
 const bytes = (content: Uint8Array): Files => ({ ...base, [weights]: content });
 const header = (text: string): Files => bytes(joinSafetensors(text, new Uint8Array(8)));
 const entries = (edit: (entries: Record<string, Entry>) => void): Files => withHeader(base, edit);
@@ -81,6 +83,21 @@ const cases: Readonly<Record<string, Files>> = {
   'a row missing': { ...base, 'vocab.txt': utf8(`${textOf(base['vocab.txt'])}one\n`) },
   'tokens missing': config({ vocab_size: 500 }),
   'vocab.txt too large': { ...base, 'vocab.txt': new Uint8Array(16_000_001) },
+  'ModernBERT for pretraining': modernConfig({ architectures: ['ModernBertForMaskedLM'] }),
+  'ModernBERT with a classifier of what': modernConfig({ architectures: null }),
+  'ModernBERT, other activation': modernConfig({ hidden_activation: 'tanh' }),
+  'ModernBERT, other activation of the head': modernConfig({ classifier_activation: 'quick_gelu' }),
+  'ModernBERT, other pooling': modernConfig({ classifier_pooling: 'max' }),
+  'ModernBERT, odd heads': modernConfig({ num_attention_heads: 32 }),
+  'ModernBERT, scaled positions': modernConfig({ rope_scaling: { type: 'linear', factor: 2 } }),
+  'ModernBERT, other positions': modernConfig({
+    rope_parameters: { full_attention: { rope_type: 'yarn', rope_theta: 1000 } },
+  }),
+  'ModernBERT, other layers': modernConfig({
+    layer_types: ['full_attention', 'sliding_attention', 'chunked_attention', 'full_attention'],
+  }),
+  'ModernBERT, layers without a type': modernConfig({ layer_types: ['full_attention'] }),
+  'ModernBERT, other sizes': modernConfig({ intermediate_size: 50, norm_bias: true }),
   'no weights': without(base, weights),
   'pickled weights': { ...without(base, weights), 'pytorch_model.bin': new Uint8Array(1) },
   'misshapen and missing weights': entries((all) => {

@@ -168,7 +168,16 @@ function linearBenchmark(
 
 function attentionBenchmark(kernel: Kernel, rows: number, tokens: number): Benchmark {
   const shape: AttentionShape = {
-    ...{ heads: 2, headWidth: 64, valueWidth: 64, tokens, rows, rowStart: 0, causal: false },
+    ...{
+      heads: 2,
+      headWidth: 64,
+      valueWidth: 64,
+      tokens,
+      rows,
+      rowStart: 0,
+      causal: false,
+      reach: -1,
+    },
     ...{ inPlace: false, data: 'random', gap: 0, anyShift: false },
   };
   return {

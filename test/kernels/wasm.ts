@@ -126,11 +126,11 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
     }
     case 'attention': {
       const heads = args[0]!;
-      const p = struct(...values(0, 4), scores(heads, 4), at(6), ...values(7, 3));
-      const [rows, rowStart, tokens, , qStride, , kStride, , vStride] = args.slice(10);
+      const p = struct(...values(0, 5), scores(heads, 5), at(7), ...values(8, 3));
+      const [rows, rowStart, tokens, , qStride, , kStride, , vStride] = args.slice(11);
       call(
-        ...[p, rows!, rowStart!, tokens!, at(13), qStride!, at(15), kStride!, at(17), vStride!],
-        ...[at(19), at(20), args[21]!],
+        ...[p, rows!, rowStart!, tokens!, at(14), qStride!, at(16), kStride!, at(18), vStride!],
+        ...[at(20), at(21), args[22]!],
       );
       return;
     }

@@ -142,7 +142,13 @@ export const samples: Readonly<
           [4, 32],
         ].map(([heads = 0, width = 0]) => {
           const shape = { heads, headWidth: width, valueWidth: width, tokens, rows, rowStart: 0 };
-          const rest = { causal: false, inPlace: false, gap: 0, anyShift: false } as const;
+          const rest = {
+            causal: false,
+            reach: -1,
+            inPlace: false,
+            gap: 0,
+            anyShift: false,
+          } as const;
           return {
             one: attentionCase(kernel, { ...shape, ...rest, data: 'random' }),
             work: {

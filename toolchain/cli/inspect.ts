@@ -117,11 +117,20 @@ function architectureOf(graph: Graph<'float'>, maxPositions: number) {
     /** Of each layer, where they differ. */
     widths: new Set(widths).size > 1 ? widths : null,
     heads: attentions[0]?.attrs.heads ?? null,
+    localAttention: localAttentionOf(graph),
     feedForward: activations.map((node) => tensorOf(graph, node.output).shape[1])[0] ?? null,
     activation: activations[0]?.attrs.kind ?? null,
     maxPositions,
     outputs: tensorOf(graph, graph.outputs[0]!).shape[1],
   };
+}
+
+/** How many layers see only tokens near each, and how far they see; null: all layers see all tokens. */
+function localAttentionOf(graph: Graph<'float'>) {
+  const reaches = graph.nodes.flatMap((node) =>
+    node.op === 'attention' && node.attrs.reach !== undefined ? [node.attrs.reach] : [],
+  );
+  return reaches.length === 0 ? null : { layers: reaches.length, reach: Math.max(...reaches) };
 }
 
 /** By the names of the user's layers: `embeddings`, `encoder.layer.0`, `pooler`, `classifier`. */
@@ -167,7 +176,7 @@ function describe(inspection: Inspection, withLayers: boolean): string {
   const { name, kind, labels, architecture, parameters, vocabulary, macs, notes } = inspection;
   const count = (value: number) => value.toLocaleString('en-US');
   const { layers, width, widths, heads, feedForward, activation } = architecture;
-  const { kind: stack, maxPositions, outputs } = architecture;
+  const { kind: stack, maxPositions, outputs, localAttention: local } = architecture;
   const work = macs.map(({ tokens, asImported, compiled }) => [
     `  ${tokens} tokens`,
     `${count(asImported)} MAC as imported`,
@@ -177,6 +186,9 @@ function describe(inspection: Inspection, withLayers: boolean): string {
     `model       ${name}: ${kind}, ${outputs} outputs`,
     ...(labels === null ? [] : [`labels      ${labels.join(', ')}`]),
     `${stack}     ${layers} layers of width ${widths?.join(', ') ?? width}, ${heads} heads, feed-forward ${feedForward} with ${activation}, ${maxPositions} positions`,
+    ...(local === null
+      ? []
+      : [`local       ${local.layers} of the layers see ${local.reach} tokens to each side`]),
     'parameters',
     alignColumns(Object.entries(parameters).map(([part, size]) => [`  ${part}`, count(size)])),
     `vocabulary  ${count(vocabulary.tokens)} tokens; ${count(vocabulary.compiledTokens)} that texts can reach are compiled, in ${formatBytes(vocabulary.compiledBytes)}`,

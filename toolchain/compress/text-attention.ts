@@ -5,6 +5,7 @@
  * (64 pieces of 2,140 rows: 118 ms, here 3 ms). So the gradient, which would cut again, is written out.
  */
 import { internalError } from '../errors.ts';
+import { hidesKeys } from '../ops/attention.ts';
 import type { AttrsOf } from '../ops/index.ts';
 import type { Tensor2D, TensorLibrary } from './tensors.ts';
 
@@ -14,10 +15,11 @@ export function textAttention(
   query: Tensor2D,
   key: Tensor2D,
   value: Tensor2D,
-  { heads, scale, causal }: AttrsOf<'attention'>,
+  attrs: AttrsOf<'attention'>,
   lengths: readonly number[],
 ): Tensor2D {
-  if (causal) throw internalError('causal attention has no tensor expression');
+  if (hidesKeys(attrs)) throw internalError('attention that hides keys has no tensor expression');
+  const { heads, scale } = attrs;
   const isOneRow = query.shape[0] === lengths.length && key.shape[0] !== lengths.length;
   const queryLengths = isOneRow ? lengths.map(() => 1) : lengths;
   const attend = tf.customGrad((...operands) => {

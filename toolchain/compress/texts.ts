@@ -1,5 +1,5 @@
 /** The user's texts as token ids, in batches for the network, and the model's embedding tables. */
-import { internalError } from '../errors.ts';
+import { internalError, userError } from '../errors.ts';
 import { type Graph, isConstant, tensorOf } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
 
@@ -27,7 +27,7 @@ export interface Table {
 /** The tables that the embedding sum of an imported graph reads. */
 export function embeddingTables(graph: Graph<'float'>): EmbeddingTables {
   const node = graph.nodes.find(({ op }) => op === 'embed');
-  if (node === undefined) throw internalError('the graph has no embedding');
+  if (node === undefined) throw notSearched(graph);
   const [words, position, , segment] = node.inputs as readonly [string, string, string, string];
   const lookup = producersOf(graph).get(words);
   if (lookup?.op !== 'lookupRows') throw internalError('the word rows are not looked up', words);
@@ -36,6 +36,15 @@ export function embeddingTables(graph: Graph<'float'>): EmbeddingTables {
     position: constantTable(graph, position),
     segment: constantTable(graph, segment),
   };
+}
+
+/** ModernBERT's words have no positions added to them, and its layers no tensor expressions. */
+function notSearched({ name }: Graph<'float'>) {
+  return userError({
+    code: 'not-searched',
+    message: `${name} cannot be searched for a recipe: its embeddings are no sum of words, positions and segments`,
+    hint: 'Recipes are searched for models of BERT’s kind and for decoders. Build this one without --recipe.',
+  });
 }
 
 function constantTable(graph: Graph<'float'>, name: string): Table {

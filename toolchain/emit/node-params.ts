@@ -79,12 +79,13 @@ export function nodeParams(graph: Graph<'legal'>, node: ListedNode): NodeParams 
   switch (node.op) {
     case 'attention': {
       const { scoreMultipliers, scoreShifts, expTables, mix, zeroPoint } = node.integer;
-      const { heads, causal } = node.attrs;
+      const { heads, causal, reach = -1 } = node.attrs;
       return {
         ...{ struct: 'lm_attention', class: 'Attention' },
         params: [
           ...headNumbers({ heads, head_width: first! / heads, value_width: third! / heads }),
           { kind: 'flag', field: 'causal', value: causal },
+          number('reach', reach),
           scoreRequants(scoreMultipliers, scoreShifts),
           expTableArray(expTables),
           { kind: 'requant', field: 'mix', value: mix },

@@ -49,7 +49,7 @@ export function parseConfig(bytes: Uint8Array): Config {
   if (!Object.hasOwn(families, type)) {
     throw unsupported(
       `the model type ${quote(type)} is not supported`,
-      `${unsupportedTypes[type] ?? ''} Supported are ${Object.keys(families).join(', ')}.`.trim(),
+      `${unsupportedTypes[type] ?? ''} Supported are ${[...Object.keys(families), 'modernbert'].join(', ')}.`.trim(),
     );
   }
   const family = familyOf(type as ModelType);

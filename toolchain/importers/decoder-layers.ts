@@ -3,10 +3,10 @@
  * and added to it.
  */
 import type { GraphBuilder } from '../ir/build.ts';
-import type { TypedArrayOf } from '../ir/dtypes.ts';
-import type { RopeTable } from './decoder.ts';
 import type { DecoderConfig, LayerConfig } from './decoder-config.ts';
-import type { DecoderWeights, LayerPart, LinearWeights, NormWeights } from './decoder-weights.ts';
+import type { DecoderWeights, LayerPart } from './decoder-weights.ts';
+import { type Makers, makersOf } from './makers.ts';
+import { type RopeTable, sideBySide } from './rotary.ts';
 
 /** The name of the logits of the token after the last one. */
 export function buildDecoder(
@@ -17,7 +17,7 @@ export function buildDecoder(
   rope: RopeTable | null,
 ): string {
   const { embeddingWidth: width, layers } = config;
-  const makers = makersOf(builder, config);
+  const makers = makersOf(builder, config.epsilon);
   const { linear, norm, constant, zero } = makers;
   const angles =
     rope === null ? null : constant('rope', [rope.rows, layers[0]!.headWidth], rope.table);
@@ -57,43 +57,6 @@ export function buildDecoder(
         weights.head().values.subarray(0, vocabulary * width),
       );
   return builder.node('linear', 'lm_head', [narrow, head, zero(vocabulary)], {});
-}
-
-interface Makers {
-  linear(x: string, inputs: number, weights: LinearWeights): string;
-  norm(x: string, width: number, weights: NormWeights): string;
-  constant(name: string, shape: readonly [number, number], values: Values): string;
-  /** A bias where there is none. */
-  zero(count: number): string;
-}
-
-type Values = TypedArrayOf<'float32'>;
-
-/** Constants are made once, whoever reads them. */
-function makersOf(builder: GraphBuilder, { epsilon }: DecoderConfig): Makers {
-  const known = new Set<string>();
-  const constant = (name: string, shape: readonly [number, number], values: Values): string => {
-    if (!known.has(name)) builder.constant(name, shape, values);
-    known.add(name);
-    return name;
-  };
-  const zero = (count: number): string =>
-    constant(`no-bias.${count}`, [1, count], new Float32Array(count));
-  return {
-    constant,
-    zero,
-    linear: (x, inputs, { name, stored, outputs, weight, bias }) => {
-      const w = constant(`${stored}.weight`, [outputs, inputs], weight);
-      const b = bias === null ? zero(outputs) : constant(`${stored}.bias`, [1, outputs], bias);
-      return builder.node('linear', name, [x, w, b], {});
-    },
-    norm: (x, width, { name, stored, gamma, beta }) => {
-      const g = constant(`${stored}.weight`, [1, width], gamma);
-      if (beta === null) return builder.node('rmsNorm', name, [x, g], { epsilon });
-      const b = constant(`${stored}.bias`, [1, width], beta);
-      return builder.node('layerNorm', name, [x, g, b], { epsilon });
-    },
-  };
 }
 
 function attend(
@@ -147,27 +110,4 @@ function feedForward(
       : builder.node('activation', `${parent}.act`, [wide], { kind });
   const narrow = linear(active, middle, narrowWeights);
   return builder.node('residualAdd', `${parent}.add`, [x, narrow], {});
-}
-
-/**
- * Rows of a projection in the order in which the columns that are turned together are neighbours:
- * transformers turns column i of a head with column i + headWidth / 2.
- */
-function sideBySide(own: LinearWeights, headWidth: number): LinearWeights {
-  const half = headWidth / 2;
-  const { outputs, weight, bias } = own;
-  const source = (row: number): number => {
-    const column = row % headWidth;
-    return row - column + (column >> 1) + (column % 2) * half;
-  };
-  const reordered = (values: TypedArrayOf<'float32'>): TypedArrayOf<'float32'> => {
-    const width = values.length / outputs;
-    const to = new Float32Array(values.length);
-    for (let row = 0; row < outputs; row++) {
-      const from = source(row) * width;
-      to.set(values.subarray(from, from + width), row * width);
-    }
-    return to;
-  };
-  return { ...own, weight: reordered(weight), bias: bias === null ? null : reordered(bias) };
 }

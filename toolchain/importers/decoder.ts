@@ -1,19 +1,13 @@
 /** A Hugging Face folder of a decoder (GPT-2, OPT, Llama) to a float graph. */
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { graphBuilder } from '../ir/build.ts';
-import type { TypedArrayOf } from '../ir/dtypes.ts';
-import { mostTokens } from '../ir/graph.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import {
-  type DecoderConfig,
-  type DecoderFamily,
-  decoderClasses,
-  parseDecoderConfig,
-} from './decoder-config.ts';
+import { type DecoderFamily, decoderClasses, parseDecoderConfig } from './decoder-config.ts';
 import { buildDecoder } from './decoder-layers.ts';
 import { type DecoderWeights, decoderWeights, weightNames } from './decoder-weights.ts';
 import { type ModelFiles, recordReads } from './files.ts';
 import type { ImportedModel, ImportOptions } from './model-card.ts';
+import { ropeTable } from './rotary.ts';
 import { readTokenizer } from './tokenizer-files.ts';
 import { vocabularyRows } from './vocabulary.ts';
 import { weightLoader } from './weights.ts';
@@ -36,13 +30,10 @@ export function importDecoder(
   const vocabulary = vocabularyRows(config.vocabulary, where, tokenizer, notes);
   const builder = graphBuilder(name);
   const weights: DecoderWeights = decoderWeights(loader, config);
-  const output = buildDecoder(
-    builder,
-    config,
-    weights,
-    vocabulary,
-    ropeTable(config, leastPositions),
-  );
+  const { ropeTheta: theta, layers } = config;
+  const positions = Math.max(config.positions, leastPositions);
+  const rope = theta === null ? null : ropeTable(theta, positions, layers[0]!.headWidth);
+  const output = buildDecoder(builder, config, weights, vocabulary, rope);
   loader.finish(decoderClasses[family]);
   return {
     graph: builder.finish([output]),
@@ -71,29 +62,4 @@ function noUnigram(): Lm2mcuError {
     where: 'tokenizer.json, model.type',
     hint: 'Train it with BPE: byte-level, or SentencePiece’s with byte fallback.',
   });
-}
-
-/** (positions, head width): cosine and sine of the angle of each two columns. */
-function ropeTable(
-  { ropeTheta, positions, layers }: DecoderConfig,
-  leastPositions: number,
-): RopeTable | null {
-  if (ropeTheta === null) return null;
-  const { headWidth } = layers[0]!;
-  const rows = Math.min(Math.max(positions, leastPositions), mostTokens);
-  const table = new Float32Array(rows * headWidth);
-  for (let column = 0; column < headWidth; column += 2) {
-    const frequency = Math.fround(1 / Math.fround(ropeTheta ** (column / headWidth)));
-    for (let row = 0; row < rows; row++) {
-      const angle = Math.fround(row * frequency);
-      table[row * headWidth + column] = Math.cos(angle);
-      table[row * headWidth + column + 1] = Math.sin(angle);
-    }
-  }
-  return { rows, table };
-}
-
-export interface RopeTable {
-  readonly rows: number;
-  readonly table: TypedArrayOf<'float32'>;
 }

@@ -198,7 +198,6 @@ export function familyOf(type: ModelType): Family {
 export const unsupportedTypes: Readonly<Record<string, string>> = {
   mobilebert:
     'Its embeddings join each token with its neighbours, and its NoNorm scales rows without a mean.',
-  modernbert: 'It turns queries and keys by rotary positions and gates its feed-forward layers.',
   nomic_bert: 'It turns queries and keys by rotary positions and gates its feed-forward layers.',
   mpnet: 'It adds a bias by distance to its attention scores.',
   deberta: 'It attends to distances between tokens as well.',

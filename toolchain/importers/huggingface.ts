@@ -1,6 +1,6 @@
 /**
  * A Hugging Face folder (config.json, safetensors, tokenizer) to a float graph: encoders of the BERT
- * kind here, decoders in `decoder.ts`.
+ * kind here, ModernBERT in `modernbert.ts`, decoders in `decoder.ts`.
  */
 import { userError } from '../errors.ts';
 import { graphBuilder } from '../ir/build.ts';
@@ -13,6 +13,8 @@ import { familyOf, type HeadForm, kindOfHead, type ModelType } from './families.
 import { type ModelFiles, recordReads } from './files.ts';
 import { answerLabels, labelsOf, poolingOf, scoresOf } from './head.ts';
 import type { ImportedModel, ImportOptions, Pooling } from './model-card.ts';
+import { importModernBert } from './modernbert.ts';
+import { isModernBert } from './modernbert-config.ts';
 import { readTokenizer } from './tokenizer-files.ts';
 import { vocabularyRows } from './vocabulary.ts';
 import { type WeightLoader, weightLoader } from './weights.ts';
@@ -26,9 +28,9 @@ export function importHuggingFace(
   // First of all: another model's tokenizer or weights would give a less telling error.
   const configFile = requireFile(files, 'config.json');
   const decoder = decoderFamilyOf(configFile);
-  if (decoder !== null) {
-    return importDecoder(modelFiles, decoder, configFile, options.name ?? defaultName, options);
-  }
+  const name = options.name ?? defaultName;
+  if (decoder !== null) return importDecoder(modelFiles, decoder, configFile, name, options);
+  if (isModernBert(configFile)) return importModernBert(modelFiles, configFile, name, options);
   const config = parseConfig(configFile);
   const family = familyOf(config.model_type);
   const tokenizer = readTokenizer(files);
@@ -36,7 +38,6 @@ export function importHuggingFace(
   const architecture = config.architectures?.[0] ?? inferArchitecture(config.model_type, weights);
   checkArchitecture(config.model_type, architecture);
   const form = family.heads[architecture]!;
-  const name = options.name ?? defaultName;
   const notes: string[] = [];
   const vocabulary = vocabularyRows(config.vocab_size, 'config.json, vocab_size', tokenizer, notes);
   const builder = graphBuilder(name);

@@ -1,4 +1,4 @@
-/** Multi-head scaled dot-product attention over all tokens, in its unnormalised integer form. */
+/** Multi-head scaled dot-product attention over all tokens or those around, in its unnormalised integer form. */
 import { z } from 'zod';
 import type { Affine, Matrix, Shape } from '../ir/graph.ts';
 import { clamp, divideRequant, type Requant, requantize, toRequant } from './fixed-point.ts';
@@ -11,6 +11,8 @@ export interface AttentionAttrs {
   readonly scale: number;
   /** Row r sees keys 0 … r only. */
   readonly causal: boolean;
+  /** Row r sees keys r − reach … r + reach only; without it all. */
+  readonly reach?: number | undefined;
 }
 
 /**
@@ -33,6 +35,9 @@ export interface AttentionInteger {
   readonly zeroPoint: number;
 }
 
+/** Kernels add a token's index to it in int32. */
+const mostReach = 0xff_ffff;
+
 export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
   doc: 'y = softmax(scale·q·kᵀ)·v for each head; heads are column ranges',
   operands: [
@@ -46,6 +51,7 @@ export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
       heads: int.positive(),
       scale: z.number().positive(),
       causal: z.boolean(),
+      reach: int.min(0).max(mostReach).optional(),
     }),
     integer: (_shapes, { heads }) =>
       z.strictObject({
@@ -63,10 +69,30 @@ export const attention: OpDef<AttentionAttrs, AttentionInteger> = {
   quantize: quantizeAttention,
   evalInteger: ([q, k, v], attrs, integer, out, context) =>
     attentionInteger(q!, k!, v!, attrs, integer, out, context),
-  macsPerRow: ([q, , v], _attrs, tokens) => tokens * (q![1] + v![1]),
-  work: (_inputs, { attrs, tokens }) => ({ scores: attrs.heads * tokens }),
+  macsPerRow: ([q, , v], attrs, tokens) => keysOfRow(attrs, tokens) * (q![1] + v![1]),
+  work: (_inputs, { attrs, tokens }) => ({ scores: attrs.heads * keysOfRow(attrs, tokens) }),
   kernel: 'attention',
 };
+
+/** Whether some row does not see all keys. */
+export function hidesKeys({ causal, reach }: AttentionAttrs): boolean {
+  return causal || reach !== undefined;
+}
+
+/** The most keys that a row sees. */
+function keysOfRow({ reach }: AttentionAttrs, tokens: number): number {
+  return reach === undefined ? tokens : Math.min(tokens, 2 * reach + 1);
+}
+
+/** The keys that the row of this index sees: from the first to before the end. */
+function keysSeen(
+  { causal, reach = mostReach }: Pick<AttentionAttrs, 'causal' | 'reach'>,
+  index: number,
+  tokens: number,
+): readonly [first: number, end: number] {
+  const last = causal ? index : index + reach;
+  return [Math.max(0, index - reach), Math.min(tokens, last + 1)];
+}
 
 export function fitsAttention(
   [q, k, v]: readonly Shape[],
@@ -79,10 +105,11 @@ export function attentionFloat(
   q: Matrix,
   k: Matrix,
   v: Matrix,
-  { heads, scale, causal }: AttentionAttrs,
+  attrs: AttentionAttrs,
   out: Matrix,
   { rowStart }: EvalContext,
 ): void {
+  const { heads, scale } = attrs;
   const width = q.columns / heads;
   const valueWidth = v.columns / heads;
   const queries = q.data as Float32Array;
@@ -92,10 +119,10 @@ export function attentionFloat(
   const sums = new Float64Array(valueWidth);
   for (let head = 0; head < heads; head++) {
     for (let row = 0; row < q.rows; row++) {
-      const keys = causal ? Math.min(k.rows, rowStart + row + 1) : k.rows;
+      const [first, end] = keysSeen(attrs, rowStart + row, k.rows);
       const qStart = q.offset + row * q.stride + head * width;
       let largest = Number.NEGATIVE_INFINITY;
-      for (let key = 0; key < keys; key++) {
+      for (let key = first; key < end; key++) {
         const kStart = k.offset + key * k.stride + head * width;
         let sum = 0;
         for (let c = 0; c < width; c++) sum += queries[qStart + c]! * keyData[kStart + c]!;
@@ -103,13 +130,13 @@ export function attentionFloat(
         largest = Math.max(largest, sum * scale);
       }
       let total = 0;
-      for (let key = 0; key < keys; key++) {
+      for (let key = first; key < end; key++) {
         const weight = Math.exp(weights[key]! - largest);
         weights[key] = weight;
         total += weight;
       }
       sums.fill(0);
-      for (let key = 0; key < keys; key++) {
+      for (let key = first; key < end; key++) {
         const weight = weights[key]!;
         const vStart = v.offset + key * v.stride + head * valueWidth;
         for (let c = 0; c < valueWidth; c++) sums[c]! += weight * values[vStart + c]!;
@@ -124,16 +151,17 @@ export function attentionFloat(
 export function largestScores(
   q: Matrix,
   k: Matrix,
-  { heads, scale, causal }: AttentionAttrs,
+  attrs: AttentionAttrs,
   { rowStart }: EvalContext,
 ): number[] {
+  const { heads, scale } = attrs;
   const width = q.columns / heads;
   const largest = new Array<number>(heads).fill(0);
   for (let head = 0; head < heads; head++) {
     for (let row = 0; row < q.rows; row++) {
-      const keys = causal ? Math.min(k.rows, rowStart + row + 1) : k.rows;
+      const [first, end] = keysSeen(attrs, rowStart + row, k.rows);
       const qStart = q.offset + row * q.stride + head * width;
-      for (let key = 0; key < keys; key++) {
+      for (let key = first; key < end; key++) {
         const kStart = k.offset + key * k.stride + head * width;
         let sum = 0;
         for (let c = 0; c < width; c++) sum += q.data[qStart + c]! * k.data[kStart + c]!;
@@ -198,11 +226,12 @@ function attentionInteger(
   q: Matrix,
   k: Matrix,
   v: Matrix,
-  { heads, causal }: AttentionAttrs,
+  attrs: AttentionAttrs,
   integer: AttentionInteger,
   out: Matrix,
   { rowStart }: EvalContext,
 ): void {
+  const { heads } = attrs;
   const width = q.columns / heads;
   const valueWidth = v.columns / heads;
   const queries = q.data as Int8Array;
@@ -216,10 +245,13 @@ function attentionInteger(
     const multiplier = integer.scoreMultipliers[head]!;
     const shift = integer.scoreShifts[head]!;
     for (let row = 0; row < q.rows; row++) {
-      const keys = causal ? Math.min(k.rows, rowStart + row + 1) : k.rows;
+      const [first, end] = keysSeen(attrs, rowStart + row, k.rows);
+      const keys = end - first;
       const qStart = q.offset + row * q.stride + head * width;
+      const kStart = k.offset + first * k.stride + head * width;
+      const vStart = v.offset + first * v.stride + head * valueWidth;
       let largest = -128;
-      setDots(queries, qStart, keyData, k.offset + head * width, k.stride, width, dots, keys);
+      setDots(queries, qStart, keyData, kStart, k.stride, width, dots, keys);
       for (let key = 0; key < keys; key++) {
         const score = clamp(requantize(dots[key]!, multiplier, shift), -128, 127);
         scores[key] = score;
@@ -234,7 +266,7 @@ function attentionInteger(
       sums.fill(0);
       weights.fill(0, keys, keys + 3);
       for (let key = 0; key < keys; key += 4) {
-        addWeightedRows(weights, key, values, v.offset + head * valueWidth, v.stride, sums, keys);
+        addWeightedRows(weights, key, values, vStart, v.stride, sums, keys);
       }
       const mix = divideRequant(integer.mix, total);
       const to = out.offset + row * out.stride + head * valueWidth;

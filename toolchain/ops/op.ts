@@ -145,6 +145,8 @@ export interface OpDef<A, I> {
   readonly isView?: boolean;
   /** The output's integer type, where it is not int8 (with int16, the zero point is 0). */
   readonly outputDtype?: 'int16';
+  /** The output's quantization must have zero point 0. */
+  readonly symmetricOutput?: boolean;
   /** The output has the quantization of its operands. */
   readonly sameQuantAsInputs?: boolean;
   /**

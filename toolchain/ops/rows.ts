@@ -83,6 +83,7 @@ export interface MeanInteger {
 export const meanRows: OpDef<NoAttrs, MeanInteger> = {
   doc: 'y = the mean of all rows of x',
   operands: [{ name: 'x', reads: 'all' }],
+  symmetricOutput: true,
   form: {
     attrs: empty,
     integer: () => z.strictObject({ zeroPoint: int32, mean: requantForm, min: int32, max: int32 }),

@@ -24,6 +24,7 @@ import {
 } from '../ir/graph.ts';
 import { dropDead, producersOf } from '../ir/rewrite.ts';
 import { widestInput } from '../ops/attend-inputs.ts';
+import { hidesKeys } from '../ops/attention.ts';
 
 export interface AttentionForm {
   /** The heads that are not absorbed come first, in so many groups of equal size. */
@@ -100,7 +101,7 @@ function isPlain({ storedGroups, absorbedHeads }: AttentionForm): boolean {
 /** Keys and values must come from the same input, and their sums must fit int32. */
 export function canAbsorb(graph: Graph<'float'>, node: AttentionNode): boolean {
   const sources = linearsOf(node, producersOf(graph));
-  if (sources === null || node.op !== 'attention' || node.attrs.causal) return false;
+  if (sources === null || node.op !== 'attention' || hidesKeys(node.attrs)) return false;
   const [, k, v] = sources;
   return k.inputs[0] === v.inputs[0] && tensorOf(graph, k.inputs[0]!).shape[1] <= widestInput;
 }

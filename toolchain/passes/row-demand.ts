@@ -8,6 +8,7 @@
 import type { Graph, Node, Tensor } from '../ir/graph.ts';
 import { tensorOf } from '../ir/graph.ts';
 import { dropDead, inOrder, isReadOnce, type Pass, producersOf } from '../ir/rewrite.ts';
+import { hidesKeys } from '../ops/attention.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 
 /** selectRow(f(x, all y)) = f(selectRow(x), all y) */
@@ -28,12 +29,14 @@ function moveOneSelection(graph: Graph<'float'>): Graph<'float'> | null {
   for (const [index, select] of graph.nodes.entries()) {
     if (select.op !== 'selectRow') continue;
     const source = producers.get(select.inputs[0]!);
-    if (source === undefined || opOf(source.op).isView || !canNarrow(graph, source)) continue;
+    if (source === undefined || opOf(source.op).isView) continue;
+    if (!canNarrow(graph, source, select.attrs.which)) continue;
     if (!isReadOnce(graph, source.output)) continue; // another reader wants all its rows
     const tensors: Record<string, Tensor> = { ...graph.tensors };
     const inserted: Node<'float'>[] = [];
     const inputs = source.inputs.map((name, operand) => {
-      if (operandOf(source.op, operand).reads !== 'row') return name;
+      const { role } = tensorOf(graph, name);
+      if (operandOf(source.op, operand).reads !== 'row' || role === 'constant') return name;
       const narrowed = `${name}@${select.attrs.which}`;
       if (tensors[narrowed] === undefined) {
         const tensor = tensorOf(graph, name);
@@ -50,18 +53,22 @@ function moveOneSelection(graph: Graph<'float'>): Graph<'float'> | null {
 }
 
 /**
- * Not through ops that read the row's own index or token (embeddings, causal attention), nor through
- * sums over rows.
+ * Not through ops that read the row's own token (embeddings), nor through sums over rows; through those
+ * that read its index (rotary positions, attention that hides keys) only to row 0, which keeps it.
  */
-function canNarrow(graph: Graph<'float'>, node: Node<'float'>): boolean {
-  if (node.op === 'attention' && node.attrs.causal) return false;
-  if (opOf(node.op).readsIndex === true) return false;
+function canNarrow(graph: Graph<'float'>, node: Node<'float'>, which: 'first' | 'last'): boolean {
+  const readsIndex =
+    node.op === 'attention' ? hidesKeys(node.attrs) : opOf(node.op).readsIndex === true;
+  if (readsIndex && which !== 'first') return false;
   const operands = node.inputs.map((name, index) => ({
     reads: operandOf(node.op, index).reads,
     role: tensorOf(graph, name).role,
   }));
   return (
     operands.some(({ reads }) => reads === 'row') &&
-    operands.every(({ reads, role }) => reads !== 'row' || role === 'activation')
+    operands.every(
+      ({ reads, role }) =>
+        reads !== 'row' || role === 'activation' || (role === 'constant' && which === 'first'),
+    )
   );
 }

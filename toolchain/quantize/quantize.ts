@@ -69,8 +69,8 @@ function sharedDtype(graph: Graph<'float'>, group: readonly string[]): DType {
   return isOutput || isWide ? 'int16' : 'int8';
 }
 
-function makesTableRows({ op }: Node<'float'>): boolean {
-  return opOf(op).table !== undefined;
+function hasSymmetricRows({ op }: Node<'float'>): boolean {
+  return opOf(op).table !== undefined || opOf(op).symmetricOutput === true;
 }
 
 /** Of rows whose codes a table fixes. */
@@ -148,7 +148,7 @@ function chooseQuants(
       (readers.get(name) ?? []).map((index) => ({ node: graph.nodes[index]!, name })),
     );
     const symmetric =
-      group.some((name) => makesTableRows(producers.get(name)!)) ||
+      group.some((name) => hasSymmetricRows(producers.get(name)!)) ||
       reads.some(({ node, name }) =>
         node.inputs.some((input, index) => input === name && operandOf(node.op, index).symmetric),
       );

@@ -160,7 +160,8 @@ function attentionOf(request: JobRequest, call: Call): NpuAttention | null {
   const { node, output } = call;
   const [q, , v] = call.inputs;
   if (npu.attention === null || node?.op !== 'attention' || q == null || v == null) return null;
-  const { heads } = node.attrs;
+  const { heads, reach } = node.attrs;
+  if (reach !== undefined) return null;
   const isReadable = output.rows === 'tile' && call.inner === null && areAligned(request, q);
   if (!isReadable || q.firstColumn % npuAlignment !== 0) return null;
   if (!node.inputs.slice(1).every((name) => canBeWeights(graph, name))) return null;

@@ -5,7 +5,7 @@
  *
  * Scratch of two rows: a pair of words for each pair of keys, (key, key + 1) of row a and then of row b as
  * uint16, first the scores + 128 and then the weights; behind them the widened queries. */
-#include "../kernels.h"
+#include "../attention_band.h"
 #include "attention_rows.h"
 #include "dsp.h"
 
@@ -257,13 +257,22 @@ static bool attend_4(const lm_attention *p, const lm_attention_tile *tile, int32
   return true;
 }
 
-void lm_attention_s8_s8_dsp(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
-                            int32_t y_stride) {
+static void attend(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                   int32_t y_stride) {
   for (int32_t row = 0; row < tile->rows; row += 4) {
     for (int32_t head = 0; head < p->heads; head++) {
       if (attend_4(p, tile, head, row, y, y_stride)) continue;
       attend_2(p, tile, head, row, y, y_stride);
       if (row + 2 < tile->rows) attend_2(p, tile, head, row + 2, y, y_stride);
     }
+  }
+}
+
+void lm_attention_s8_s8_dsp(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                            int32_t y_stride) {
+  const int32_t rows = lm_band_rows(p, tile);
+  for (int32_t row = 0; row < tile->rows; row += rows) {
+    const lm_attention_tile band = lm_band_tile(p, tile, row);
+    attend(p, &band, y + row * y_stride, y_stride);
   }
 }

@@ -4,7 +4,7 @@
  *
  * Scratch: (3, tokens rounded up to 32) bytes, first the scores + 128 and then the weights of the
  * rows. Values of 32 tokens in 16 columns are turned on the stack, so that a column lies together. */
-#include "../kernels.h"
+#include "../attention_band.h"
 #include "mve.h"
 #include "products.h"
 #include "turned.h"
@@ -220,8 +220,8 @@ static int32_t seen_keys(const lm_attention *p, const lm_attention_tile *tile, i
   return p->causal ? lm_min(tile->tokens, tile->row_start + row + 1) : tile->tokens;
 }
 
-void lm_attention_s8_s8_mve(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
-                            int32_t y_stride) {
+static void attend(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                   int32_t y_stride) {
   row_block block;
   block.stride = (tile->tokens + LM_GROUP - 1) & -LM_GROUP;
   block.scores = tile->scratch;
@@ -249,5 +249,14 @@ void lm_attention_s8_s8_mve(const lm_attention *p, const lm_attention_tile *tile
                     y + row * y_stride + first, y_stride);
       }
     }
+  }
+}
+
+void lm_attention_s8_s8_mve(const lm_attention *p, const lm_attention_tile *tile, int8_t *y,
+                            int32_t y_stride) {
+  const int32_t rows = lm_band_rows(p, tile);
+  for (int32_t row = 0; row < tile->rows; row += rows) {
+    const lm_attention_tile band = lm_band_tile(p, tile, row);
+    attend(p, &band, y + row * y_stride, y_stride);
   }
 }

@@ -26,6 +26,8 @@ export interface AttentionShape {
   readonly rows: number;
   readonly rowStart: number;
   readonly causal: boolean;
+  /** −1: rows see all keys. */
+  readonly reach: number;
   readonly inPlace: boolean;
   readonly data: Fill;
   readonly gap: number;
@@ -49,6 +51,7 @@ export function randomAttention(): AttentionShape {
     rows: randomInt(1, Math.min(pick([9, 9, 9, 70]), tokens - rowStart)),
     rowStart,
     causal: pick(isUsual ? [false, false, false, true] : [false, true]),
+    reach: pick([-1, -1, -1, 0, 1, 5, 16, 64, 600]),
     inPlace,
     data: randomFill(),
     gap: pick(isUsual ? [0, 0, 0, 16] : [0, 0, 1, 7, 16]),
@@ -58,6 +61,7 @@ export function randomAttention(): AttentionShape {
 
 export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
   const { heads, headWidth, valueWidth, tokens, rows, rowStart, causal, inPlace, gap } = shape;
+  const { reach } = shape;
   const arena = createArena(ARENA_BYTES);
   const width = heads * headWidth;
   const outputs = heads * valueWidth;
@@ -80,7 +84,7 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
   const y = inPlace ? q : reserveMatrix(arena, 'int8', rows, outputs, outputs + gap);
   const scratch = reserveScratch(arena, kernel, { inputs: width, outputs, columns: width, tokens });
   const args = [
-    ...[heads, headWidth, valueWidth, causal ? 1 : 0],
+    ...[heads, headWidth, valueWidth, causal ? 1 : 0, reach],
     ...[place(arena, scoreMultipliers), place(arena, scoreShifts), place(arena, expTables)],
     ...[mix.multiplier, mix.shift, zeroPoint, rows, rowStart, tokens],
     ...[q, width + gap, k, width + gap, v, outputs + gap, scratch.offset, y, outputs + gap],
@@ -92,7 +96,7 @@ export function attentionCase(kernel: Kernel, shape: AttentionShape): Case {
         matrixAt(before, 'int8', k, tokens, width, width + gap),
         matrixAt(before, 'int8', v, tokens, outputs, outputs + gap),
       ],
-      { heads, scale: 1, causal },
+      { heads, scale: 1, causal, ...(reach < 0 ? {} : { reach }) },
       { scoreMultipliers, scoreShifts, expTables, mix, zeroPoint },
       matrixAt(after, 'int8', y, rows, outputs, outputs + gap),
       { tokens, rowStart },

@@ -57,12 +57,12 @@ static lm_norm norm_at(const int32_t *a) {
 
 #define RUN_attention(name, input, type)                                                 \
   static void run_##name(const int32_t *a) {                                             \
-    const lm_attention p = {a[0],     a[1],     a[2],     a[3] != 0, at(a[4]), at(a[5]), \
-                            at(a[6]), {a[7], a[8]}, a[9]};                               \
-    const lm_attention_tile tile = {a[10],           a[11],           a[12],             \
-                                    rows_at(a + 13), rows_at(a + 15), rows_at(a + 17),   \
-                                    at(a[19])};                                          \
-    name(&p, &tile, (type *)at(a[20]), a[21]);                                           \
+    const lm_attention p = {a[0],     a[1],     a[2],     a[3] != 0,    a[4],            \
+                            at(a[5]), at(a[6]), at(a[7]), {a[8], a[9]}, a[10]};          \
+    const lm_attention_tile tile = {a[11],           a[12],           a[13],             \
+                                    rows_at(a + 14), rows_at(a + 16), rows_at(a + 18),   \
+                                    at(a[20])};                                          \
+    name(&p, &tile, (type *)at(a[21]), a[22]);                                           \
   }
 
 #define RUN_normalized_attention(name, input, type)                                      \
