@@ -65,7 +65,7 @@ function attendBand(
   q: usize, qStride: i32, k: usize, kStride: i32, v: usize, vStride: i32,
   scratch: usize, y: usize, yStride: i32, isRelaxed: bool,
 ): void {
-  if (p.reach < 0) {
+  if (p.reach < 0 || tokens <= p.reach + 1) {
     attend(
       p, rows, rowStart, tokens, q, qStride, k, kStride, v, vStride, scratch, y, yStride, isRelaxed,
     );

@@ -5,15 +5,19 @@
 
 #include "kernels.h"
 
+static inline bool lm_hides_keys(const lm_attention *p, const lm_attention_tile *tile) {
+  return p->reach >= 0 && tile->tokens > p->reach + 1;
+}
+
 /* Rows of a tile that go together. */
 static inline int32_t lm_band_rows(const lm_attention *p, const lm_attention_tile *tile) {
-  return p->reach < 0 ? tile->rows : 1;
+  return lm_hides_keys(p, tile) ? 1 : tile->rows;
 }
 
 /* The tile of those rows, from `row` on, with the keys they see. */
 static inline lm_attention_tile lm_band_tile(const lm_attention *p, const lm_attention_tile *tile,
                                              int32_t row) {
-  if (p->reach < 0) return *tile;
+  if (!lm_hides_keys(p, tile)) return *tile;
   const int32_t token = tile->row_start + row;
   const int32_t first = lm_max(0, token - p->reach);
   return (lm_attention_tile){

@@ -89,6 +89,7 @@ const cases: Readonly<Record<string, Files>> = {
   'ModernBERT, other activation of the head': modernConfig({ classifier_activation: 'quick_gelu' }),
   'ModernBERT, other pooling': modernConfig({ classifier_pooling: 'max' }),
   'ModernBERT, odd heads': modernConfig({ num_attention_heads: 32 }),
+  'ModernBERT, wide heads': modernConfig({ hidden_size: 4096 }),
   'ModernBERT, scaled positions': modernConfig({ rope_scaling: { type: 'linear', factor: 2 } }),
   'ModernBERT, other positions': modernConfig({
     rope_parameters: { full_attention: { rope_type: 'yarn', rope_theta: 1000 } },

@@ -100,6 +100,7 @@ function startingPoints(): readonly Files[] {
     withTokenizerJson(small),
     withPieces(small),
     withBytePieces(small),
+    fixtureFiles('modernbert-seqcls'),
     {
       ...fixtureFiles('embed-tanh-bf16'),
       'modules.json': utf8(JSON.stringify(modules)),

@@ -51,6 +51,9 @@ const theta = z.number().positive();
 
 const ropeFields = z.looseObject({ rope_theta: theta.nullish(), rope_type: z.string().nullish() });
 
+/** Of real models none has more than 256: it bounds the table of angles before weights are read. */
+const widestHead = 1024;
+
 const layerTypes = ['full_attention', 'sliding_attention'] as const;
 type LayerType = (typeof layerTypes)[number];
 
@@ -89,6 +92,12 @@ export function parseModernBertConfig(bytes: Uint8Array): ModernBertConfig {
   if (width % (2 * heads) !== 0) {
     throw badConfig(
       `hidden_size ${width} is no multiple of twice num_attention_heads ${heads}: rotary positions turn pairs of columns`,
+    );
+  }
+  if (width / heads > widestHead) {
+    throw unsupported(
+      `a head has ${width / heads} columns`,
+      `Supported are heads of at most ${widestHead}.`,
     );
   }
   if (raw.rope_scaling != null) {

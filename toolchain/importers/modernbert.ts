@@ -99,12 +99,13 @@ interface Made extends Makers {
 function makeAll(builder: GraphBuilder, loader: WeightLoader, config: ModernBertConfig): Made {
   const makers = makersOf(builder, config.epsilon);
   const { width, biases } = config;
+  const zeros = new Float32Array(width);
   const norms = new Map<string, Omit<NormWeights, 'name'>>();
   const norm = (stored: string): Omit<NormWeights, 'name'> => {
     const known = norms.get(stored);
     if (known !== undefined) return known;
     const gamma = loader.load(`${stored}.weight`, [width]);
-    const beta = biases.norm ? loader.load(`${stored}.bias`, [width]) : new Float32Array(width);
+    const beta = biases.norm ? loader.load(`${stored}.bias`, [width]) : zeros;
     norms.set(stored, { stored, gamma, beta });
     return { stored, gamma, beta };
   };

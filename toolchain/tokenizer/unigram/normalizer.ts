@@ -10,18 +10,15 @@ const file = 'tokenizer.json';
 const stageSchema = z.looseObject({ type: z.string() });
 type Stage = z.infer<typeof stageSchema>;
 
+/** A sequence that has no list is none. */
+const oneStage = stageSchema.refine(({ type }) => type !== 'Sequence', 'a Sequence needs its list');
+
 export const normalizerSchema = z
-  .union([
-    z.object({ type: z.literal('Sequence'), normalizers: z.array(stageSchema) }),
-    stageSchema,
-  ])
+  .union([z.object({ type: z.literal('Sequence'), normalizers: z.array(stageSchema) }), oneStage])
   .nullish();
 
 export const preTokenizerSchema = z
-  .union([
-    z.object({ type: z.literal('Sequence'), pretokenizers: z.array(stageSchema) }),
-    stageSchema,
-  ])
+  .union([z.object({ type: z.literal('Sequence'), pretokenizers: z.array(stageSchema) }), oneStage])
   .nullish();
 
 const replaceSchema = z.object({
