@@ -107,3 +107,11 @@ test('a Unigram tokenizer is refused: no chip could spell what is written', () =
     }),
   );
 });
+
+test('a head is not so wide that its table of angles fills the memory', () => {
+  const folder = temporaryFolder('wide-head');
+  cpSync(folderOf('llama'), folder, { recursive: true });
+  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, head_dim: 2 ** 24 - 2 }));
+  expect(() => importModel(folder)).toThrow('heads have 16777214 columns');
+});

@@ -1,8 +1,10 @@
 /** config.json of a decoder, of whichever family, as one form. */
+
 import { z } from 'zod';
 import { type ActivationKind, mostInputs, mostWideInputs } from '../ops/linear.ts';
 import { activations, badConfig, typeSchema, unsupported } from './config.ts';
 import { parseJsonFile, quote } from './files.ts';
+import { widestHead } from './rotary.ts';
 
 export interface DecoderConfig {
   readonly family: DecoderFamily;
@@ -223,6 +225,12 @@ const readers: Readonly<Record<DecoderFamily, (bytes: Uint8Array) => DecoderConf
     const config = parseJsonFile(llamaSchema, bytes, 'config.json');
     const { hidden_size: width, num_attention_heads: heads } = config;
     const headWidth = config.head_dim ?? Math.floor(width / heads);
+    if (headWidth > widestHead) {
+      throw unsupported(
+        `heads have ${headWidth} columns`,
+        `Supported are heads of at most ${widestHead}.`,
+      );
+    }
     const rope = config.rope_parameters ?? config.rope_scaling ?? {};
     const ropeType = rope.rope_type ?? rope.type ?? 'default';
     if (ropeType !== 'default') {

@@ -1,9 +1,11 @@
 /** config.json of ModernBERT, as earlier and as later versions of transformers write it. */
+
 import { z } from 'zod';
 import { type ActivationKind, mostInputs } from '../ops/linear.ts';
 import { activations, badConfig, typeSchema, unsupported } from './config.ts';
 import { parseJsonFile, quote } from './files.ts';
 import { type HeadConfig, headFields } from './head.ts';
+import { widestHead } from './rotary.ts';
 
 export const modernBertType = 'modernbert';
 
@@ -50,9 +52,6 @@ const flag = z.boolean().default(false);
 const theta = z.number().positive();
 
 const ropeFields = z.looseObject({ rope_theta: theta.nullish(), rope_type: z.string().nullish() });
-
-/** Of real models none has more than 256: it bounds the table of angles before weights are read. */
-const widestHead = 1024;
 
 const layerTypes = ['full_attention', 'sliding_attention'] as const;
 type LayerType = (typeof layerTypes)[number];

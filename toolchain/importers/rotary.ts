@@ -8,6 +8,9 @@ export interface RopeTable {
   readonly table: TypedArrayOf<'float32'>;
 }
 
+/** Of real models none has more than 256: it bounds the table of angles before weights are read. */
+export const widestHead = 1024;
+
 /** (positions, head width): cosine and sine of the angle of each two columns. */
 export function ropeTable(theta: number, positions: number, headWidth: number): RopeTable {
   const rows = Math.min(positions, mostTokens);
