@@ -1,7 +1,7 @@
 /**
  * One suite, many executors: the program on its arena, the emitted C on the host under sanitizers,
  * and the firmware on every emulated core give the interpreter's bits. LM2MCU_ALL_TEXTS=1 takes all
- * texts of the example instead of forty.
+ * texts of the example instead of two dozen.
  */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

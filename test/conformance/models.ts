@@ -61,7 +61,7 @@ function randomExamples(count: number): readonly Example[] {
 }
 
 const exampleFolder = packagePath('examples', 'debian-sections');
-const quickCount = 40;
+const quickCount = 24;
 
 /** The trained example, or undefined (said aloud) where it is not there. */
 export function exampleModel(): ConformanceModel | undefined {
