@@ -25,7 +25,7 @@ import {
 } from '../../toolchain/design/program.ts';
 import { Lm2mcuError } from '../../toolchain/errors.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
-import { tokenInstructions } from '../../toolchain/schedule/cost.ts';
+import { oneRow, programInstructions } from '../../toolchain/schedule/cost.ts';
 import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
@@ -138,7 +138,8 @@ test.each(['nrf52840-dk', 'mps3-an547'])(
       ...{ maxTokens: context, tileRows: 1, recomputeInputs: false },
       scratchBytes: kernelScratch(kernelOf, context),
     });
-    const instructions = tokenInstructions(program, context, kernelOf, target);
+    const segments = program.segments.map((segment) => ({ ...segment, ...oneRow }));
+    const instructions = programInstructions({ graph, segments }, context, kernelOf, target);
     expect(plannedArenaBytes(architecture, target)).toBe(program.arenaBytes);
     // What differs is the alignment of buffers, and rounding.
     expect(formula.sramBytes / program.arenaBytes).toBeCloseTo(1, 1.7);

@@ -50,15 +50,13 @@ export const compressCommand = defineCommand({
     },
     'max-accuracy-drop': {
       type: 'number',
-      default: 0.5,
       requiresArg: true,
-      describe: 'Percentage points of the texts that may lose their right answer',
+      describe: 'Percentage points of the texts that may lose their right answer; 0.5 without it',
     },
     'max-perplexity-rise': {
       type: 'number',
-      default: 4,
       requiresArg: true,
-      describe: 'Percent by which the perplexity of a model that generates may rise',
+      describe: 'Percent by which the perplexity of a model that generates may rise; 4 without it',
     },
     'flash-budget': {
       type: 'number',
@@ -113,11 +111,12 @@ export const compressCommand = defineCommand({
     context,
   ) {
     const target = findTarget(targetName);
-    const maxDrop = checkDrop(flags.maxAccuracyDrop) / 100;
+    const maxDrop = checkDrop(flags.maxAccuracyDrop ?? 0.5) / 100;
     const budgetBytes = checkBudget(flags.flashBudget) ?? flashBytes(target);
     const mostMeasured = checkTextCount(flags.texts);
     const imported = importModel(model, pooling === undefined ? {} : { pooling });
-    const maxRise = checkRise(flags.maxPerplexityRise) / 100;
+    const maxRise = checkRise(flags.maxPerplexityRise ?? 4) / 100;
+    checkMeasure(imported.card.kind === 'generation', flags);
     const examples = readExamples(data);
     const validation = validate === undefined ? null : readExamples(validate);
     const outDir = out ?? `${basename(resolve(model))}-recipe`;
@@ -307,6 +306,26 @@ function checkDrop(points: number): number {
     code: 'bad-accuracy-drop',
     message: '--max-accuracy-drop takes percentage points from 0 to 100',
     hint: 'Use 0.5 for one text in two hundred.',
+  });
+}
+
+/** A model that generates has a perplexity, the others an accuracy. */
+function checkMeasure(
+  generates: boolean,
+  flags: {
+    readonly maxAccuracyDrop: number | undefined;
+    readonly maxPerplexityRise: number | undefined;
+  },
+): void {
+  const given = generates ? flags.maxAccuracyDrop : flags.maxPerplexityRise;
+  if (given === undefined) return;
+  const [wrong, right] = ['--max-accuracy-drop', '--max-perplexity-rise'];
+  throw userError({
+    code: 'unused-measure',
+    message: generates
+      ? `${wrong} is for models with an answer; this one generates text`
+      : `${right} is for models that generate text; this one does not`,
+    hint: `Use ${generates ? right : wrong}.`,
   });
 }
 

@@ -4,7 +4,7 @@ import { dtypes } from '../ir/dtypes.ts';
 import { rowsHeld } from '../ops/cache.ts';
 import { cacheText } from '../passes/cache-policy.ts';
 import type { Compiled } from '../pipeline.ts';
-import { callCost } from '../schedule/cost.ts';
+import { callCost, oneRow } from '../schedule/cost.ts';
 import type { Call, Program } from '../schedule/program.ts';
 import type { LayerEstimate } from './build.ts';
 import { rowBytesRead } from './row-reads.ts';
@@ -12,8 +12,6 @@ import type { Report } from './schema.ts';
 
 export type TokenReport = NonNullable<Report['token']>;
 type TokenLayer = TokenReport['layers'][number];
-
-const oneRow = { rows: 1, tileRows: 1 } as const;
 
 export function tokenOf(
   { program, kernelOf, placement, target, cache }: Compiled,

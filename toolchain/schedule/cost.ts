@@ -91,42 +91,21 @@ export function programInstructions(
   kernelOf: KernelOf,
   target: CostTarget,
 ): number {
-  return sumOfCalls(segments, (node, call, segment) => {
-    const { name } = kernelOf(graph, node);
-    return callCost(graph, { ...call, node }, name, segment, tokens, noConstants, target);
-  });
-}
-
-/** Instructions of a run of one row behind `tokens` − 1 others: of a token that is generated. */
-export function tokenInstructions(
-  { graph, segments }: Pick<Program, 'graph' | 'segments'>,
-  tokens: number,
-  kernelOf: KernelOf,
-  target: CostTarget,
-): number {
-  return sumOfCalls(segments, (node, call) => {
-    const { name } = kernelOf(graph, node);
-    return callCost(graph, { ...call, node }, name, oneRow, tokens, noConstants, target);
-  });
-}
-
-const oneRow = { rows: 1, tileRows: 1 } as const;
-
-/** Over those that the core computes itself. */
-function sumOfCalls(
-  segments: readonly ProgramSegment[],
-  costOf: (node: Node, call: Call, segment: ProgramSegment) => CallCost,
-): number {
   let sum = 0;
   for (const segment of segments) {
     for (const call of segment.calls) {
       const { node } = call;
       if (node === null || call.job !== null || call.attention !== null) continue;
-      sum += costOf(node, call, segment).instructions;
+      const { name } = kernelOf(graph, node);
+      const nodeCall = { ...call, node };
+      sum += callCost(graph, nodeCall, name, segment, tokens, noConstants, target).instructions;
     }
   }
   return sum;
 }
+
+/** What a segment runs over when a token is generated. */
+export const oneRow = { rows: 1, tileRows: 1 } as const;
 
 const noConstants = { weightBytes: 0, bytesPerRow: 0 };
 
