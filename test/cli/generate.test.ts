@@ -4,6 +4,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { digestOf } from '../../toolchain/build/out-folder.ts';
 import type { CachePrice } from '../../toolchain/generate/cache-prices.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { hasCompiler, hasEmulator } from '../firmware/fake-firmware.ts';
@@ -110,6 +111,18 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
       expect(other.arenaBytes).toBeLessThan(full!.arenaBytes);
       expect(other.perplexity).not.toBe(perplexity);
     }
+    // From then on the build's report says it, and the folder is still the build's.
+    const { token } = await json('report', 'out');
+    expect(token.cachePrices).toEqual({ examples: 2, tokens, prices: evaluated.cachePrices });
+    expect(readFileSync(at('out', 'report.html'), 'utf8')).toContain('window:6,sinks:4');
+    const digests = JSON.parse(readFileSync(at('out', 'manifest.json'), 'utf8')).outputs;
+    expect(digests['report.json']).toBe(digestOf(readFileSync(at('out', 'report.json'))));
+    expect(digests['report.html']).toBe(digestOf(readFileSync(at('out', 'report.html'))));
+    const page = readFileSync(at('out', 'report.html'));
+    writeFileSync(at('out', 'report.html'), 'mine');
+    expect(await json('eval', 'out', ...flags)).toMatchObject({ error: { code: 'changed-build' } });
+    expect(readFileSync(at('out', 'report.html'), 'utf8')).toBe('mine');
+    writeFileSync(at('out', 'report.html'), page);
   });
 
   test('Ctrl-C ends an answer after the token that is being made', async () => {

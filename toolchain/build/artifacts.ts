@@ -3,7 +3,7 @@
  * manifest with the hash of every one of them.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { emitLibrary } from '../emit/library.ts';
 import { npuImage } from '../emit/npu-image.ts';
@@ -18,7 +18,7 @@ import type { Report } from '../report/schema.ts';
 import type { Program } from '../schedule/program.ts';
 import type { CmsisNn } from './cmsis-nn.ts';
 import { buildFirmware, type Firmware } from './firmware.ts';
-import { formatManifest, type Manifest, manifestFile } from './manifest.ts';
+import { formatManifest, type Manifest, manifestFile, readManifest } from './manifest.ts';
 import { digestOf, filesBelow } from './out-folder.ts';
 import { linkModule } from './wasm-module.ts';
 
@@ -95,14 +95,40 @@ export async function writeModuleArtifacts(request: ModuleArtifactsRequest): Pro
   return { report, files, warnings: [] };
 }
 
+const reportFiles = { 'report.json': 'json', 'report.html': 'html' } as const;
+
+/**
+ * Puts a report that says more in the place of a build's. The manifest comes last: a folder that this
+ * was interrupted in counts as changed by hand.
+ */
+export function replaceReport(folder: string, report: Report): void {
+  const manifest = readManifest(folder);
+  const digests: Record<string, string> = {};
+  for (const [name, format] of Object.entries(reportFiles)) {
+    const text = renderReport(report, format);
+    writeWhole(join(folder, name), text);
+    digests[name] = digestOf(new TextEncoder().encode(text));
+  }
+  const outputs = { ...manifest.outputs, ...digests };
+  writeWhole(join(folder, manifestFile), formatManifest({ ...manifest, outputs }));
+}
+
+/** The old file, or all of the new one. */
+function writeWhole(path: string, text: string): void {
+  const beside = `${path}.new`;
+  writeFileSync(beside, text);
+  renameSync(beside, path);
+}
+
 /** The report and, last, the manifest of all that is in the folder; its files. */
 function writeRecords(
   folder: string,
   report: Report,
   manifest: Pick<Manifest, 'options' | 'compiler' | 'inputs'>,
 ): readonly string[] {
-  writeFileSync(join(folder, 'report.json'), renderReport(report, 'json'));
-  writeFileSync(join(folder, 'report.html'), renderReport(report, 'html'));
+  for (const [name, format] of Object.entries(reportFiles)) {
+    writeFileSync(join(folder, name), renderReport(report, format));
+  }
   const files = filesBelow(folder);
   const whole: Manifest = {
     schema: 1,

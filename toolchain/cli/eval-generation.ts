@@ -2,16 +2,25 @@
  * `eval` of a model that generates: perplexity, in integers and in float. Machines that give no logits but
  * those behind the last token leave it to the definition of the bits.
  */
+import { join } from 'node:path';
+import { replaceReport } from '../build/artifacts.ts';
 import type { Executor } from '../emulate/executor.ts';
 import { compactEncoder, type Example, type RunnableModel } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
-import { type CachePrice, cachePrices } from '../generate/cache-prices.ts';
+import { cachePrices } from '../generate/cache-prices.ts';
 import { foresightOf } from '../generate/perplexity.ts';
 import type { ImportedModel } from '../importers/index.ts';
 import { cacheText } from '../passes/cache-policy.ts';
 import { floatGraphOf } from '../pipeline.ts';
+import { cachePriceLines } from '../report/cache-prices.ts';
+import type { CachePricesReport, Report } from '../report/schema.ts';
 import type { Output } from './command.ts';
 import type { Progress } from './progress.ts';
+
+export interface GenerationOutput extends Output {
+  /** For the build's report; null: not asked for. */
+  readonly cachePrices: CachePricesReport | null;
+}
 
 export function evalGeneration(
   { on, model, foresee }: Pick<Executor, 'on' | 'model' | 'foresee'>,
@@ -19,7 +28,7 @@ export function evalGeneration(
   examples: readonly Example[],
   withCachePrices: boolean,
   progress: Progress,
-): Output {
+): GenerationOutput {
   if (withCachePrices && model.cache.kind !== 'full') throw needsFullCache(model);
   const texts = examples
     .map(compactEncoder(model, model.maxTokens))
@@ -48,6 +57,7 @@ export function evalGeneration(
     : null;
   const none = { floatAccuracy: null, accuracy: null };
   return {
+    cachePrices: prices === null ? null : { examples: texts.length, tokens, prices },
     json: {
       ...{ on: where, examples: texts.length, ...none, agreement, maxLogitError: null },
       ...{ tokens, floatPerplexity, perplexity },
@@ -58,29 +68,29 @@ export function evalGeneration(
       `float perplexity  ${floatPerplexity?.toFixed(3) ?? 'not known (--model <model> gives it)'}`,
       `perplexity        ${perplexity.toFixed(3)}${floatPerplexity === null ? '' : ` (${(100 * (perplexity / floatPerplexity - 1)).toFixed(2)} % more)`}`,
       `agreement         ${agreement === null ? 'not known' : `${(100 * agreement).toFixed(2)} % of the likeliest tokens`}`,
-      ...(prices === null ? [] : ['', ...describeCaches(prices)]),
+      ...(prices === null ? [] : ['', ...cachePriceLines(prices)]),
     ].join('\n'),
   };
 }
 
-function describeCaches(prices: readonly CachePrice[]): readonly string[] {
-  const whole = prices[0]!.perplexity;
-  const rows = prices.map(({ cache, cacheBytes, arenaBytes, perplexity }) => [
-    cache,
-    cacheBytes.toLocaleString('en-US'),
-    arenaBytes.toLocaleString('en-US'),
-    perplexity.toFixed(3),
-    `${(100 * (perplexity / whole - 1)).toFixed(1)} %`,
-  ]);
-  const table = [['--cache', 'cache, B', 'arena, B', 'perplexity', 'more'], ...rows];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  return table.map((row) =>
-    row
-      .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!),
-      )
-      .join('  '),
-  );
+/** Adds the prices to the report of the build, where the folder can be written. */
+export function keepCachePrices(
+  dir: string,
+  { token, ...report }: Report,
+  { cachePrices, ...output }: GenerationOutput,
+): Output {
+  if (token === undefined || cachePrices === null) return output;
+  try {
+    replaceReport(dir, { ...report, token: { ...token, cachePrices } });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (!['EACCES', 'EPERM', 'EROFS', 'ENOSPC'].includes(String(code))) throw error;
+    return {
+      ...output,
+      text: `${output.text}\n\n${dir} cannot be written: its report stays as it was`,
+    };
+  }
+  return { ...output, text: `${output.text}\n\nadded to ${join(dir, 'report.html')}` };
 }
 
 function needsFullCache({ cache }: RunnableModel) {

@@ -10,9 +10,9 @@ import { type ImportedModel, importModel } from '../importers/index.ts';
 import { floatGraphOf, importOptionsOf } from '../pipeline.ts';
 import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
-import { onOption, withBuilt } from './built.ts';
+import { onOption, readOwnReport, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
-import { evalGeneration } from './eval-generation.ts';
+import { evalGeneration, keepCachePrices } from './eval-generation.ts';
 import { readExamples } from './examples.ts';
 import { classOf, outputScale } from './head.ts';
 
@@ -47,7 +47,8 @@ export const evalCommand = defineCommand({
     'cache-prices': {
       type: 'boolean',
       default: false,
-      describe: 'What smaller caches would cost a model that generates, in RAM and perplexity',
+      describe:
+        'What smaller caches would cost a model that generates, in RAM and perplexity; the build’s report then says it, too',
     },
   },
   examples: [
@@ -71,7 +72,10 @@ export const evalCommand = defineCommand({
       const { model } = executor;
       const imported = modelPath === undefined ? null : importBuilt(dir, modelPath, model);
       if (model.card.kind === 'generation') {
-        return evalGeneration(executor, imported, examples, cachePrices, progress);
+        // Before the work: what is not ours is not replaced.
+        const report = cachePrices ? readOwnReport(dir) : null;
+        const output = evalGeneration(executor, imported, examples, cachePrices, progress);
+        return report === null ? output : keepCachePrices(dir, report, output);
       }
       if (cachePrices) throw nothingCached(model.card.name);
       const reference = imported === null ? null : floatModel(imported, model);

@@ -1,8 +1,10 @@
 /** The report as GitHub-flavoured Markdown, for comments on pull requests. */
+import { cachePriceColumns, cachePriceRows } from './cache-prices.ts';
 import { gapWords, goalWords, planFits } from './front.ts';
 import {
   busyTokenLayers,
   bytes,
+  cachePricesTitle,
   chipWords,
   estimateWords,
   flashParts,
@@ -14,7 +16,7 @@ import {
   sramParts,
   tokenSentences,
 } from './numbers.ts';
-import type { Report } from './schema.ts';
+import type { CachePricesReport, Report } from './schema.ts';
 
 export function renderMarkdown(report: Report): string {
   const { model, target, compute, plan, sram } = report;
@@ -114,7 +116,15 @@ function tokenSection(report: Report): readonly string[] {
         ]),
       ),
     ),
+    ...cachePrices(token.cachePrices),
   ];
+}
+
+function cachePrices(prices: CachePricesReport | undefined): readonly string[] {
+  if (prices === undefined) return [];
+  const rows = cachePriceRows(prices.prices).map((row) => row.map(escapeMarkdown));
+  const alignment = cachePriceColumns.map((_, column) => (column === 0 ? 'l' : 'r'));
+  return [details(cachePricesTitle(prices), table(cachePriceColumns, alignment, rows))];
 }
 
 /** Names are untrusted: neither Markdown nor HTML in them may take effect. */

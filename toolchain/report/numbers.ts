@@ -1,5 +1,5 @@
 /** How the renderers write quantities; and what they say of a region. */
-import type { Report, ReportRegion } from './schema.ts';
+import type { CachePricesReport, Report, ReportRegion } from './schema.ts';
 
 /** `1,234,567`. */
 export function grouped(value: number): string {
@@ -71,6 +71,11 @@ export function tokenSentences({ token, target }: Report): readonly string[] {
     `It reads of the constants ${places.join(', ')}.`,
     `The cache (${token.cache}) has ${bytes(token.cacheBytes)}, of which it reads ${bytes(token.cacheBytesRead)}.`,
   ];
+}
+
+/** On what the prices of smaller caches were measured. */
+export function cachePricesTitle({ examples, tokens }: CachePricesReport): string {
+  return `What smaller caches would cost, on ${grouped(examples)} texts of ${grouped(tokens)} tokens`;
 }
 
 /** The layers of a token that take anything. */

@@ -87,6 +87,16 @@ const planOfFrontSchema = z.object({
   isChosen: z.boolean(),
 });
 
+/** What smaller caches would cost: measured by `eval --cache-prices`, which adds it to the report. */
+const cachePricesSchema = z.object({
+  examples: count,
+  tokens: count,
+  /** All rows first. Bytes of keys, values and scores; of the arena that the plan then needs. */
+  prices: list(
+    z.object({ cache: z.string(), cacheBytes: count, arenaBytes: count, perplexity: count }),
+  ),
+});
+
 const reportSchema = z.object({
   version: z.literal(1),
   tool: z.object({ name: z.string(), version: z.string() }),
@@ -225,6 +235,7 @@ const reportSchema = z.object({
           .extend({ cacheBytes: count, cacheBytesRead: count })
           .extend({ estimatedInstructions: count, estimatedCycles: count }),
       ),
+      cachePrices: cachePricesSchema.exactOptional(),
     })
     .exactOptional(),
   layers: list(layerSchema),
@@ -252,6 +263,7 @@ const reportSchema = z.object({
 });
 
 export type Report = Readonly<z.infer<typeof reportSchema>>;
+export type CachePricesReport = Readonly<z.infer<typeof cachePricesSchema>>;
 export type ReportLayer = Report['layers'][number];
 export type ReportBuffer = Report['buffers'][number];
 export type PlanOfFront = Report['plan']['front'][number];

@@ -1,8 +1,10 @@
 /** The report for a terminal of 80 columns. */
+import { cachePriceLines } from './cache-prices.ts';
 import { gapWords, goalWords, planFits, someOfFront } from './front.ts';
 import {
   busyTokenLayers,
   bytes,
+  cachePricesTitle,
   chipWords,
   estimateWords,
   flashParts,
@@ -15,7 +17,7 @@ import {
   sramParts,
   tokenSentences,
 } from './numbers.ts';
-import type { Report, ReportRegion } from './schema.ts';
+import type { CachePricesReport, Report, ReportRegion } from './schema.ts';
 
 export interface TextOptions {
   /** Escape codes for colour; off by default. */
@@ -177,7 +179,14 @@ function token(report: Report, paint: Paint): string[] {
       const line = `  ${shorten(printable(name), NAME_COLUMNS).padEnd(NAME_COLUMNS)}${numbers.join('')}`;
       return cells === '' ? line : `${line} ${paint('cyan', cells)}`;
     }),
+    ...cachePrices(one.cachePrices, paint),
   ];
+}
+
+function cachePrices(prices: CachePricesReport | undefined, paint: Paint): readonly string[] {
+  if (prices === undefined) return [];
+  const [head, ...rows] = cachePriceLines(prices.prices).map((line) => `  ${printable(line)}`);
+  return [...wrap(`${cachePricesTitle(prices)}:`, COLUMNS - 2), paint('dim', head!), ...rows];
 }
 
 const tokenColumns = [8, 10, 9, 8];

@@ -1,7 +1,8 @@
 /** What a token takes, layer by layer, as a table of the HTML report. */
+import { cachePriceColumns, cachePriceRows } from './cache-prices.ts';
 import { breakable, html, type Markup } from './markup.ts';
-import { busyTokenLayers, grouped, percent, tokenSentences } from './numbers.ts';
-import type { Report } from './schema.ts';
+import { busyTokenLayers, cachePricesTitle, grouped, percent, tokenSentences } from './numbers.ts';
+import type { CachePricesReport, Report } from './schema.ts';
 
 export function tokenTable(report: Report): Markup | null {
   const { token } = report;
@@ -27,5 +28,20 @@ export function tokenTable(report: Report): Markup | null {
 <thead><tr><th scope="col">Layer</th><th class="kernel" scope="col">Operation</th><th class="n" scope="col">MACs</th><th class="n" scope="col">Weights read, B</th><th class="n" scope="col">Cache, B</th><th class="n" scope="col">of it read</th><th class="n" scope="col">Cycles</th><th class="n bar" scope="col">Share</th></tr></thead>
 <tbody>${rows}</tbody>
 <tfoot><tr><td class="name">Total</td><td class="kernel"></td>${totals}<td></td></tr></tfoot>
-</table></div></section>`;
+</table></div>${cachePriceTable(token.cachePrices)}</section>`;
+}
+
+function cachePriceTable(prices: CachePricesReport | undefined): Markup | null {
+  if (prices === undefined) return null;
+  const title = cachePricesTitle(prices);
+  const cells = (row: readonly string[]): readonly Markup[] =>
+    row.map((cell, column) => html`<td class="${column === 0 ? 'name' : 'n'}">${cell}</td>`);
+  const head = cachePriceColumns.map(
+    (name, column) => html`<th class="${column === 0 ? '' : 'n'}" scope="col">${name}</th>`,
+  );
+  return html`<p class="soft">${`${title}.`}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Prices of smaller caches, scrollable"><table>
+<thead><tr>${head}</tr></thead>
+<tbody>${cachePriceRows(prices.prices).map((row) => html`<tr>${cells(row)}</tr>`)}</tbody>
+</table></div>`;
 }
