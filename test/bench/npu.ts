@@ -15,13 +15,13 @@ import {
   acceleratorOf,
   accelerators,
 } from '../../toolchain/ethosu/accelerators.ts';
-import { columnProductCycles } from '../../toolchain/ethosu/cost.ts';
 import { tensorOf } from '../../toolchain/ir/graph.ts';
 import { type Compiled, compile } from '../../toolchain/pipeline.ts';
 import { buildReport } from '../../toolchain/report/build.ts';
 import { grouped } from '../../toolchain/report/numbers.ts';
 import type { ReportLayer } from '../../toolchain/report/schema.ts';
 import { loadTarget, type Target } from '../../toolchain/targets.ts';
+import { columnProductCycles } from './column-product.ts';
 import { type ModelName, modelPath, models } from './models.ts';
 
 const usage = `npm run bench npu -- [options]

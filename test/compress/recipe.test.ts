@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { applyRecipe } from '../../toolchain/compress/apply-recipe.ts';
 import { decodeTable } from '../../toolchain/compress/coded-table.ts';
 import type { Recipe } from '../../toolchain/compress/recipe.ts';
-import { readRecipe, writeRecipe } from '../../toolchain/compress/recipe-file.ts';
+import { readRecipeFile, writeRecipe } from '../../toolchain/compress/recipe-file.ts';
 import { interpret } from '../../toolchain/emulate/interpreter.ts';
 import { formatError, Lm2mcuError } from '../../toolchain/errors.ts';
 import { importModel } from '../../toolchain/importers/index.ts';
@@ -78,8 +78,9 @@ test('a recipe comes back from its files, which are always the same bytes', () =
     fc.property(recipes, (recipe) => {
       const paths = writeRecipe(path, recipe);
       const bytes = paths.map((one) => readFileSync(one));
-      expect(readRecipe(path)).toEqual(recipe);
-      writeRecipe(path, readRecipe(path));
+      const read = readRecipeFile(path);
+      expect(read.recipe).toEqual(recipe);
+      writeRecipe(path, read.recipe);
       expect(paths.map((one) => readFileSync(one))).toEqual(bytes);
     }),
     { numRuns: 20, seed: 1 },
@@ -225,9 +226,9 @@ test('every message reads as in errors.txt (BLESS=1 rewrites it)', () => {
   for (const [title, change] of Object.entries(damaged)) {
     writeRecipe(path, recipeOf('rows 4', null, 1));
     writeFileSync(path, change(readFileSync(path, 'utf8')));
-    messages.push([title, messageOf(() => readRecipe(path)).replaceAll(folder, 'folder')]);
+    messages.push([title, messageOf(() => readRecipeFile(path)).replaceAll(folder, 'folder')]);
   }
-  messages.push(['no recipe there', messageOf(() => readRecipe('nowhere.json'))]);
+  messages.push(['no recipe there', messageOf(() => readRecipeFile('nowhere.json'))]);
   const text = messages.map(([title, message]) => `# ${title}\n${message}\n`).join('\n');
   const file = packagePath('test/compress/errors.txt');
   if (process.env['BLESS'] === '1') writeFileSync(file, text);

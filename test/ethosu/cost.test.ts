@@ -5,12 +5,12 @@ import { type AcceleratorName, accelerators } from '../../toolchain/ethosu/accel
 import {
   type ConvolutionWork,
   chooseBlock,
-  columnProductCycles,
   convolutionCycles,
   flash,
   sram,
 } from '../../toolchain/ethosu/cost.ts';
 import { lint } from '../../toolchain/ethosu/lint.ts';
+import { columnProductCycles } from '../bench/column-product.ts';
 import { compileFullyConnected } from './fully-connected.ts';
 
 const fullyConnected: ConvolutionWork = {

@@ -174,10 +174,6 @@ export interface RecipeFile {
 }
 
 /** `path`: of the .json; what does not fit together is a user error. */
-export function readRecipe(path: string): Recipe {
-  return readRecipeFile(path).recipe;
-}
-
 export function readRecipeFile(path: string): RecipeFile {
   const json = bytesOf(path);
   const header = parseHeader(json, path);

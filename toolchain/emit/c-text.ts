@@ -1,8 +1,9 @@
 /** Small pieces of C text: identifiers, constant arrays, struct initialisers. */
+import { headMarkAs } from '../ir/derived-names.ts';
 
 /** A node's or tensor's name as a C identifier; `#0` (a head group) becomes `_group_0`. */
 export function identifier(name: string): string {
-  const text = name.replaceAll('#', '_group_').replaceAll(/[^A-Za-z0-9]+/g, '_');
+  const text = headMarkAs('_group_', name).replaceAll(/[^A-Za-z0-9]+/g, '_');
   return /^[A-Za-z]/.test(text) ? text : `layer_${text.replace(/^_/, '')}`;
 }
 

@@ -32,18 +32,6 @@ export interface WeightOrder extends WeightShape {
 /** Larger sub-kernels than these are not taken at once. */
 export const subKernelLimit = 8;
 
-/** As the compiler of the hardware's maker chooses the traversal: by the share of slots in use. */
-export function prefersPartKernel(
-  { height, width, inputs }: WeightShape,
-  inputBits: 8 | 16,
-): boolean {
-  if (inputs <= inputMicroDepth) return true;
-  const taps = height * width;
-  const tapStep = inputBits === 8 ? 4 : 2;
-  const partKernel = (inputs * taps) / (roundUp(inputs, inputMicroDepth) * roundUp(taps, tapStep));
-  return partKernel > inputs / roundUp(inputs, inputBits === 8 ? 32 : 16);
-}
-
 /**
  * For each weight of the stream its index in `(outputs, height, width, inputs)`, −1 for the zeros
  * outside it.

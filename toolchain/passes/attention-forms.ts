@@ -11,6 +11,7 @@
  * stored as integers stay so: the scales of rows of the keys' weights move to those of the queries'.
  */
 import { internalError } from '../errors.ts';
+import { nameOfHeads } from '../ir/derived-names.ts';
 import { allocate } from '../ir/dtypes.ts';
 import {
   type Graph,
@@ -88,7 +89,12 @@ function joinParts(growing: Growing, node: AttentionNode, parts: readonly string
     const output =
       count === parts.length
         ? node.output
-        : addActivation(growing, `${node.output}#0-${count - 1}`, whole.shape[0], columns);
+        : addActivation(
+            growing,
+            nameOfHeads(node.output, `0-${count - 1}`),
+            whole.shape[0],
+            columns,
+          );
     growing.nodes.push({ op: 'concat', name, inputs, output, attrs: {}, integer: null });
     inputs = [output, parts[count]!];
   }
@@ -140,9 +146,14 @@ function storedGroup(
   const inputs = sources.map((source) => linearOfHeads(growing, node, source, heads));
   const whole = tensorOf(growing.graph, node.output);
   const columns = (whole.shape[1] / node.attrs.heads) * heads.count;
-  const output = addActivation(growing, `${node.output}#${heads.index}`, whole.shape[0], columns);
+  const output = addActivation(
+    growing,
+    nameOfHeads(node.output, heads.index),
+    whole.shape[0],
+    columns,
+  );
   const attrs = { ...node.attrs, heads: heads.count };
-  const name = `${node.name}#${heads.index}`;
+  const name = nameOfHeads(node.name, heads.index);
   growing.nodes.push({ ...node, attrs, inputs, output, name } as AttentionNode);
   return output;
 }
@@ -158,10 +169,15 @@ function absorbedHead(
   const query = linearOfHeads(growing, node, q, heads, factors);
   const unit = absorbKeys(growing, k, keys, query, heads);
   const [rows, width] = tensorOf(growing, unit).shape;
-  const mixed = addActivation(growing, `${node.output}#${heads.index}.mixed`, rows, width);
+  const mixed = addActivation(
+    growing,
+    `${nameOfHeads(node.output, heads.index)}.mixed`,
+    rows,
+    width,
+  );
   growing.nodes.push({
     op: 'attendInputs',
-    name: `${node.name}#${heads.index}`,
+    name: nameOfHeads(node.name, heads.index),
     inputs: [unit, k.inputs[0]!],
     output: mixed,
     attrs: { heads: 1, scale: node.attrs.scale },
@@ -199,13 +215,13 @@ function linearOfHeads(
   const columns =
     (tensorOf(growing.graph, source.output).shape[1] / node.attrs.heads) * heads.count;
   const rows = tensorOf(growing, x).shape[0];
-  const output = addActivation(growing, `${source.output}#${heads.index}`, rows, columns);
+  const output = addActivation(growing, nameOfHeads(source.output, heads.index), rows, columns);
   const inputs = [
     x,
     scaled(growing, sliceOfHeads(growing, weight, 'rows', node, heads), 'rows', factors),
     scaled(growing, sliceOfHeads(growing, bias, 'columns', node, heads), 'columns', factors),
   ];
-  growing.nodes.push({ ...source, name: `${source.name}#${heads.index}`, inputs, output });
+  growing.nodes.push({ ...source, name: nameOfHeads(source.name, heads.index), inputs, output });
   return output;
 }
 
@@ -246,7 +262,7 @@ function absorbKeys(
 ): string {
   const weight = transposed(growing, sliced);
   const width = tensorOf(growing, weight).shape[0] as number;
-  const name = `${keys.output}#${heads.index}`;
+  const name = nameOfHeads(keys.output, heads.index);
   const bias = `${name}.no-bias`;
   growing.tensors[bias] = {
     ...{ name: bias, role: 'constant', dtype: 'float32', shape: [1, width] },
@@ -254,7 +270,7 @@ function absorbKeys(
   };
   const output = addActivation(growing, name, tensorOf(growing, query).shape[0], width);
   const inputs = [query, weight, bias];
-  growing.nodes.push({ ...keys, name: `${keys.name}#${heads.index}`, inputs, output });
+  growing.nodes.push({ ...keys, name: nameOfHeads(keys.name, heads.index), inputs, output });
   return output;
 }
 
@@ -278,7 +294,7 @@ function sliceOfHeads(
 ): string {
   const tensor = constantOf({ tensors: graph.tensors }, name);
   // By its heads, so that attentions with the same weights share the slice.
-  const sliced = `${name}#${count === 1 ? first : `${first}-${first + count - 1}`}`;
+  const sliced = nameOfHeads(name, count === 1 ? first : `${first}-${first + count - 1}`);
   const length = Number(tensor.shape[axis === 'rows' ? 0 : 1]) / node.attrs.heads;
   const [start, end] = [first * length, (first + count) * length];
   const part =

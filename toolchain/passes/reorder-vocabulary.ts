@@ -1,4 +1,5 @@
 /** Stores the rows of token tables in the order in which the device's tokenizer numbers its tokens. */
+import { nameOfRows } from '../ir/derived-names.ts';
 import { type Graph, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
 import { dropDead, producersOf } from '../ir/rewrite.ts';
 import { constantOf, withRows } from '../ops/table-rows.ts';
@@ -16,7 +17,6 @@ function reorderHead(graph: Graph<'float'>, idOrder: Int32Array): Graph<'float'>
   if (head?.op !== 'linear' || !graph.nodes.some(({ op }) => op === 'causalAttention'))
     return graph;
   const [x, weight, bias] = head.inputs as readonly [string, string, string];
-  const suffix = '@vocabulary';
   const tensors: Record<string, Tensor> = { ...graph.tensors };
   const add = (tensor: Tensor, name: string): string => {
     tensors[name] = { ...tensor, name };
@@ -25,14 +25,14 @@ function reorderHead(graph: Graph<'float'>, idOrder: Int32Array): Graph<'float'>
   const biases = constantOf(tensorOf(graph, bias));
   const inputs = [
     x,
-    add(withRows(tensorOf(graph, weight), idOrder), `${weight}${suffix}`),
+    add(withRows(tensorOf(graph, weight), idOrder), nameOfRows(weight, 'vocabulary')),
     add(
       {
         ...biases,
         shape: [1, idOrder.length],
         data: Float32Array.from(idOrder, (id) => biases.data[id]!),
       },
-      `${bias}${suffix}`,
+      nameOfRows(bias, 'vocabulary'),
     ),
   ];
   tensors[head.output] = { ...tensorOf(graph, head.output), shape: [1, idOrder.length] };

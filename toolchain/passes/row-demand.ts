@@ -5,6 +5,7 @@
  * op whose output row needs only the same row of an operand; attention keeps all rows of its keys and
  * values and only its query is narrowed. For two layers this saves 42–45 % of the work.
  */
+import { nameOfRows } from '../ir/derived-names.ts';
 import type { Graph, Node, Tensor } from '../ir/graph.ts';
 import { tensorOf } from '../ir/graph.ts';
 import { dropDead, inOrder, isReadOnce, type Pass, producersOf } from '../ir/rewrite.ts';
@@ -37,7 +38,7 @@ function moveOneSelection(graph: Graph<'float'>): Graph<'float'> | null {
     const inputs = source.inputs.map((name, operand) => {
       const { role } = tensorOf(graph, name);
       if (operandOf(source.op, operand).reads !== 'row' || role === 'constant') return name;
-      const narrowed = `${name}@${select.attrs.which}`;
+      const narrowed = nameOfRows(name, select.attrs.which);
       if (tensors[narrowed] === undefined) {
         const tensor = tensorOf(graph, name);
         tensors[narrowed] = { ...tensor, name: narrowed, shape: [1, tensor.shape[1]] };

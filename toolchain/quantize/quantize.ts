@@ -6,6 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { internalError } from '../errors.ts';
+import { wholeOf } from '../ir/derived-names.ts';
 import { type DType, dtypes } from '../ir/dtypes.ts';
 import {
   type Affine,
@@ -181,8 +182,7 @@ function importedQuant(
   imported: ReadonlyMap<string, Affine>,
   symmetric: boolean,
 ): Affine | null {
-  const whole = (name: string): string => name.replace(/[@#].*$/, '');
-  const own = group.map((name) => imported.get(whole(name))).find((one) => one !== undefined);
+  const own = group.map((name) => imported.get(wholeOf(name))).find((one) => one !== undefined);
   if (own === undefined) return null;
   if (!symmetric || own.zeroPoint === 0) return own;
   // The same range around 0.

@@ -1,4 +1,5 @@
 /** The user's layer that a node belongs to, as a name that our graphs may have. */
+import { withoutMarks } from '../../ir/derived-names.ts';
 import type { PrimitiveNode } from '../primitive/graph.ts';
 
 /** `/bert/encoder/layer.0/output/dense/MatMul` is of `bert.encoder.layer.0.output.dense`. */
@@ -14,6 +15,8 @@ const maxNameLength = 120;
 
 /** As `namePattern` of the verifier allows. */
 export function validName(name: string): string {
-  const safe = name.replace(/[^\w.@/+-]/g, '_').slice(0, maxNameLength);
+  const safe = withoutMarks(name)
+    .replace(/[^\w./+-]/g, '_')
+    .slice(0, maxNameLength);
   return /^\w/.test(safe) ? safe : `_${safe}`;
 }
