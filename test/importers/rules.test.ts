@@ -58,6 +58,41 @@ function sketch(builder: PrimitiveBuilder): Sketch {
 const linear = ({ builder, x, matrix, two }: Sketch, columns = width): string =>
   two('add', builder.add('matmul', {}, [x, matrix(width, columns)]), matrix(columns));
 
+/** x·cos + (−x₂, x₁)·sin of one head, whose slower pair turns by `frequency` a position. */
+function rotated({ builder, one, two }: Sketch, x: string, frequency = 0.1): string {
+  const table = (of: (angle: number) => number): string => {
+    const angles = Array.from({ length: tokens * width }, (_, index) =>
+      of(Math.floor(index / width) * [1, frequency][index % 2]!),
+    );
+    const shape = [1, tokens, width];
+    return builder.constant(knownValue('float', shape, arrayFor('float', angles)));
+  };
+  const half = (index: number) => builder.add('split', { axis: -1, index, count: 2 }, [x]);
+  const swapped = builder.add('concat', { axis: -1 }, [one('negative', half(1)), half(0)]);
+  return two('add', two('multiply', x, table(Math.cos)), two('multiply', swapped, table(Math.sin)));
+}
+
+/** Softmax attention of one head; `hides`: which keys a token does not see. */
+function attend(
+  { builder, two }: Sketch,
+  [q, k, v]: readonly [string, string, string],
+  hides: (distance: number) => boolean = () => false,
+): string {
+  const mask = Array.from({ length: tokens * tokens }, (_, index) =>
+    hides(Math.abs((index % tokens) - Math.floor(index / tokens))) ? -1e9 : 0,
+  );
+  const scores = builder.add('matmul', {}, [q, builder.add('swapLastAxes', {}, [k])]);
+  const masked = two(
+    'add',
+    scores,
+    builder.constant(knownValue('float', [tokens, tokens], arrayFor('float', mask))),
+  );
+  return builder.add('matmul', {}, [builder.add('softmax', { axis: -1 }, [masked]), v]);
+}
+
+const norm = ({ builder, matrix }: Sketch, x: string): string =>
+  builder.add('layerNorm', { axis: -1, epsilon: 1e-5 }, [x, matrix(width), matrix(width)]);
+
 const examples: Readonly<Record<string, Example>> = {
   'x·W + b': (s) => linear(s),
   'b + (1, W·x) without a batch, by einsum': (s) => {
@@ -155,6 +190,48 @@ const examples: Readonly<Record<string, Example>> = {
       [linear(s), linear(s), linear(s)],
       false,
     ),
+  'rotary positions of base 100, halved, and attention to neighbours': (s) => {
+    const q = s.two('multiply', rotated(s, linear(s)), s.number(0.5));
+    return attend(s, [q, rotated(s, linear(s)), linear(s)], (distance) => distance > 2);
+  },
+  'queries that are turned, and keys that are not: no op': (s) =>
+    attend(s, [rotated(s, linear(s)), linear(s), linear(s)]),
+  'turned columns in another order: no op': (s) => {
+    const [q, k] = [rotated(s, linear(s)), rotated(s, linear(s))].map((x) => {
+      const half = (index: number) => s.builder.add('split', { axis: -1, index, count: 2 }, [x]);
+      return s.builder.add('concat', { axis: -1 }, [half(1), half(0)]);
+    }) as [string, string];
+    return attend(s, [q, k, linear(s)]);
+  },
+  'neighbours that one token sees and another does not: no op': (s) =>
+    attend(s, [linear(s), linear(s), linear(s)], (distance) => distance === 1),
+  'angles of no base: no op': (s) => {
+    const turned = () => rotated(s, rotated(s, linear(s), -0.1));
+    return attend(s, [turned(), turned(), linear(s)]);
+  },
+  'a gate of halves of one product': (s) => {
+    const wide = linear(s, 6);
+    const half = (index: number) => s.builder.add('split', { axis: -1, index, count: 2 }, [wide]);
+    return s.two('multiply', s.builder.add('gelu', { tanh: false }, [half(0)]), half(1));
+  },
+  'a gate whose factor comes behind its product': (s) => {
+    const half = () =>
+      s.two('multiply', s.builder.add('matmul', {}, [s.x, s.matrix(width, 3)]), s.number(0.5));
+    return s.two('multiply', half(), s.builder.add('gelu', { tanh: false }, [half()]));
+  },
+  'sums of sums behind a norm: the norm is made for the stream and for products': (s) => {
+    const first = norm(s, s.x);
+    const product = (x: string) =>
+      s.two('add', s.builder.add('matmul', {}, [x, s.matrix(width, width)]), s.matrix(width));
+    const second = s.two('add', first, product(first));
+    const third = s.two('add', second, product(norm(s, second)));
+    return norm(s, third);
+  },
+  'sums of sums that a product reads: no stream': (s) => {
+    const first = s.two('add', linear(s), s.x);
+    const second = s.two('add', linear({ ...s, x: first }), first);
+    return linear({ ...s, x: second });
+  },
   'the mean over a mask of ones': (s) => {
     const over = (x: string) =>
       s.builder.add('reduce', { kind: 'sum', keepAxes: false }, [x, s.builder.integers([1])]);
@@ -205,7 +282,7 @@ function resultOf(example: Example): string {
     const recognized = recognize(graph, { tokens, roles });
     const { source } = outputOf(graph, recognized, 'model', tokens);
     const made = graphBuilder('rule');
-    const emitted = emitSource(made, source, { vocabulary: 6 });
+    const emitted = emitSource(made, source, { vocabulary: 6, positions: 512 });
     const built = made.finish([emitted.output]);
     verify(built);
     return printGraph(built);

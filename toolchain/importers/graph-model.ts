@@ -18,7 +18,7 @@ import { emitSource } from './recognize/emit.ts';
 import { fixedTokens, rolesOf } from './recognize/inputs.ts';
 import { outline, sourcesOf } from './recognize/outline.ts';
 import { type ModelOutput, outputOf } from './recognize/output.ts';
-import { type InputRole, recognize } from './recognize/recognize.ts';
+import { recognize } from './recognize/recognize.ts';
 import { depthOf, type Source, type SourceOf } from './recognize/source.ts';
 import { readTokenizer } from './tokenizer-files.ts';
 import { vocabularyRows } from './vocabulary.ts';
@@ -36,16 +36,19 @@ export interface GraphModelRequest {
 export function importGraph(request: GraphModelRequest): ImportedModel {
   const { graph, files, options } = request;
   const notes = [...request.notes];
-  const found = recognizeModel(graph, request.file);
-  const tokenizer = readTokenizer(files);
   const config = readConfig(files);
+  const found = recognizeModel(graph, request.file, config);
+  const tokenizer = readTokenizer(files);
   const head = headOf(found, config, request, notes);
   const embedding = embeddingOf(found.source, request.file);
   const rows = embedding.parts.word!.shape[0]!;
   const where = `${request.file}, ${embedding.name}`;
   const vocabulary = vocabularyRows(rows, where, tokenizer, notes);
   const builder = graphBuilder(request.name);
-  const { output, parameters, nameOf } = emitSource(builder, head.source, { vocabulary });
+  const { output, parameters, nameOf } = emitSource(builder, head.source, {
+    vocabulary,
+    positions: found.maxPositions,
+  });
   const built = builder.finish([output]);
   const { kind, labels, pooling } = head;
   const stored = new Map(
@@ -82,44 +85,41 @@ interface Found extends ModelOutput {
 
 const probeTokens = 5;
 
-function recognizeModel(graph: PrimitiveGraph, file: string): Found {
+function recognizeModel(graph: PrimitiveGraph, file: string, config: Config): Found {
   const roles = rolesOf(graph, file);
   const fixed = fixedTokens(graph, roles);
-  const first = recognizeAt(graph, file, roles, fixed ?? probeTokens);
+  const recognizeAt = (tokens: number): Found => {
+    const recognized = recognize(graph, { tokens, roles });
+    const output = outputOf(graph, recognized, file, tokens);
+    const { position } = embeddingOf(output.source, file).parts;
+    const maxPositions =
+      position === null
+        ? Math.min(mostPositions, config.max_position_embeddings ?? mostPositions)
+        : position.table.shape.at(-2)! - position.firstRow;
+    return { ...output, maxPositions, stored: recognized.stored };
+  };
+  const first = recognizeAt(fixed ?? probeTokens);
   if (fixed !== undefined) return { ...first, maxPositions: Math.min(fixed, first.maxPositions) };
   const { maxPositions } = first;
   if (maxPositions <= probeTokens) return first;
   // Masks are computed for all pairs of tokens: longer ones are tried up to what is worth it.
-  const second = recognizeAt(graph, file, roles, Math.min(maxPositions, longestProbe));
-  if (outline(first.source) !== outline(second.source)) {
+  const second = recognizeAt(Math.min(maxPositions, longestProbe));
+  if (outline(first.source, probeTokens) !== outline(second.source, probeTokens)) {
     throw userError({
       code: 'unsupported-model',
       message: 'the graph is another model for short texts than for long ones',
       where: file,
-      hint: `It was read for ${probeTokens} and for ${Math.min(maxPositions, longestProbe)} tokens. Attention to a window of tokens is not supported; export the model with dynamic axes.`,
+      hint: `It was read for ${probeTokens} and for ${Math.min(maxPositions, longestProbe)} tokens. Export the model with dynamic axes.`,
     });
   }
-  return first;
+  // Short texts do not show how far a token sees.
+  return second;
 }
 
 const longestProbe = 512;
 
-function recognizeAt(
-  graph: PrimitiveGraph,
-  file: string,
-  roles: ReadonlyMap<string, InputRole>,
-  tokens: number,
-): Found {
-  const recognized = recognize(graph, { tokens, roles });
-  const output = outputOf(graph, recognized, file, tokens);
-  const { position } = embeddingOf(output.source, file).parts;
-  const maxPositions =
-    position === null ? unlimited : position.table.shape.at(-2)! - position.firstRow;
-  return { ...output, maxPositions, stored: recognized.stored };
-}
-
-/** Of a model without position embeddings. */
-const unlimited = 512;
+/** Of a model without a table of positions. */
+const mostPositions = 512;
 
 function embeddingOf(source: Source, file: string): SourceOf<'embed'> {
   const found = sourcesOf(source).find((one) => one.kind === 'embed');
@@ -135,6 +135,7 @@ function embeddingOf(source: Source, file: string): SourceOf<'embed'> {
 const configSchema = z.object({
   ...headFields,
   architectures: z.array(z.string()).nullish(),
+  max_position_embeddings: z.number().int().min(1).nullish(),
 });
 type Config = z.infer<typeof configSchema>;
 

@@ -16,7 +16,7 @@ export function ropeTable(theta: number, positions: number, headWidth: number): 
   const rows = Math.min(positions, mostTokens);
   const table = new Float32Array(rows * headWidth);
   for (let column = 0; column < headWidth; column += 2) {
-    const frequency = Math.fround(1 / Math.fround(theta ** (column / headWidth)));
+    const frequency = frequencyOf(theta, column / 2, headWidth);
     for (let row = 0; row < rows; row++) {
       const angle = Math.fround(row * frequency);
       table[row * headWidth + column] = Math.cos(angle);
@@ -26,23 +26,31 @@ export function ropeTable(theta: number, positions: number, headWidth: number): 
   return { rows, table };
 }
 
+/** Of the pair of columns `pair`, in radians a position, as float32 has it. */
+export function frequencyOf(theta: number, pair: number, headWidth: number): number {
+  return Math.fround(1 / Math.fround(theta ** ((2 * pair) / headWidth)));
+}
+
 /**
- * Rows of a projection in the order in which the columns that are turned together are neighbours:
+ * The columns of heads in the order in which those that are turned together are neighbours:
  * transformers turns column i of a head with column i + headWidth / 2.
  */
+export function sideBySideOrder(columns: number, headWidth: number): readonly number[] {
+  return Array.from({ length: columns }, (_, to) => {
+    const column = to % headWidth;
+    return to - column + (column >> 1) + ((column % 2) * headWidth) / 2;
+  });
+}
+
+/** Rows of a projection in that order. */
 export function sideBySide(own: LinearWeights, headWidth: number): LinearWeights {
-  const half = headWidth / 2;
   const { outputs, weight, bias } = own;
-  const source = (row: number): number => {
-    const column = row % headWidth;
-    return row - column + (column >> 1) + (column % 2) * half;
-  };
+  const order = sideBySideOrder(outputs, headWidth);
   const reordered = (values: TypedArrayOf<'float32'>): TypedArrayOf<'float32'> => {
     const width = values.length / outputs;
     const to = new Float32Array(values.length);
-    for (let row = 0; row < outputs; row++) {
-      const from = source(row) * width;
-      to.set(values.subarray(from, from + width), row * width);
+    for (const [row, source] of order.entries()) {
+      to.set(values.subarray(source * width, (source + 1) * width), row * width);
     }
     return to;
   };

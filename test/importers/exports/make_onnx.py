@@ -209,6 +209,33 @@ VARIANTS = {
             r, s, p, dynamo=True, opset=20, finish=unit_length, output="sentence_embedding"),
     },
 }
+EAGER = dict(attention="eager")
+VARIANTS["modernbert"] = {
+    "torchscript-11": lambda r, s, p: export(r, s, p, dynamo=False, opset=11, **EAGER),
+    "torchscript-17": lambda r, s, p: export(r, s, p, **PLAIN),
+    "torchscript-fixed": lambda r, s, p: export(r, s, p, **PLAIN, fixed=True),
+    "dynamo-18-eager": lambda r, s, p: export(r, s, p, dynamo=True, opset=18, **EAGER),
+    "dynamo-20": lambda r, s, p: export(r, s, p, dynamo=True, opset=20),
+    "dynamo-23": lambda r, s, p: export(r, s, p, dynamo=True, opset=23),
+    "dynamo-fixed": lambda r, s, p: export(r, s, p, dynamo=True, opset=20, fixed=True),
+    "fused-at-runtime": lambda r, s, p: optimize_at_runtime(r / s / "dynamo-20.onnx", p),
+    # Not Add: scores with the mask of a band have no range that 8 bits could share.
+    "int8-qdq": lambda r, s, p: quantize(
+        r / s / "dynamo-20.onnx", p, QuantFormat.QDQ, per_channel=True,
+        weight_type=QuantType.QInt8, ops=["MatMul", "Gemm"]),
+    "int8-operators": lambda r, s, p: quantize(
+        r / s / "dynamo-20.onnx", p, QuantFormat.QOperator, weight_type=QuantType.QInt8,
+        ops=["MatMul", "Gemm"]),
+    "int8-dynamic": lambda r, s, p: quantize_dynamic(
+        str(r / s / "dynamo-20.onnx"), str(p), weight_type=QuantType.QInt8),
+}
+VARIANTS["modernbert-embed"] = {
+    "torchscript-raw": lambda r, s, p: export(r, s, p, **PLAIN, raw=True),
+    "dynamo-raw": lambda r, s, p: export(r, s, p, dynamo=True, opset=20, raw=True),
+}
+VARIANTS["modernbert-tokens"] = {
+    "dynamo-20": lambda r, s, p: export(r, s, p, dynamo=True, opset=20),
+}
 BOTH = {
     "torchscript-17": lambda r, s, p: export(r, s, p, **PLAIN),
     "dynamo-20": lambda r, s, p: export(r, s, p, dynamo=True, opset=20),

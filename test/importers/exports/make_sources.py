@@ -29,6 +29,18 @@ SHAPE = dict(
 DISTIL = dict(
     vocab_size=len(WORDS), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=24
 )
+MODERN = dict(
+    **SHAPE,
+    layer_types=["full_attention", "sliding_attention", "full_attention"],
+    local_attention=4,
+    global_rope_theta=1000.0,
+    local_rope_theta=50.0,
+    pad_token_id=0,
+    bos_token_id=2,
+    eos_token_id=3,
+    cls_token_id=2,
+    sep_token_id=3,
+)
 LABELS = dict(id2label={0: "no", 1: "perhaps", 2: "yes"}, label2id={"no": 0, "perhaps": 1, "yes": 2})
 
 SOURCES = {
@@ -81,6 +93,22 @@ SOURCES = {
         hf.RobertaConfig(
             **{**SHAPE, "vocab_size": 1200, "max_position_embeddings": 66},
             **LABELS, type_vocab_size=1, pad_token_id=1,
+        ),
+    ),
+    "modernbert": (
+        hf.ModernBertForSequenceClassification,
+        hf.ModernBertConfig(**{**MODERN, "num_hidden_layers": 3}, **LABELS),
+    ),
+    "modernbert-embed": (
+        hf.ModernBertModel,
+        hf.ModernBertConfig(**{**MODERN, "num_hidden_layers": 3}),
+    ),
+    "modernbert-tokens": (
+        hf.ModernBertForTokenClassification,
+        hf.ModernBertConfig(
+            **{**MODERN, "num_hidden_layers": 3}, **LABELS, norm_bias=True, attention_bias=True,
+            mlp_bias=True, classifier_bias=True, hidden_activation="silu",
+            classifier_activation="relu",
         ),
     ),
 }

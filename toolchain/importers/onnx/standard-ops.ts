@@ -1,6 +1,6 @@
 /** Ops of ONNX's own operator sets, 7 to the newest, as primitives. */
 
-import { addAttention } from '../primitive/compose.ts';
+import { addAttention, addRotary } from '../primitive/compose.ts';
 import type { BinaryName, UnaryName } from '../primitive/elementwise.ts';
 import type { ReduceKind } from '../primitive/graph.ts';
 import type { ElementType } from '../primitive/value.ts';
@@ -178,6 +178,16 @@ const attention: Converter = (context) => {
   );
 };
 
+/** As PyTorch exports it: of heads that are split already, and of all their columns. */
+const rotaryEmbedding: Converter = ({ builder, input, output, int }) => {
+  if ((int('rotary_embedding_dim') ?? 0) !== 0 || int('interleaved') === 1) {
+    builder.add('opaque', { what: 'RotaryEmbedding' }, [input(0)], output());
+    return;
+  }
+  const [x, cosines, sines, positions] = [input(0), input(1), input(2), input(3)];
+  addRotary(builder, { x, cosines, sines, positions }, output());
+};
+
 export const standardOps: Readonly<Record<string, Converter>> = {
   Identity: identity,
   Dropout: identity,
@@ -323,4 +333,5 @@ export const standardOps: Readonly<Record<string, Converter>> = {
   },
   Clip: clip,
   Attention: attention,
+  RotaryEmbedding: rotaryEmbedding,
 };

@@ -68,6 +68,34 @@ function addCausalMask(builder: PrimitiveBuilder, q: string, scores: string): st
   return builder.add('where', {}, [isSeen, scores, builder.float(Number.NEGATIVE_INFINITY)]);
 }
 
+export interface RotaryOperands {
+  /** (batch, heads, tokens, width) */
+  readonly x: string;
+  /** (batch, tokens, width / 2), or tables whose rows `positions` names; '' for none. */
+  readonly cosines: string;
+  readonly sines: string;
+  readonly positions: string;
+}
+
+/** x·cos + (−second half, first half)·sin. */
+export function addRotary(
+  builder: PrimitiveBuilder,
+  { x, cosines, sines, positions }: RotaryOperands,
+  output?: string,
+): string {
+  const half = (index: number) => builder.add('split', { axis: -1, index, count: 2 }, [x]);
+  const negated = builder.add('unary', { function: 'negative' }, [half(1)]);
+  const swapped = builder.add('concat', { axis: -1 }, [negated, half(0)]);
+  const times = (of: string, table: string): string => {
+    const rows = positions === '' ? table : builder.add('gather', { axis: 0 }, [table, positions]);
+    const both = builder.add('concat', { axis: -1 }, [rows, rows]);
+    const angles = builder.add('unsqueeze', {}, [both, builder.integers([1])]);
+    return builder.add('binary', { function: 'multiply' }, [of, angles]);
+  };
+  const turned = [times(x, cosines), times(swapped, sines)];
+  return builder.add('binary', { function: 'add' }, turned, output);
+}
+
 /** LayerNorm of a sum, in the operand order of its kernels. */
 export function addNorm(
   builder: PrimitiveBuilder,

@@ -3,7 +3,9 @@ import { userError } from '../../errors.ts';
 import type { GraphBuilder } from '../../ir/build.ts';
 import { quote } from '../files.ts';
 import type { Value } from '../primitive/value.ts';
+import { ropeTable } from '../rotary.ts';
 import { validName } from './layer-name.ts';
+import { residualStream } from './residual-stream.ts';
 import {
   computedReals,
   type EmbeddingParts,
@@ -18,6 +20,8 @@ import {
 export interface EmitOptions {
   /** Rows of the word table that tokens can reach, from the first on. */
   readonly vocabulary: number;
+  /** Tokens that a text can have, where no table of positions says it. */
+  readonly positions: number;
 }
 
 export interface Emitted {
@@ -35,6 +39,13 @@ interface Emitter {
   readonly names: Set<string>;
   /** Constants of a shape, so that shared weights are stored once. */
   readonly constants: Map<string, { readonly name: string; readonly data: Float32Array }[]>;
+  /** Tables of angles by base and head width. */
+  readonly angles: Map<string, string>;
+  /** Of norms that are made twice, the second. */
+  readonly copies: Map<Source, string>;
+  readonly stream: ReadonlySet<Source>;
+  /** Matrices that are read by others than the residual stream. */
+  readonly readBeside: ReadonlySet<Source>;
   parameters: number;
 }
 
@@ -45,6 +56,9 @@ export function emitSource(builder: GraphBuilder, output: Source, options: EmitO
     made: new Map(),
     names: new Set(['tokenIds', 'segmentStart']),
     constants: new Map(),
+    angles: new Map(),
+    copies: new Map(),
+    ...residualStream(output),
     parameters: 0,
   };
   builder.input('tokenIds', 'int32', ['tokens', 1]);
@@ -60,48 +74,87 @@ export function emitSource(builder: GraphBuilder, output: Source, options: EmitO
 function emit(emitter: Emitter, source: Source): string {
   const done = emitter.made.get(source);
   if (done !== undefined) return done;
+  const made = emitNode(emitter, source);
+  emitter.made.set(source, made);
+  return made;
+}
+
+function emitNode(emitter: Emitter, source: Source): string {
   const { builder } = emitter;
   const operand = (input: Source) => emit(emitter, input);
   const name = () => uniqueName(emitter, source.name);
-  const made = ((): string => {
-    switch (source.kind) {
-      case 'embed':
-        return emitEmbedding(emitter, source);
-      case 'linear': {
-        const x = operand(source.x);
-        const layer = name();
-        const { outputs } = source.weight;
-        const weight = emitWeight(emitter, source.weight, `${layer}.weight`);
-        const bias = row(emitter, source.bias, outputs, 0, `${layer}.bias`);
-        return builder.node('linear', layer, [x, weight, bias], {});
-      }
-      case 'layerNorm': {
-        const x = operand(source.x);
-        const layer = name();
-        const gamma = row(emitter, source.gamma, source.columns, 1, `${layer}.weight`);
-        const beta = row(emitter, source.beta, source.columns, 0, `${layer}.bias`);
-        const { epsilon } = source;
-        return builder.node('layerNorm', layer, [x, gamma, beta], { epsilon });
-      }
-      case 'activation':
-        return builder.node('activation', name(), [operand(source.x)], { kind: source.activation });
-      case 'attention': {
-        const { q, k, v, heads, scale, causal } = source;
-        const operands = [operand(q), operand(k), operand(v)];
-        return builder.node('attention', name(), operands, { heads, scale, causal });
-      }
-      case 'add':
-        return builder.node('add', name(), [operand(source.a), operand(source.b)], {});
-      case 'selectRow':
-        return builder.node('selectRow', name(), [operand(source.x)], { which: source.which });
-      case 'meanRows':
-        return builder.node('meanRows', name(), [operand(source.x)], {});
-      case 'concat':
-        return builder.node('concat', name(), source.parts.map(operand), {});
+  switch (source.kind) {
+    case 'embed':
+      return emitEmbedding(emitter, source);
+    case 'linear': {
+      const x = operand(source.x);
+      const layer = name();
+      const { outputs } = source.weight;
+      const weight = emitWeight(emitter, source.weight, `${layer}.weight`);
+      const bias = row(emitter, source.bias, outputs, 0, `${layer}.bias`);
+      return builder.node('linear', layer, [x, weight, bias], {});
     }
-  })();
-  emitter.made.set(source, made);
-  return made;
+    case 'layerNorm': {
+      const x = operand(source.x);
+      const layer = name();
+      const gamma = row(emitter, source.gamma, source.columns, 1, `${layer}.weight`);
+      const beta = row(emitter, source.beta, source.columns, 0, `${layer}.bias`);
+      const { epsilon } = source;
+      return builder.node('layerNorm', layer, [x, gamma, beta], { epsilon });
+    }
+    case 'activation':
+      return builder.node('activation', name(), [operand(source.x)], { kind: source.activation });
+    case 'attention': {
+      const { q, k, v, heads, scale, causal, reach } = source;
+      const operands = [operand(q), operand(k), operand(v)];
+      const band = reach === null ? {} : { reach };
+      return builder.node('attention', name(), operands, { heads, scale, causal, ...band });
+    }
+    case 'rotary':
+      return builder.node('rotary', name(), [operand(source.x), anglesOf(emitter, source)], {});
+    case 'gatedProduct': {
+      const halves = [operand(source.gate), operand(source.up)];
+      return builder.node('gatedProduct', name(), halves, { kind: source.activation });
+    }
+    case 'add':
+      return emitter.stream.has(source)
+        ? builder.node('residualAdd', name(), streamOperands(emitter, source), {})
+        : builder.node('add', name(), [operand(source.a), operand(source.b)], {});
+    case 'selectRow':
+      return builder.node('selectRow', name(), [operand(source.x)], { which: source.which });
+    case 'meanRows':
+      return builder.node('meanRows', name(), [operand(source.x)], {});
+    case 'concat':
+      return builder.node('concat', name(), source.parts.map(operand), {});
+  }
+}
+
+/** A norm that opens the stream in int16 is made again for products, which read int8. */
+function streamOperands(emitter: Emitter, { a, b }: SourceOf<'add'>): readonly string[] {
+  // The one that is made earlier is the stream.
+  return [b, a].map((operand) => {
+    if (operand.kind !== 'layerNorm' || !emitter.readBeside.has(operand)) {
+      return emit(emitter, operand);
+    }
+    const known = emitter.copies.get(operand);
+    if (known !== undefined) return known;
+    const { parameters } = emitter;
+    const own = emitNode(emitter, operand);
+    emitter.parameters = parameters;
+    emitter.copies.set(operand, own);
+    return own;
+  });
+}
+
+/** Cosines and sines of each position, stored once for all layers of a base. */
+function anglesOf(emitter: Emitter, { theta, width }: SourceOf<'rotary'>): string {
+  const key = `${theta},${width}`;
+  const known = emitter.angles.get(key);
+  if (known !== undefined) return known;
+  const { rows, table } = ropeTable(theta, emitter.options.positions, width);
+  const name = emitter.builder.constant(uniqueName(emitter, `rope.${theta}`), [rows, width], table);
+  emitter.angles.set(key, name);
+  return name;
 }
 
 function uniqueName({ names }: Emitter, wanted: string): string {
@@ -186,9 +239,12 @@ function emitEmbedding(emitter: Emitter, source: SourceOf<'embed'>): string {
   };
   const rowsOf = (value: Value) => value.shape.at(-2)!;
   const words = table(word, 0, Math.min(options.vocabulary, rowsOf(word!)), 'word');
+  const wordRows = (name: string) =>
+    builder.node('lookupRows', name, ['tokenIds', words], { index: 'token' });
+  if (position === null && segment === null) return wordRows(layer);
   const positions =
     position === null
-      ? table(null, 0, unlimitedPositions, 'position')
+      ? table(null, 0, options.positions, 'position')
       : table(
           position.table,
           position.firstRow,
@@ -201,14 +257,10 @@ function emitEmbedding(emitter: Emitter, source: SourceOf<'embed'>): string {
     segment === null ? 1 : Math.min(2, rowsOf(segment)),
     'segment',
   );
-  const wordRows = uniqueName(emitter, `${layer}.words`);
-  builder.node('lookupRows', wordRows, ['tokenIds', words], { index: 'token' });
-  const inputs = [wordRows, positions, 'segmentStart', segments];
+  const rows = wordRows(uniqueName(emitter, `${layer}.words`));
+  const inputs = [rows, positions, 'segmentStart', segments];
   return builder.node('embed', layer, inputs, {});
 }
-
-/** Of a model that has no positions: as many tokens as most others take. */
-const unlimitedPositions = 512;
 
 /** Rows that are added to all are a table of one segment, or are added to every row of a table. */
 function joinConstants(parts: EmbeddingParts, columns: number): EmbeddingParts {

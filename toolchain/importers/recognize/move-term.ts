@@ -9,6 +9,7 @@ export function moveTerm(term: Term, movements: readonly Movement[]): Term | nul
     case 'view':
       return moveView(term, movements);
     case 'pointwise':
+    case 'rotated':
     case 'centered':
     case 'centeredSquare': {
       const of = moveView(term.of, movements);

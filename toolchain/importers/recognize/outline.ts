@@ -1,8 +1,8 @@
 /** A recognized model without its constants. */
 import type { Source } from './source.ts';
 
-/** Structure without constants: what must not depend on the number of tokens. */
-export function outline(source: Source): string {
+/** Structure without constants, as texts of `tokens` tokens show it: what must not depend on more. */
+export function outline(source: Source, tokens: number): string {
   const ids = new Map<Source, number>();
   const lines: string[] = [];
   const visit = (one: Source): number => {
@@ -10,7 +10,7 @@ export function outline(source: Source): string {
     if (known !== undefined) return known;
     const inputs = inputsOf(one).map(visit);
     const { kind, rows, columns } = one;
-    lines.push(JSON.stringify([kind, rows, columns, attrsOf(one), inputs]));
+    lines.push(JSON.stringify([kind, rows, columns, attrsOf(one, tokens), inputs]));
     ids.set(one, ids.size);
     return ids.size - 1;
   };
@@ -26,21 +26,30 @@ export function inputsOf(source: Source): readonly Source[] {
       return [source.q, source.k, source.v];
     case 'add':
       return [source.a, source.b];
+    case 'gatedProduct':
+      return [source.gate, source.up];
     case 'concat':
       return source.parts;
     case 'linear':
     case 'layerNorm':
     case 'activation':
+    case 'rotary':
     case 'selectRow':
     case 'meanRows':
       return [source.x];
   }
 }
 
-function attrsOf(source: Source): readonly unknown[] {
+function attrsOf(source: Source, tokens: number): readonly unknown[] {
   switch (source.kind) {
-    case 'attention':
-      return [source.heads, source.scale, source.causal];
+    case 'attention': {
+      const { heads, scale, causal, reach } = source;
+      return [heads, scale, causal, reach !== null && reach < tokens - 1 ? reach : null];
+    }
+    case 'rotary':
+      return [source.theta, source.width];
+    case 'gatedProduct':
+      return [source.activation];
     case 'layerNorm':
       return [source.epsilon];
     case 'activation':

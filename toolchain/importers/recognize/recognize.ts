@@ -197,6 +197,9 @@ function termText(term: Term): string {
     shiftedMean: 'half of a layer normalization',
     scores: 'attention scores',
     attentionWeights: 'attention weights',
+    swappedHalves: 'an activation with its halves swapped',
+    turning: 'an activation times cosines or sines',
+    rotated: 'an activation turned by its position',
     rowSum: 'a sum over tokens',
     finished: 'final scores',
     length: 'lengths of rows',
@@ -209,15 +212,18 @@ function termText(term: Term): string {
 function adviceFor(node: PrimitiveNode, operands: readonly (Term | undefined)[]): string {
   const kinds = operands.map((term) => term?.kind);
   const activations = kinds.filter((kind) => kind === 'view' || kind === 'pointwise').length;
+  const functions = Object.keys(activationFunctions).join(', ');
+  if (kinds.includes('turning') || kinds.includes('rotated')) {
+    return 'Rotary positions turn all columns of queries and keys by position·theta^(−2i/width): take out scaled ones, and those of other columns.';
+  }
   if (node.op === 'binary' && node.attrs.function === 'multiply' && activations === 2) {
-    return 'Gates multiply two activations, and rotary positions turn them: take a feed-forward layer without a gate and learned positions.';
+    return `A gate multiplies one activation by a function of another: ${functions}.`;
   }
   if (kinds.includes('scores')) {
-    return 'Attention is softmax(scale·q·kᵀ)·v with a padding or a causal mask: take out relative position biases and windows.';
+    return 'Attention is softmax(scale·q·kᵀ)·v with a padding or a causal mask, or one of neighbours: take out relative position biases.';
   }
   if (activations > 0 && kinds[0] === 'pointwise') {
-    const known = Object.keys(activationFunctions).join(', ');
-    return `Element-wise functions are ${known}: train the model with one of these.`;
+    return `Element-wise functions are ${functions}: train the model with one of these.`;
   }
-  return 'Supported are BERT-like encoders: embeddings, matrix products with constants, LayerNorm, softmax attention, GELU, and pooling of the first row or the mean.';
+  return 'Supported are BERT-like encoders: embeddings, matrix products with constants, LayerNorm, softmax attention, rotary positions, GELU and its gates, and pooling of the first row or the mean.';
 }

@@ -5,7 +5,7 @@ import { sizeOf, uniformOf, type Value } from '../primitive/value.ts';
 import { activationOf } from './activation.ts';
 import { depthOf, type Source } from './source.ts';
 import type { Term, TermOf } from './term.ts';
-import { matrixOf, type View, wholeView } from './view.ts';
+import { matrixOf, type View, wholeView, withFactorInside } from './view.ts';
 
 export interface RuleContext {
   /** The number of tokens that the graph is recognized at. */
@@ -78,10 +78,38 @@ export function scalarTerm(term: Term | undefined): number | undefined {
 export function viewTerm(term: Term | undefined, _context: RuleContext): View | null {
   if (term?.kind === 'view') return term;
   if (term?.kind !== 'pointwise') return null;
-  const activation = activationOf(term.apply);
-  if (activation === null) return null;
-  if (typeof activation === 'number') return { ...term.of, factor: activation };
-  return { ...term.of, source: activated(term.of.source, activation) };
+  const function_ = meaningOf(term);
+  if (typeof function_ === 'number') return { ...term.of, factor: function_ };
+  const found = activationTerm(term);
+  return found && { ...found.of, source: activated(found.of.source, found.activation) };
+}
+
+/** One of our functions, and what it is of. */
+export function activationTerm(
+  term: TermOf<'pointwise'>,
+): { readonly of: View; readonly activation: ActivationKind } | null {
+  const found = meaningOf(term);
+  if (found === null || typeof found === 'number') return null;
+  const of = withFactorInside({ ...term.of, factor: found.factor });
+  return of.factor === 1 ? { of, activation: found.activation } : null;
+}
+
+/** activation(factor·x), or a number times x. */
+type Meaning = number | { readonly activation: ActivationKind; readonly factor: number } | null;
+
+const knownMeanings = new WeakMap<(x: number) => number, Meaning>();
+
+/** Asked by every rule that reads an activation. */
+function meaningOf({ apply, factors }: TermOf<'pointwise'>): Meaning {
+  const known = knownMeanings.get(apply);
+  if (known !== undefined) return known;
+  const candidates = [...new Set([1, ...factors])].map((factor): Meaning => {
+    const found = activationOf((x) => apply(x / factor));
+    return typeof found === 'string' ? { activation: found, factor } : found;
+  });
+  const meaning = candidates.find((one) => one !== null) ?? null;
+  knownMeanings.set(apply, meaning);
+  return meaning;
 }
 
 const knownActivations = new WeakMap<Source, Map<string, Source>>();

@@ -10,20 +10,23 @@ import {
   viewTerm,
 } from './rule.ts';
 import { keepsShape } from './rules-linear.ts';
+import { rotarySource } from './rules-rotary.ts';
 import { depthOf, type Source } from './source.ts';
-import type { TermOf } from './term.ts';
-import { matrixOf, moveView, type View, withFactorInside } from './view.ts';
+import type { Term, TermOf } from './term.ts';
+import { layoutOf, matrixOf, moveView, type View, withFactorInside } from './view.ts';
 
 export const attentionRules: readonly Rule[] = [
   rule('q·kᵀ for each head', ['matmul'], (_node, [a, b], context) => {
-    const q = headsOf(viewTerm(a, context), 'rows before columns', context);
-    const k = headsOf(viewTerm(b, context), 'columns before rows', context);
+    const q = headsOfTerm(a, 'rows before columns', context);
+    const k = headsOfTerm(b, 'columns before rows', context);
     if (q === null || k === null || q.heads !== k.heads) return null;
+    // Columns of a turned head stand in another order.
+    if ((q.matrix.kind === 'rotary') !== (k.matrix.kind === 'rotary')) return null;
     if (q.matrix.columns !== k.matrix.columns || k.matrix.rows === 1) return null;
     const shape = [...a!.shape.slice(0, -1), b!.shape.at(-1)!];
     return {
       ...{ kind: 'scores', q: q.matrix, k: k.matrix, heads: q.heads, shape },
-      ...{ scale: q.factor * k.factor, causal: false },
+      ...{ scale: q.factor * k.factor, causal: false, reach: null },
     };
   }),
 
@@ -35,7 +38,7 @@ export const attentionRules: readonly Rule[] = [
   }),
 
   binaryRule(
-    'scores + mask, where every token is there: none, or that of a decoder',
+    'scores + mask, where every token is there: none, that of a decoder, or of neighbours',
     ['add', 'subtract', 'maximum'],
     (a, b, _context, node) => {
       if (a.kind !== 'scores' || b.kind !== 'known' || !keepsShape(a.shape, b.shape)) return null;
@@ -65,7 +68,7 @@ export const attentionRules: readonly Rule[] = [
       return null;
     }
     const result = masked(scores, mask.value, (element) => (element !== 0) === seen);
-    return result !== null && (result.causal === scores.causal || low <= hidden) ? result : null;
+    return result === scores || low <= hidden ? result : null;
   }),
 
   rule('softmax(scores)', ['softmax'], (node, [x]) => {
@@ -80,10 +83,10 @@ export const attentionRules: readonly Rule[] = [
     const settled = values === null ? null : withFactorInside(values);
     const v = headsOf(settled, 'rows before columns', context);
     if (v === null || v.heads !== a.heads || v.factor !== 1 || v.matrix.rows === 1) return null;
-    const { q, k, heads, causal } = a;
+    const { q, k, heads, causal, reach } = a;
     const width = v.matrix.columns / heads;
     const source: Source = {
-      ...{ kind: 'attention', q, k, v: v.matrix, heads, causal },
+      ...{ kind: 'attention', q, k, v: v.matrix, heads, causal, reach },
       scale: tidyScale(a.scale, q.columns / heads),
       rows: q.rows,
       columns: v.matrix.columns,
@@ -119,7 +122,7 @@ export const attentionRules: readonly Rule[] = [
 /** Scores that are made so much smaller count for nothing. */
 const hidden = -1e3;
 
-/** A mask of ones (or zeros added) is none; a lower triangle is that of a decoder. */
+/** A mask of ones (or zeros added) is none; a lower triangle is that of a decoder, a band of neighbours. */
 function masked(
   scores: TermOf<'scores'>,
   mask: Value,
@@ -128,13 +131,18 @@ function masked(
   const seen = listOf(mask).map(isSeen);
   if (seen.every((one) => one === true)) return scores;
   const [rows, columns] = [mask.shape.at(-2) ?? 1, mask.shape.at(-1) ?? 1];
-  const isTriangle =
+  const isSquare =
     rows === columns &&
     rows > 1 &&
     scores.q.rows === 'tokens' &&
-    sizeOf(mask.shape) === rows * columns &&
-    seen.every((one, index) => one === index % columns <= Math.floor(index / columns));
-  return isTriangle ? { ...scores, causal: true } : null;
+    sizeOf(mask.shape) === rows * columns;
+  if (!isSquare) return null;
+  const sees = (which: (row: number, column: number) => boolean): boolean =>
+    seen.every((one, index) => one === which(Math.floor(index / columns), index % columns));
+  if (sees((row, column) => column <= row)) return { ...scores, causal: true };
+  const reach = seen.slice(0, columns).lastIndexOf(true);
+  const isBand = reach >= 0 && sees((row, column) => Math.abs(row - column) <= reach);
+  return isBand ? { ...scores, reach: Math.min(reach, scores.reach ?? reach) } : null;
 }
 
 /** 1/√width where the scale is that, rounded to float32 on its way. */
@@ -147,14 +155,22 @@ interface Heads {
   readonly matrix: Source;
   readonly heads: number;
   readonly factor: number;
+  /** Of the matrix that the heads are a view of. */
+  readonly columns: readonly number[];
+}
+
+type Order = 'rows before columns' | 'columns before rows';
+
+function headsOfTerm(term: Term | undefined, order: Order, context: RuleContext): Heads | null {
+  if (term?.kind !== 'rotated') return headsOf(viewTerm(term, context), order, context);
+  const found = headsOf(term.of, order, context);
+  if (found === null || found.matrix.columns !== found.heads * term.width) return null;
+  const matrix = rotarySource(found.matrix, found.columns, term);
+  return matrix === null ? null : { ...found, matrix };
 }
 
 /** The last two axes are a head's matrix; one axis before them, at most, goes over the heads. */
-function headsOf(
-  view: View | null,
-  order: 'rows before columns' | 'columns before rows',
-  context: RuleContext,
-): Heads | null {
+function headsOf(view: View | null, order: Order, context: RuleContext): Heads | null {
   if (view === null || view.shape.length < 2) return null;
   const { shape, factor } = view;
   const rank = shape.length;
@@ -169,5 +185,5 @@ function headsOf(
   const matrix = matrixOf(moved, context.tokens);
   if (matrix === null || matrix.columns !== heads * columns) return null;
   if (matrix.rows === 1 ? rows !== 1 : rows !== context.tokens) return null;
-  return { matrix, heads, factor };
+  return { matrix, heads, factor, columns: layoutOf(moved)!.columns };
 }

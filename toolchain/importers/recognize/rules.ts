@@ -6,6 +6,7 @@ import { linearRules } from './rules-linear.ts';
 import { normRules } from './rules-norm.ts';
 import { pointwiseRules } from './rules-pointwise.ts';
 import { quantizedRules } from './rules-quantized.ts';
+import { rotaryRules } from './rules-rotary.ts';
 import { rowRules } from './rules-rows.ts';
 
 export const rules: readonly Rule[] = [
@@ -13,6 +14,7 @@ export const rules: readonly Rule[] = [
   // Behind the embeddings, whose integers are no activations yet.
   ...quantizedRules,
   ...normRules,
+  ...rotaryRules,
   ...attentionRules,
   ...linearRules,
   ...rowRules,

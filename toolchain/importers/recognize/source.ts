@@ -74,6 +74,20 @@ export type Source = SourceBase &
         readonly heads: number;
         readonly scale: number;
         readonly causal: boolean;
+        readonly reach: number | null;
+      }
+    /** Each two columns of x turned by their angle; heads of `width` columns. */
+    | {
+        readonly kind: 'rotary';
+        readonly x: Source;
+        readonly theta: number;
+        readonly width: number;
+      }
+    | {
+        readonly kind: 'gatedProduct';
+        readonly gate: Source;
+        readonly up: Source;
+        readonly activation: ActivationKind;
       }
     | { readonly kind: 'add'; readonly a: Source; readonly b: Source }
     | { readonly kind: 'selectRow'; readonly x: Source; readonly which: 'first' | 'last' }

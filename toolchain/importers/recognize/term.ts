@@ -20,6 +20,19 @@ export interface Attending {
   readonly heads: number;
   readonly scale: number;
   readonly causal: boolean;
+  /** How many tokens away a token sees others, to both sides; null: all. */
+  readonly reach: number | null;
+}
+
+/** An activation turned by angles that grow with its row. */
+export interface Rotated {
+  /** Before it is turned. */
+  readonly of: View;
+  readonly theta: number;
+  /** Of a head: column i of one is turned together with column i + width / 2. */
+  readonly width: number;
+  /** The first columns of heads, in the matrix that `of` is a view of. */
+  readonly starts: readonly number[];
 }
 
 /** A layer normalization on its way: what it normalizes, and what is known so far. */
@@ -45,6 +58,8 @@ export type Term =
       readonly kind: 'pointwise';
       readonly of: View;
       readonly apply: (x: number) => number;
+      /** Factors that x had where it was read: one may make a known function of apply. */
+      readonly factors: readonly number[];
     })
   | (Shaped & { readonly kind: 'statistic'; readonly statistic: Statistic } & Omit<
         Norming,
@@ -61,6 +76,15 @@ export type Term =
   /** scale·q·kᵀ with its mask, (heads, queries, keys); then its softmax. */
   | (Shaped & Attending & { readonly kind: 'scores' })
   | (Shaped & Attending & { readonly kind: 'attentionWeights' })
+  /** (−second half, first half) of the last axis; an activation times cosines, and these times sines. */
+  | (Shaped & { readonly kind: 'swappedHalves'; readonly of: View })
+  | (Shaped & {
+      readonly kind: 'turning';
+      readonly of: View;
+      readonly part: 'cosine' | 'sine';
+      readonly table: Value;
+    })
+  | (Shaped & Rotated & { readonly kind: 'rotated' })
   /** The sum of all rows. */
   | (Shaped & { readonly kind: 'rowSum'; readonly of: Source })
   /** Scores made of logits at the end of a model, or rows scaled to length 1. */

@@ -161,7 +161,8 @@ export function withFactorInside(view: View): View {
   const { source, factor } = view;
   if (factor === 1 || source.kind !== 'linear') return view;
   const all = Array.from({ length: source.columns }, (_, column) => column);
-  return { ...view, source: selectOutputs(source, all, factor), factor: 1 };
+  const scaled = cached(source, `times ${factor}`, () => selectOutputs(source, all, factor));
+  return { ...view, source: scaled, factor: 1 };
 }
 
 const knownMatrices = new WeakMap<Source, Map<string, Source>>();
