@@ -3,6 +3,7 @@
  * what is no JSON object is passed over, a lost answer is asked for again, and after either the two
  * sides are brought into step by the model card, which only the line `?` is answered with.
  */
+import { type AnswerListener, cancelByte } from '../toolchain/emulate/live-text.ts';
 import { environmentError, type Lm2mcuError } from '../toolchain/errors.ts';
 import { lineSplitter, type TextLine } from './lines.ts';
 import type { Port } from './port.ts';
@@ -12,9 +13,13 @@ export interface BoardConsole {
   readonly card: ModelCardLine;
   /**
    * Sends a line and returns the answer's line. `isPlausible` rejects an answer that noise has made:
-   * then the line is sent again.
+   * then the line is sent again. A listener gets what comes meanwhile.
    */
-  ask(line: string, isPlausible?: (answer: object) => boolean): Promise<string>;
+  ask(
+    line: string,
+    isPlausible?: (answer: object) => boolean,
+    listener?: AnswerListener,
+  ): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -45,11 +50,13 @@ export async function openBoardConsole(
 ): Promise<BoardConsole> {
   const splitter = lineSplitter();
   let lines: TextLine[] = [];
+  let listening: AnswerListener | undefined;
   /** The next line, or null after the silence. */
   const nextLine = async (silenceMs: number): Promise<TextLine | null> => {
     for (let patience = silenceMs; lines.length === 0; patience = PAUSE_MS) {
       const bytes = await port.read(patience);
       if (bytes.length === 0) return null;
+      listening?.onBytes(bytes);
       lines = [...splitter.push(bytes)];
     }
     return lines.shift() ?? null;
@@ -83,15 +90,30 @@ export async function openBoardConsole(
     return answer;
   };
 
+  const heardBy = async <T>(
+    listener: AnswerListener | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> => {
+    const cancel = () => void port.write(Uint8Array.of(cancelByte));
+    listening = listener;
+    listener?.signal.addEventListener('abort', cancel);
+    try {
+      return await work();
+    } finally {
+      listening = undefined;
+      listener?.signal.removeEventListener('abort', cancel);
+    }
+  };
+
   const card = await synchronise(OPENING_MS);
   if (card === null) throw silent();
   return {
     card,
-    async ask(line, isPlausible = () => true) {
+    async ask(line, isPlausible = () => true, listener) {
       for (let attempt = 0; attempt < attempts; attempt++) {
         if (attempt > 0 && (await synchronise(answerMs)) === null) break;
         await port.write(new TextEncoder().encode(`${line}\n`));
-        const answer = await nextAnswer();
+        const answer = await heardBy(listener, nextAnswer);
         if (answer !== null && isPlausible(answer[1])) return answer[0];
       }
       throw environmentError({

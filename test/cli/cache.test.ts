@@ -1,4 +1,4 @@
-/** `--cache` reads what it writes, and nothing else. */
+/** `--cache` reads what it writes, and a window without its sinks. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseCache } from '../../toolchain/cli/cache.ts';
@@ -19,12 +19,17 @@ test('every policy', () => {
   fc.assert(property);
 });
 
+test('a window alone has four sinks', () => {
+  expect(parseCache('window:8')).toEqual(parseCache('window:8,sinks:4'));
+});
+
 test.each([
   '',
   'Full',
   'full:1',
   'window',
-  'window:8',
+  'window:8,',
+  'heavy:8',
   'window:8,sinks:-1',
   'window:8,sinks:1.5',
   'window:8,sinks:4,steps:2',

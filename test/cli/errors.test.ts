@@ -116,7 +116,8 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'a constraint of a model that does not generate': [
     ...[...build, '--max-tokens', '40', '--pattern', 'a'],
   ],
-  'a cache of no policy': [...build, '--cache', 'window:28'],
+  'a cache of no policy': [...build, '--cache', 'windows:28'],
+  'a cache policy without one of its numbers': [...build, '--cache', 'heavy:28'],
   'a cache that an encoder has no use for': [
     ...[...build, '--max-tokens', '16'],
     ...['--cache', 'window:12,sinks:2'],
@@ -170,6 +171,13 @@ const cases: Readonly<Record<string, readonly string[]>> = {
     'labelled.jsonl',
     '--max-perplexity-rise',
     '-1',
+  ],
+  'compress an encoder by its perplexity': [
+    ...[...compress, 'labelled.jsonl', '--max-perplexity-rise', '2'],
+  ],
+  'compress a decoder by its accuracy': [
+    ...['compress', 'decoder', '--target', 'mps2-an386', '--max-tokens', '16'],
+    ...['--data', 'labelled.jsonl', '--max-accuracy-drop', '1'],
   ],
   'a design of no tokens': [...design, '--vocab', '0'],
   'a design of no speed': [...design, '--tokens-per-second', '-1'],

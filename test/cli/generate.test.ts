@@ -1,9 +1,10 @@
 /** Models that generate, on the command line: the answers, and what is said of wrong flags. */
-import { spawn } from 'node:child_process';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { printable } from '../../flasher/lines.ts';
 import { digestOf } from '../../toolchain/build/out-folder.ts';
 import type { CachePrice } from '../../toolchain/generate/cache-prices.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
@@ -48,6 +49,20 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     expect(await json(...run, '--on', 'interpreter')).toEqual(same);
     const other = await json('run', 'out', '--text', 'import', ...sampling, '--seed', '12');
     expect(other.generated).not.toEqual(answer.generated);
+  });
+
+  test.skipIf(!existsSync('/usr/bin/script'))('on a terminal the text comes first', async () => {
+    const run = ['run', 'out', '--text', 'import', ...sampling, '--seed', '11'];
+    const { text } = await json(...run, '--on', 'interpreter');
+    for (const on of ['interpreter', 'emulator']) {
+      const said = onTerminal([...run, '--on', on]);
+      const [first, ...others] = said.split('\r\n\r\n');
+      expect(first?.replaceAll('\r\n', '\n')).toContain(printable(text));
+      expect(others.join()).toMatch(new RegExp(`^on {8}${on}.*tokens {4}5\r\n`, 's'));
+      expect(others.join()).toContain(
+        'generated 6 tokens; as many tokens as asked for (--max-new)',
+      );
+    }
   });
 
   test('ends where the context ends, and says that a prompt was cut', async () => {
@@ -178,6 +193,16 @@ test.skipIf(!hasCompiler)(
     own.remove();
   },
 );
+
+/** What a terminal shows. */
+function onTerminal(args: readonly string[]): string {
+  const program = packagePath('toolchain', 'cli', 'lm2mcu.js');
+  const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ');
+  return execFileSync('script', ['-qec', command, '/dev/null'], {
+    ...{ cwd: folder.path, encoding: 'utf8' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
 
 /** The first lines that the firmware says, given all of `input` at once. */
 function consoleLines(elfPath: string, input: string, count: number): Promise<readonly string[]> {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { constantsOf } from '../../toolchain/compress/candidates.ts';
 import { chooseDecoder, searchDecoder } from '../../toolchain/compress/decoder-search.ts';
+import type { Steps } from '../../toolchain/compress/steps.ts';
 import type { Tokens } from '../../toolchain/emulate/interpreter.ts';
 import { foresightOf } from '../../toolchain/generate/perplexity.ts';
 import { tensorOf } from '../../toolchain/ir/graph.ts';
@@ -25,7 +26,7 @@ test('each point measured is the graph with these matrices, and tables stay as t
       const measuring = textsOf(shape, [5, 9, 14]);
       const result = await searchDecoder({
         ...{ graph, fitting: textsOf(shape, [6, 8, 11, 17]), measuring },
-        progress: async () => {},
+        ...{ steps: stepsInMemory(), digest: '', progress: async () => {} },
       });
       expect(result.points[0]).toMatchObject({ matrices: [], savedBytes: 0, rise: 0 });
       const tables = graph.nodes.flatMap(({ op, inputs }) =>
@@ -55,6 +56,41 @@ test('each point measured is the graph with these matrices, and tables stay as t
     { numRuns: runs },
   );
 });
+
+test('a search that was stopped anywhere goes on to the same points', async () => {
+  const property = fc.asyncProperty(decoderShapes, fc.nat(30), async (shape, most) => {
+    const graph = floatDecoder({ ...shape, cache: { kind: 'full' } });
+    const texts = { fitting: textsOf(shape, [6, 8]), measuring: textsOf(shape, [5, 9]) };
+    const search = (steps: Steps) =>
+      searchDecoder({ ...{ graph, ...texts, steps, digest: '' }, progress: async () => {} });
+    const kept = new Map<string, unknown>();
+    const stopped = search(stepsInMemory(kept, most)).catch(({ message }: Error) => message);
+    if (typeof (await stopped) === 'string') expect(await stopped).toBe('stopped');
+    const before = new Map(kept);
+    const { candidatesOf, ...resumed } = await search(stepsInMemory(kept));
+    for (const [name, result] of before) expect(kept.get(name)).toBe(result);
+    const { candidatesOf: wholeCandidates, ...whole } = await search(stepsInMemory());
+    expect(resumed).toEqual(whole);
+    const last = whole.points.at(-1)!;
+    expect(candidatesOf(last)).toEqual(wholeCandidates(last));
+  });
+  await fc.assert(property, { numRuns: Math.ceil(runs / 5) });
+});
+
+/** As the files of `openSteps`; stops before the computation number `most`. */
+function stepsInMemory(kept = new Map<string, unknown>(), most = Number.POSITIVE_INFINITY): Steps {
+  let computed = 0;
+  return {
+    async run(name, dependsOn, compute) {
+      const key = [name, ...dependsOn].join('\n');
+      if (!kept.has(key)) {
+        if (computed++ === most) throw new Error('stopped');
+        kept.set(key, structuredClone(await compute()));
+      }
+      return kept.get(key) as Awaited<ReturnType<typeof compute>>;
+    },
+  };
+}
 
 test('a limit takes the smallest within it, a budget the best that meets it', () => {
   const point = (savedBytes: number, rise: number) => ({

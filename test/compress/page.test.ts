@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { frontTable, optionTable } from '../../toolchain/compress/front-text.ts';
 import type { FrontPoint, MeasuredOption } from '../../toolchain/compress/search.ts';
+import { renderDecoderPage } from '../../toolchain/report/compress-decoder-page.ts';
 import { renderCompressPage } from '../../toolchain/report/compress-page.ts';
 
 function point(bytes: number, drop: number | null, distance: number): FrontPoint {
@@ -56,4 +57,21 @@ test('options alone', () => {
   expect(optionTable(options)).toMatch(
     /word table {2}<b> {5}10 {5}0\.50000 {3}0\.9700 {9}100\.00 %/,
   );
+});
+
+test('a decoder’s: every combination is drawn and listed, every matrix listed', () => {
+  const front = [0, 0.012, -0.001].map((rise, index) => ({
+    ...{ matrices: ['<a>', 'b'].slice(0, index), savedBytes: 1000 * index },
+    ...{ perplexity: 30 * (1 + rise), rise, bytes: 600_000 - 1000 * index },
+  }));
+  const html = renderDecoderPage({
+    ...{ model: 'a <model>', target: 'a board', maxTokens: 64, maxRise: 0.04, budgetBytes: null },
+    ...{ front, chosen: front[1]!, options: [{ name: '<a>', savedBytes: 1000, rise: 0.012 }] },
+  });
+  expect(html.match(/<circle /g)).toHaveLength(front.length);
+  expect(html.match(/▸/g)).toHaveLength(1);
+  for (const text of ['600,000', '598,000', '1.20', '-0.10', '&lt;a&gt;', 'a &lt;model&gt;']) {
+    expect(html).toContain(text);
+  }
+  expect(html).not.toMatch(/NaN|Infinity|undefined|<script|https?:\/\//);
 });

@@ -165,7 +165,7 @@ describe.skipIf(!hasEmulator)('when the firmware goes wrong', () => {
 
   test('a hang ends', async () => {
     const { ask } = await openFake(m4);
-    await expect(ask('#ids 1000002', 300)).rejects.toMatchObject({
+    await expect(ask('#ids 1000002', { timeoutMs: 300 })).rejects.toMatchObject({
       details: { code: 'firmware-hang', message: 'the firmware does not answer after 0.3 s' },
     });
     await expect(ask('hello')).rejects.toMatchObject({ details: { code: 'emulator-stopped' } });

@@ -143,3 +143,24 @@ test('what is wrong is said', async () => {
     expect(await code(() => model.generate('x', wrong))).toBe('bad-option');
   }
 });
+
+test('the executors say the same while they generate, and end alike', async () => {
+  const sampling = { mostTokens: 15, temperature: 1000, topK: 0, topP: 1000, seed: 1 };
+  const heard = async (most: number) => {
+    const controller = new AbortController();
+    const pieces: string[] = [];
+    const onText = (piece: string): void => {
+      pieces.push(piece);
+      if (pieces.length === most) controller.abort();
+    };
+    const { stopped } = await reference.generate({ text: 'import' }, sampling, {
+      ...{ onText, signal: controller.signal },
+    });
+    return { pieces, stopped };
+  };
+  const whole: string[] = [];
+  const options = { maxNew: 15, temperature: 1, seed: 1 };
+  await model.generate('import', { ...options, onToken: (piece) => whole.push(piece) });
+  expect(await heard(99)).toEqual({ pieces: whole, stopped: 'length' });
+  expect(await heard(3)).toEqual({ pieces: whole.slice(0, 3), stopped: 'cancelled' });
+});

@@ -8,8 +8,13 @@ import {
   cacheText,
 } from '../passes/cache-policy.ts';
 
+/** Where a window is given alone: what StreamingLLM found enough. */
+const withoutSinks = /^window:\d+$/;
+const usualSinks = ',sinks:4';
+
 export function parseCache(text: string): CachePolicy {
-  const [kind = '', own = '', ...rest] = text.split(/[:,]/);
+  const whole = withoutSinks.test(text) ? text + usualSinks : text;
+  const [kind = '', own = '', ...rest] = whole.split(/[:,]/);
   const names = Object.hasOwn(cacheNumbers, kind) ? cacheNumbers[kind as CachePolicy['kind']] : [];
   const pairs = [names[0] ?? '', own, ...rest];
   const values = Object.fromEntries(
@@ -19,10 +24,13 @@ export function parseCache(text: string): CachePolicy {
     ]),
   );
   const parsed = cachePolicySchema.safeParse({ kind, ...values });
-  if (parsed.success && cacheText(parsed.data) === text) return parsed.data;
+  if (parsed.success && cacheText(parsed.data) === whole) return parsed.data;
+  const missing = names.filter(
+    (_, index) => index >= pairs.length / 2 || pairs[2 * index + 1] === '',
+  );
   throw userError({
     code: 'bad-cache',
-    message: `--cache ${JSON.stringify(text)} is no cache policy`,
+    message: `--cache ${JSON.stringify(text)} is no cache policy${missing.length === 0 ? '' : `: it lacks ${missing.join(' and ')}`}`,
     hint: `Use one of: ${cacheForms}`,
   });
 }

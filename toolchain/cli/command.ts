@@ -3,6 +3,7 @@
  */
 import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options } from 'yargs';
 import { exitCodes } from '../errors.ts';
+import type { Interrupts } from './interrupt.ts';
 import type { Progress } from './progress.ts';
 
 /** A command's answer: `json` with --json, else `text`. */
@@ -12,12 +13,12 @@ export interface Output {
   readonly exitCode?: number;
 }
 
-export interface Context {
+export interface Context extends Interrupts {
   readonly progress: Progress;
   /** Whether the text goes to a terminal that wants colours. */
   readonly color: boolean;
-  /** Adds what has to happen before an interrupted process ends; returns how to take it back. */
-  readonly onInterrupt: (cleanUp: () => void) => () => void;
+  /** Shows a part of the answer at once; null where nobody watches: then all of it comes at the end. */
+  readonly show: ((text: string) => void) | null;
 }
 
 type Flags = Readonly<Record<string, Options>>;

@@ -1,4 +1,5 @@
 /** `lm2mcu compress` for a model that generates: matrices in four bits, by the perplexity they cost. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   chooseDecoder,
@@ -12,11 +13,13 @@ import { withRoom } from '../compress/prepare.ts';
 import { sample } from '../compress/random.ts';
 import type { Recipe } from '../compress/recipe.ts';
 import { writeRecipe } from '../compress/recipe-file.ts';
+import type { Steps } from '../compress/steps.ts';
 import type { Tokens } from '../emulate/interpreter.ts';
 import { compactEncoder, type Example, parseStoredModel } from '../emulate/stored-model.ts';
 import { foresightOf } from '../generate/perplexity.ts';
 import type { ImportedModel } from '../importers/index.ts';
 import { compile } from '../pipeline.ts';
+import { renderDecoderPage } from '../report/compress-decoder-page.ts';
 import type { Target } from '../targets.ts';
 import { encode } from '../tokenizer/encode.ts';
 
@@ -35,6 +38,9 @@ export interface DecoderRequest {
   readonly maxRise: number;
   readonly budgetBytes: number | null;
   readonly outDir: string;
+  readonly steps: Steps;
+  /** Digest of everything that the search's results depend on. */
+  readonly digest: string;
   readonly progress: (phase: string, done: number, total: number) => Promise<void>;
 }
 
@@ -45,7 +51,7 @@ const calibrationTexts = 256;
 const measuredShare = 0.25;
 
 export async function compressDecoder(request: DecoderRequest) {
-  const { imported, target, maxTokens, modelPath, progress } = request;
+  const { imported, target, maxTokens, modelPath, steps, digest, progress } = request;
   const { fitted, measured } = divide(request);
   const tokens = ({ text }: Example): Tokens =>
     encode(imported.tokenizer, text, undefined, maxTokens);
@@ -53,7 +59,7 @@ export async function compressDecoder(request: DecoderRequest) {
     graph: imported.graph,
     fitting: fitted.map(tokens),
     measuring: measured.map(tokens),
-    progress,
+    ...{ steps, digest, progress },
   });
   const compiled = {
     modelPath,
@@ -72,19 +78,24 @@ export async function compressDecoder(request: DecoderRequest) {
   const { graphBin } = compile({ ...compiled, recipe, target: withRoom(target) });
   const model = parseStoredModel(graphBin);
   const checked = measured.slice(0, integerTexts);
-  const float = foresightOf(imported.graph, checked.map(tokens)).perplexity;
-  const inIntegers = foresightOf(model.graph, checked.map(compactEncoder(model, maxTokens)));
-  const integers = {
-    texts: checked.length,
-    floatPerplexity: float,
-    perplexity: inIntegers.perplexity,
-    rise: inIntegers.perplexity / float - 1,
-  };
+  const integers = await steps.run('decoder integers', [digest, ...chosen.matrices], () => {
+    const encoder = compactEncoder(model, maxTokens);
+    const float = foresightOf(imported.graph, checked.map(tokens)).perplexity;
+    const { perplexity } = foresightOf(model.graph, checked.map(encoder));
+    const rise = perplexity / float - 1;
+    return { texts: checked.length, floatPerplexity: float, perplexity, rise };
+  });
   const [file] = writeRecipe(join(request.outDir, 'recipe.json'), {
     ...recipe,
     provenance: { ...recipe.provenance, bytes, integers },
   });
   const front = result.points.map((point) => ({ ...point, bytes: int8Bytes - point.savedBytes }));
+  const page = renderDecoderPage({
+    ...{ model: imported.card.name, target: target.title, maxTokens, maxRise, budgetBytes },
+    ...{ front, options: result.options },
+    chosen: front[result.points.indexOf(chosen)]!,
+  });
+  writeFileSync(join(request.outDir, 'search.html'), page);
   return {
     json: {
       ...{ recipe: file, chosen: { ...chosen, bytes }, integers, front },

@@ -125,6 +125,15 @@ export const compressCommand = defineCommand({
       context.progress.report(phase, done, total);
       await new Promise((resume) => setImmediate(resume));
     };
+    const steps = openSteps(join(outDir, 'steps'), flags.resume);
+    const digest = digestOf(
+      new TextEncoder().encode(
+        JSON.stringify([
+          ...[stepsVersion, imported.card.sha256, examples.digest, validation?.digest],
+          ...[maxTokens, mostMeasured],
+        ]),
+      ),
+    );
     if (imported.card.kind === 'generation') {
       checkTextsGiven(examples.examples.length, data);
       return compressDecoder({
@@ -132,7 +141,7 @@ export const compressCommand = defineCommand({
         ...{ dataDigest: examples.digest, data: examples.examples },
         validation: validation?.examples ?? null,
         budgetBytes: flags.flashBudget === undefined ? null : budgetBytes,
-        progress,
+        ...{ steps, digest, progress },
       });
     }
     context.progress.report('tokens of the texts');
@@ -148,15 +157,6 @@ export const compressCommand = defineCommand({
     const fixed = fixedBytesOf(model, imported, target, maxTokens, examples.examples);
     const saved = texts.droppings[0]!.tokens.length * fixed.tokenizerBytesPerToken;
     const isVector = imported.card.kind === 'embedding';
-    const steps = openSteps(join(outDir, 'steps'), flags.resume);
-    const digest = digestOf(
-      new TextEncoder().encode(
-        JSON.stringify([
-          ...[stepsVersion, imported.card.sha256, examples.digest, validation?.digest],
-          ...[maxTokens, mostMeasured],
-        ]),
-      ),
-    );
     const fillsBudget = flags.flashBudget !== undefined;
     const result = await search({
       ...texts,

@@ -1,7 +1,10 @@
 /** The flags of `run` for models that generate, and what it shows of what they said. */
+import { printable } from '../../flasher/lines.ts';
 import type { Executor, Generated, GenerateOptions, Text } from '../emulate/executor.ts';
+import type { Listener } from '../emulate/live-text.ts';
 import { userError } from '../errors.ts';
 import { textOf } from '../generate/text.ts';
+import type { Context } from './command.ts';
 
 export const samplingOptions = {
   'max-new': {
@@ -87,11 +90,38 @@ export async function speak(
   executor: Executor,
   prompt: Text,
   options: GenerateOptions,
+  listener?: Listener,
 ): Promise<Spoken> {
   const { idOrder, tokenizer } = executor.model;
-  const answer = await executor.generate(prompt, options);
+  const answer = await executor.generate(prompt, options, listener);
   const ids = answer.generated.map((id) => idOrder[id]!);
   return { ...answer, ids, text: textOf(tokenizer, ids) };
+}
+
+/**
+ * Shows the text while it comes, and then two line ends. Ctrl-C ends it after the token that is being
+ * made. What a noisy line changed on its way is shown once more as it is.
+ */
+export async function speakAloud(
+  executor: Executor,
+  prompt: Text,
+  options: GenerateOptions,
+  { show, onCancel }: Pick<Context, 'onCancel'> & { readonly show: (text: string) => void },
+): Promise<Spoken> {
+  const controller = new AbortController();
+  const release = onCancel(() => controller.abort());
+  let heard = '';
+  const onText = (piece: string): void => {
+    heard += piece;
+    show(printable(piece));
+  };
+  try {
+    const spoken = await speak(executor, prompt, options, { onText, signal: controller.signal });
+    show(heard === spoken.text ? '\n\n' : `\n\n${printable(spoken.text)}\n\n`);
+    return spoken;
+  } finally {
+    release();
+  }
 }
 
 const reasons: Readonly<Record<Generated['stopped'], string>> = {
@@ -101,7 +131,7 @@ const reasons: Readonly<Record<Generated['stopped'], string>> = {
   cancelled: 'cancelled',
 };
 
-export function describeSpoken({ ids, stopped, complete, text }: Spoken): readonly string[] {
+export function describeEnd({ ids, stopped, complete }: Spoken): string {
   const cut = complete === false ? ', before what the constraint demands' : '';
-  return [`generated ${ids.length} tokens; ${reasons[stopped]}${cut}`, '', text];
+  return `generated ${ids.length} tokens; ${reasons[stopped]}${cut}`;
 }

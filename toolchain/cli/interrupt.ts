@@ -6,12 +6,24 @@
  */
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+export interface Interrupts {
+  /** Adds what has to happen before an interrupted process ends; returns how to take it back. */
+  readonly onInterrupt: (cleanUp: () => void) => () => void;
+  /**
+   * While something can still be undone: the first Ctrl-C is given to `cancel` and does not end the
+   * process. Returns how to take it back.
+   */
+  readonly onCancel: (cancel: () => void) => () => void;
+}
+
 /** `end` is called when all is undone, with the signals uncaught again. */
-export function cleanUps(
-  end: (signal: NodeJS.Signals) => void,
-): (cleanUp: () => void) => () => void {
+export function interrupts(end: (signal: NodeJS.Signals) => void): Interrupts {
   const pending = new Set<() => void>();
+  let cancelFirst: (() => void) | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
+    const cancel = cancelFirst;
+    cancelFirst = undefined;
+    if (signal === 'SIGINT' && cancel !== undefined) return cancel();
     for (const cleanUp of pending) cleanUp();
     pending.clear();
     release();
@@ -20,12 +32,20 @@ export function cleanUps(
   const release = () => {
     for (const signal of signals) process.off(signal, onSignal);
   };
-  return (cleanUp) => {
-    if (pending.size === 0) for (const signal of signals) process.on(signal, onSignal);
-    pending.add(cleanUp);
-    return () => {
-      pending.delete(cleanUp);
-      if (pending.size === 0) release();
-    };
+  return {
+    onInterrupt(cleanUp) {
+      if (pending.size === 0) for (const signal of signals) process.on(signal, onSignal);
+      pending.add(cleanUp);
+      return () => {
+        pending.delete(cleanUp);
+        if (pending.size === 0) release();
+      };
+    },
+    onCancel(cancel) {
+      cancelFirst = cancel;
+      return () => {
+        cancelFirst = undefined;
+      };
+    },
   };
 }

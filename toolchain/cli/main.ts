@@ -8,7 +8,7 @@ import { exitCodes, formatError, internalError, Lm2mcuError, userError } from '.
 import { packageVersion } from '../package-root.ts';
 import { type Command, type Context, commonOptions, exitCodeHelp, type Output } from './command.ts';
 import { commands } from './commands.ts';
-import { cleanUps } from './interrupt.ts';
+import { interrupts } from './interrupt.ts';
 import { createProgress } from './progress.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -20,7 +20,15 @@ async function main(args: readonly string[]): Promise<void> {
   ignoreClosedPipes();
   const progress = createProgress(process.stderr);
   const color = process.stdout.isTTY === true && process.stdout.hasColors();
-  const context: Context = { progress, color, onInterrupt: cleanUps(endBySignal) };
+  const isWatched = process.stdout.isTTY === true && !wantsJson;
+  const show = (text: string) => {
+    progress.stop();
+    process.stdout.write(text);
+  };
+  const context: Context = {
+    ...{ progress, color, show: isWatched ? show : null },
+    ...interrupts(endBySignal),
+  };
   const fail = (cause: unknown) => {
     progress.stop();
     const error = asLm2mcuError(cause);

@@ -9,11 +9,12 @@ import { onOption, readReport, withBuilt } from './built.ts';
 import { defineCommand, type Output } from './command.ts';
 import {
   checkFlagsFit,
-  describeSpoken,
+  describeEnd,
   generateOptions,
   type Spoken,
   samplingOptions,
   speak,
+  speakAloud,
 } from './generate.ts';
 import { type Head, readHead } from './head.ts';
 
@@ -44,15 +45,20 @@ export const runCommand = defineCommand({
       'Without an emulator, for a program to read',
     ],
   ],
-  async run({ dir, text, pair, on, ...flags }, { progress, onInterrupt }) {
+  async run({ dir, text, pair, on, ...flags }, context) {
     const options = generateOptions(flags);
-    return withBuilt(dir, on, onInterrupt, async (executor) => {
+    const { progress, show } = context;
+    return withBuilt(dir, on, context.onInterrupt, async (executor) => {
       const generates = executor.model.card.kind === 'generation';
       checkFlagsFit(generates, flags, pair);
       progress.report(`run on the ${executor.on}`);
       if (generates) {
-        const spoken = await speak(executor, { text }, options);
-        return outputOf(executor, spoken, rateOf(dir));
+        if (show === null) {
+          return outputOf(executor, await speak(executor, { text }, options), rateOf(dir), false);
+        }
+        const spoken = await speakAloud(executor, { text }, options, { ...context, show });
+        const cancelled = spoken.stopped === 'cancelled' ? { exitCode: interruptedExitCode } : {};
+        return { ...outputOf(executor, spoken, rateOf(dir), true), ...cancelled };
       }
       const answer = await executor.classify({ text, textPair: pair });
       const head = readHead(executor.model, answer);
@@ -65,8 +71,11 @@ export const runCommand = defineCommand({
   },
 });
 
+/** As a shell has it of a process that Ctrl-C ended. */
+const interruptedExitCode = 130;
+
 /** Of a model that generates: `generated` are vocabulary ids. */
-function outputOf(executor: Executor, spoken: Spoken, rate: Rate | null): Output {
+function outputOf(executor: Executor, spoken: Spoken, rate: Rate | null, isShown: boolean): Output {
   const { tokens, truncated, ids, text, stopped, complete, instructions } = spoken;
   const head = { label: null, scores: null };
   const { target } = executor.model;
@@ -80,7 +89,8 @@ function outputOf(executor: Executor, spoken: Spoken, rate: Rate | null): Output
       ...describeStart(executor.on, target, spoken),
       ...describeWork(spoken, target, rate),
       ...describeRate(spoken, target, rate),
-      ...describeSpoken(spoken),
+      describeEnd(spoken),
+      ...(isShown ? [] : ['', text]),
     ].join('\n'),
   };
 }

@@ -20,6 +20,7 @@ import {
   linearsOf,
 } from './candidates.ts';
 import type { InputMoments } from './gptq.ts';
+import type { Steps } from './steps.ts';
 
 export interface DecoderSearchRequest {
   /** As imported. */
@@ -28,6 +29,9 @@ export interface DecoderSearchRequest {
   readonly fitting: readonly Tokens[];
   /** Texts to measure on. */
   readonly measuring: readonly Tokens[];
+  readonly steps: Steps;
+  /** Digest of everything that the results depend on. */
+  readonly digest: string;
   readonly progress: (phase: string, done: number, total: number) => Promise<void>;
 }
 
@@ -65,39 +69,46 @@ const optionTexts = 24;
 const mostPoints = 8;
 
 export async function searchDecoder(request: DecoderSearchRequest): Promise<DecoderSearchResult> {
-  const { graph, measuring, progress } = request;
+  const { graph, measuring, steps, digest, progress } = request;
   const linears = roundedLinears(graph);
-  const moments = await measureMoments(graph, linears, request);
+  const moments = await steps.run('decoder moments', [digest], () =>
+    measureMoments(graph, linears, request),
+  );
   const candidates = new Map<string, Candidate>();
   for (const [index, linear] of linears.entries()) {
     await progress('rounding', index, linears.length);
-    candidates.set(linear.name, int4Candidate(graph, linear, inputMoments(graph, linear, moments)));
+    const made = await steps.run('decoder candidate', [digest, linear.name], () =>
+      int4Candidate(graph, linear, inputMoments(graph, linear, moments)),
+    );
+    candidates.set(linear.name, made);
   }
-  const perplexityOf = (some: readonly Candidate[], texts: readonly Tokens[]): number =>
-    foresightOf(withConstants(graph, constantsOf(some)), texts).perplexity;
+  /** With these matrices in four bits. */
+  const perplexityOf = (names: readonly string[], texts: readonly Tokens[]): Promise<number> =>
+    steps.run('decoder perplexity', [digest, String(texts.length), ...names], () => {
+      const changed = constantsOf(names.map((name) => candidates.get(name)!));
+      return foresightOf(withConstants(graph, changed), texts).perplexity;
+    });
 
   const few = measuring.slice(0, optionTexts);
-  const before = perplexityOf([], few);
+  const before = await perplexityOf([], few);
   const measured: MatrixOption[] = [];
   for (const [index, { name, size }] of linears.entries()) {
     await progress('each matrix alone', index, linears.length);
-    const rise = perplexityOf([candidates.get(name)!], few) / before - 1;
+    const rise = (await perplexityOf([name], few)) / before - 1;
     measured.push({ name, savedBytes: size - Math.ceil(size / 2), rise });
   }
   const options = measured.toSorted((a, b) => a.rise / a.savedBytes - b.rise / b.savedBytes);
 
-  const perplexity = perplexityOf([], measuring);
+  const perplexity = await perplexityOf([], measuring);
   const points: DecoderPoint[] = [{ matrices: [], savedBytes: 0, perplexity, rise: 0 }];
-  const steps = Math.min(mostPoints, options.length);
-  for (let step = 1; step <= steps; step++) {
-    await progress('combinations', step - 1, steps);
-    const chosen = options.slice(0, Math.round((step * options.length) / steps));
-    const changed = perplexityOf(
-      chosen.map(({ name }) => candidates.get(name)!),
-      measuring,
-    );
+  const combinations = Math.min(mostPoints, options.length);
+  for (let count = 1; count <= combinations; count++) {
+    await progress('combinations', count - 1, combinations);
+    const chosen = options.slice(0, Math.round((count * options.length) / combinations));
+    const matrices = chosen.map(({ name }) => name);
+    const changed = await perplexityOf(matrices, measuring);
     points.push({
-      matrices: chosen.map(({ name }) => name),
+      matrices,
       savedBytes: chosen.reduce((sum, { savedBytes }) => sum + savedBytes, 0),
       ...{ perplexity: changed, rise: changed / perplexity - 1 },
     });

@@ -31,7 +31,7 @@ export async function openBoard(path: string, folder: string): Promise<Executor>
     const { card } = console;
     if (card.sha256 !== sha256Of(graphBin)) throw otherModel(card.name, card.target, folder, path);
     return onConsole('board', model, {
-      ask: (line, isPlausible) => telling(console.ask(line, isPlausible)),
+      ask: (line, isPlausible, listener) => telling(console.ask(line, isPlausible, listener)),
       close: () => console.close(),
     });
   } catch (error) {

@@ -11,14 +11,12 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { endTokensOf } from '../emit/c-generation.ts';
 import { emitModel, type SourceFile } from '../emit/c-model.ts';
 import type { WasmVariant } from '../emit/wasm-model.ts';
 import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { assertExhaustive, internalError, Lm2mcuError, userError } from '../errors.ts';
-import { constrainedWriter, freeWriter } from '../generate/constrained.ts';
-import { greedy, type Sampling, tokenChooser } from '../generate/sample.ts';
-import { type Matrix, tensorOf } from '../ir/graph.ts';
+import { greedy, type Sampling } from '../generate/sample.ts';
+import type { Matrix } from '../ir/graph.ts';
 import { everyRow } from '../passes/every-row.ts';
 import { type KernelOf, kernelsFor, loadKernels } from '../schedule/kernels.ts';
 import type { NpuTarget } from '../schedule/npu.ts';
@@ -30,8 +28,10 @@ import { sha256Of } from '../sha256.ts';
 import { isEngine } from '../targets.ts';
 import { compileTokenizer } from '../tokenizer/compile.ts';
 import { checkGenerates, checkTokens } from './checks.ts';
+import { generateTokens } from './generate-tokens.ts';
 import { openHostConsole } from './host-c.ts';
 import { interpret, type Tokens } from './interpreter.ts';
+import { type AnswerListener, answerListener, type Listener } from './live-text.ts';
 import type { ProcessConsole } from './process-console.ts';
 import { programRuns } from './program.ts';
 import { openQemuConsole } from './qemu.ts';
@@ -90,7 +90,11 @@ export interface Executor {
   /** Compact ids, special tokens included. */
   runTokens(tokens: Tokens): Promise<Answer>;
   /** Of a model that generates: what it says behind a text or tokens. */
-  generate(prompt: Text | Tokens, options: GenerateOptions): Promise<Generated>;
+  generate(
+    prompt: Text | Tokens,
+    options: GenerateOptions,
+    listener?: Listener,
+  ): Promise<Generated>;
   /** The logits behind every token; null where only those behind the last can be had. */
   readonly foresee: ((tokens: Tokens) => Matrix) | null;
   close(): Promise<void>;
@@ -98,8 +102,15 @@ export interface Executor {
 
 /** A line in, a line of JSON out. */
 export interface LineConsole {
-  /** Where the way there is noisy, an answer that is not plausible is asked for again. */
-  ask(line: string, isPlausible: (answer: object) => boolean): Promise<string>;
+  /**
+   * Where the way there is noisy, an answer that is not plausible is asked for again: then a listener
+   * hears two.
+   */
+  ask(
+    line: string,
+    isPlausible: (answer: object) => boolean,
+    listener?: AnswerListener,
+  ): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -245,12 +256,12 @@ function inProcess(
       checkTokens(model, tokens);
       return answer(tokens, false);
     },
-    generate: async (prompt, options) => {
+    generate: async (prompt, options, listener) => {
       checkGenerates(model);
       const truncated = 'text' in prompt && encode(prompt).truncated;
       const tokens = 'text' in prompt ? encode(prompt) : prompt;
       checkTokens(model, tokens);
-      return { ...generateTokens(model, begin(), tokens, options), truncated };
+      return { ...(await generateTokens(model, begin(), tokens, options, listener)), truncated };
     },
     foresee,
     close: async () => {},
@@ -258,7 +269,10 @@ function inProcess(
 }
 
 function onProcess(on: ExecutorKind, model: RunnableModel, console: ProcessConsole): Executor {
-  return onConsole(on, model, { ask: (line) => console.ask(line), close: () => console.close() });
+  return onConsole(on, model, {
+    ask: (line, _isPlausible, listener) => console.ask(line, { listener }),
+    close: () => console.close(),
+  });
 }
 
 /** Through the firmware's console, wherever that is. */
@@ -273,7 +287,7 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
   return {
     on,
     model,
-    generate: async (prompt, options) => {
+    generate: async (prompt, options, listener) => {
       checkGenerates(model);
       // A line of the console has no line ends within, which a decoder may tell from spaces.
       const isLine = 'text' in prompt && !/[\t\n\r]/.test(prompt.text);
@@ -282,7 +296,8 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
       await console.ask(sampleLine(options), () => true);
       const line = isLine ? textLine({ text: prompt.text }) : idsLine(tokens);
       const { truncated } = tokens;
-      return { ...parseGenerated(await console.ask(line, () => true)), truncated };
+      const heard = listener && answerListener(listener);
+      return { ...parseGenerated(await console.ask(line, () => true, heard)), truncated };
     },
     classify: async (example) => {
       await askForLogits();
@@ -371,41 +386,6 @@ export function idsLine({ ids, segmentStart }: Tokens): string {
   const words = Array.from(ids, String);
   if (segmentStart < words.length) words.splice(segmentStart, 0, '|');
   return ['#ids', ...words].join(' ');
-}
-
-/** As `generate` of firmware-templates/console.c. */
-function generateTokens(
-  { graph, maxTokens, card, idOrder, constraint }: RunnableModel,
-  run: (tokens: Tokens, start: number) => readonly Matrix[],
-  { ids }: Tokens,
-  options: GenerateOptions,
-): Omit<Generated, 'truncated'> {
-  const { quant } = tensorOf(graph, graph.outputs[0]!);
-  const choose = tokenChooser(quant?.kind === 'affine' ? quant.scale : 1, options);
-  const ends = endTokensOf({ card, tokenizer: { idOrder } });
-  const all = Array.from(ids);
-  const generated: number[] = [];
-  const writer =
-    constraint === undefined ? freeWriter(choose) : constrainedWriter(choose, constraint);
-  const answer = (stopped: StopReason) => {
-    const complete = constraint === undefined ? null : writer.isComplete();
-    return { tokens: ids.length, generated, stopped, complete, instructions: null };
-  };
-  const most = Math.min(options.mostTokens, maxTokens + 1 - ids.length);
-  let logits = Int16Array.of();
-  for (let start = 0; generated.length < options.mostTokens; ) {
-    if (start === 0 || writer.needsLogits()) {
-      logits = Int16Array.from(run({ ids: all, segmentStart: all.length }, start)[0]!.data);
-      start = all.length;
-    }
-    const id = writer.next(logits, most - generated.length);
-    if (id === null) return answer('end');
-    generated.push(id);
-    if (ends.includes(id) || writer.isOver()) return answer('end');
-    if (all.length === maxTokens) return answer('context');
-    all.push(id);
-  }
-  return answer('length');
 }
 
 const logitsOnly: GenerateOptions = { ...greedy, mostTokens: 0 };

@@ -7,14 +7,20 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { internalError, Lm2mcuError } from '../errors.ts';
 import { addChild } from '../leftovers.ts';
+import { type AnswerListener, cancelByte } from './live-text.ts';
 
 /** Longest silence before the firmware counts as hung; guests run some 200 Minstr/s and more. */
 const ANSWER_TIMEOUT_MS = 120_000;
 const START_TIMEOUT_MS = 20_000;
 
+export interface AskOptions {
+  readonly timeoutMs?: number;
+  readonly listener?: AnswerListener | undefined;
+}
+
 export interface ProcessConsole {
   /** Sends a line, without its end, and returns the answer's line. Calls queue up. */
-  ask(line: string, timeoutMs?: number): Promise<string>;
+  ask(line: string, options?: AskOptions): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -61,17 +67,32 @@ export async function openProcessConsole(request: ProcessRequest): Promise<Proce
         throw complain(request.stopped.message, request.stopped.code);
     }
   };
-  const askNow = (line: string, timeoutMs: number) => {
+  const askNow = async (
+    line: string,
+    { timeoutMs = ANSWER_TIMEOUT_MS, listener }: AskOptions,
+  ): Promise<string> => {
     if (/[\r\n]/.test(line)) throw internalError('a console line must not contain its end');
+    const cancel = () => child.stdin.write(Uint8Array.of(cancelByte));
+    if (listener !== undefined) {
+      child.stdout.on('data', listener.onBytes);
+      listener.signal.addEventListener('abort', cancel);
+    }
     child.stdin.write(`${line}\n`);
-    return nextLine(timeoutMs);
+    try {
+      return await nextLine(timeoutMs);
+    } finally {
+      if (listener !== undefined) {
+        child.stdout.off('data', listener.onBytes);
+        listener.signal.removeEventListener('abort', cancel);
+      }
+    }
   };
 
   await nextLine(START_TIMEOUT_MS); // {"ready": …}: some UARTs lose what comes before
   let previous: Promise<unknown> = Promise.resolve();
   return {
-    ask(line, timeoutMs = ANSWER_TIMEOUT_MS) {
-      const answer = previous.then(() => askNow(line, timeoutMs));
+    ask(line, options = {}) {
+      const answer = previous.then(() => askNow(line, options));
       previous = answer.catch(() => {}); // the asker gets the error; the queue goes on
       return answer;
     },
@@ -90,7 +111,8 @@ async function start({
   folder,
   missing,
 }: ProcessRequest): Promise<ChildProcessWithoutNullStreams> {
-  const child = spawn(command, args, { cwd: folder });
+  // A process group of its own: Ctrl-C in a terminal is for this process, which passes it on.
+  const child = spawn(command, args, { cwd: folder, detached: process.platform !== 'win32' });
   addChild(child, 'SIGKILL');
   child.stdin.on('error', () => {}); // a broken pipe shows as the end of stdout
   try {
@@ -110,6 +132,7 @@ type Answer =
 function readLines(child: ChildProcessWithoutNullStreams, isNoise: (line: string) => boolean) {
   const queue: Answer[] = [];
   let wake = () => {};
+  let silence: NodeJS.Timeout | undefined;
   let errors = '';
   const push = (answer: Answer) => {
     queue.push(answer);
@@ -122,6 +145,7 @@ function readLines(child: ChildProcessWithoutNullStreams, isNoise: (line: string
       push({ kind: text.startsWith('{"fault":') ? 'fault' : 'line', text });
     },
   );
+  child.stdout.on('data', () => silence?.refresh());
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors += text;
   });
@@ -132,9 +156,10 @@ function readLines(child: ChildProcessWithoutNullStreams, isNoise: (line: string
     async next(timeoutMs: number): Promise<Answer> {
       if (queue.length === 0) {
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, timeoutMs);
+          silence = setTimeout(resolve, timeoutMs);
           wake = () => {
-            clearTimeout(timer);
+            clearTimeout(silence);
+            silence = undefined;
             resolve();
           };
         });

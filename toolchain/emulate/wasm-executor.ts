@@ -27,7 +27,7 @@ export function inModule(on: ExecutorKind, model: RunnableModel, module: Model):
       checkTokens(model, tokens);
       return answer(module.run(tokens.ids, tokens.segmentStart), tokens.ids.length, false);
     },
-    generate: async (prompt, options) => {
+    generate: async (prompt, options, listener) => {
       checkGenerates(model);
       const tokens =
         'text' in prompt ? module.tokenize(prompt.text) : { ...prompt, truncated: false };
@@ -40,6 +40,9 @@ export function inModule(on: ExecutorKind, model: RunnableModel, module: Model):
       } = await module.generate(tokens, {
         ...{ maxNew: mostTokens, temperature: temperature / 1000, topK },
         ...{ topP: topP / 1000, seed },
+        ...(listener === undefined
+          ? {}
+          : { onToken: (piece) => listener.onText(piece), signal: listener.signal }),
       });
       const { length } = tokens.ids;
       return {
