@@ -7,6 +7,7 @@ import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
 import { indexOfLargest } from '../generate/sample.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
+import { outputOf, outputScale } from '../ir/graph.ts';
 import { floatGraphOf, importOptionsOf } from '../pipeline.ts';
 import { type KindPrice, priceByKind } from '../quantize/price.ts';
 import { encode } from '../tokenizer/encode.ts';
@@ -14,7 +15,7 @@ import { onOption, readOwnReport, withBuilt } from './built.ts';
 import { defineCommand } from './command.ts';
 import { evalGeneration, keepCachePrices } from './eval-generation.ts';
 import { readExamples } from './examples.ts';
-import { classOf, outputScale } from './head.ts';
+import { classOf } from './head.ts';
 
 /** Each is run once a kind of layer. */
 const priceExamples = 100;
@@ -79,13 +80,13 @@ export const evalCommand = defineCommand({
       }
       if (cachePrices) throw nothingCached(model.card.name);
       const reference = imported === null ? null : floatModel(imported, model);
-      const classCount = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];
+      const classCount = outputOf(model.graph).shape[1];
       const classes = examples.map((example) => classOf(example, model.card, classCount));
       const tally = newTally(model.card.kind !== 'embedding');
       for (const [index, example] of examples.entries()) {
         progress.report(`evaluate on the ${executor.on}`, index, examples.length);
         const answer = await executor.classify(example);
-        tally.add(answer, classes[index]!, reference?.(example) ?? null, outputScale(model));
+        tally.add(answer, classes[index]!, reference?.(example) ?? null, outputScale(model.graph));
         // Lets signals and the progress bar in between: the interpreters never wait.
         await new Promise((resolve) => setImmediate(resolve));
       }

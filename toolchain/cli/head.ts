@@ -5,6 +5,7 @@ import type { RunnableModel } from '../emulate/stored-model.ts';
 import { assertExhaustive, userError } from '../errors.ts';
 import { indexOfLargest } from '../generate/sample.ts';
 import type { ModelCard } from '../importers/index.ts';
+import { outputScale } from '../ir/graph.ts';
 import type { LabelledExample } from './examples.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -20,7 +21,7 @@ export interface Head {
 
 export function readHead(model: RunnableModel, { outputs, rows, columns }: Answer): Head {
   const { card } = model;
-  const scale = outputScale(model);
+  const scale = outputScale(model.graph);
   const reals = Array.from(outputs, (value) => value * scale);
   const rowsOf = <T>(values: ArrayLike<T>): readonly T[][] =>
     Array.from({ length: rows }, (_, row) =>
@@ -50,12 +51,6 @@ export function readHead(model: RunnableModel, { outputs, rows, columns }: Answe
     default:
       return assertExhaustive(card.kind);
   }
-}
-
-/** real = integer · scale. */
-export function outputScale({ graph }: RunnableModel): number {
-  const quant = graph.tensors[graph.outputs[0]!]!.quant;
-  return quant?.kind === 'affine' ? quant.scale : 1;
 }
 
 /** Names of the classes; their numbers where the model has no names. */

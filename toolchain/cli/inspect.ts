@@ -1,7 +1,7 @@
 /** `lm2mcu inspect`: what is in a model, and what the compiler would make of it. */
 import { formatBytes, Lm2mcuError, userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
-import { type Graph, type Stage, type Tensor, tensorOf } from '../ir/graph.ts';
+import { type Graph, outputOf, type Stage, type Tensor, tensorOf } from '../ir/graph.ts';
 import { macsOf } from '../ops/macs.ts';
 import { simplify } from '../pipeline.ts';
 import { leastWork } from '../schedule/plan.ts';
@@ -121,7 +121,7 @@ function architectureOf(graph: Graph<'float'>, maxPositions: number) {
     feedForward: activations.map((node) => tensorOf(graph, node.output).shape[1])[0] ?? null,
     activation: activations[0]?.attrs.kind ?? null,
     maxPositions,
-    outputs: tensorOf(graph, graph.outputs[0]!).shape[1],
+    outputs: outputOf(graph).shape[1],
   };
 }
 

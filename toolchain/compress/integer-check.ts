@@ -5,6 +5,7 @@
  */
 import { interpret } from '../emulate/interpreter.ts';
 import { compactEncoder, parseStoredModel } from '../emulate/stored-model.ts';
+import { outputScale } from '../ir/graph.ts';
 import { type CompileRequest, compile } from '../pipeline.ts';
 import type { Interval } from './bootstrap.ts';
 import { accuracyDropInterval, type OutputLoss, outputLossOf, type TextRows } from './measure.ts';
@@ -37,8 +38,7 @@ export async function integerLoss(
   const { graphBin } = compile({ ...request, target: withRoom(request.target) });
   const model = parseStoredModel(graphBin);
   const tokens = compactEncoder(model, model.maxTokens);
-  const output = model.graph.tensors[model.graph.outputs[0]!]!;
-  const scale = output.quant?.kind === 'affine' ? output.quant.scale : 1;
+  const scale = outputScale(model.graph);
   const rows: Float32Array[] = [];
   for (const [index, text] of texts.entries()) {
     await progress(index, texts.length);

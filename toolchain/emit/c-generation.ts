@@ -6,13 +6,12 @@
 import type { Constraint } from '../constrain/constraint.ts';
 import { unitStep } from '../generate/sample.ts';
 import type { ModelCard } from '../importers/index.ts';
-import { tensorOf } from '../ir/graph.ts';
+import { outputScale } from '../ir/graph.ts';
 import type { Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
 
 export interface ModelParts {
   readonly include: string;
-  readonly stateFields: string;
   /** Functions that read the state. */
   readonly state: string;
   readonly beginRun: string;
@@ -23,7 +22,6 @@ export interface ModelParts {
 
 export const plainParts: ModelParts = {
   include: '',
-  stateFields: '',
   state: `/* No tokens: there was no state. */
 static model_state take_state(void *arena) {
   model_state state = *AT(model_state, STATE_OFFSET);
@@ -51,7 +49,6 @@ export interface GenerationRequest {
 export function generatingParts(request: GenerationRequest): ModelParts {
   return {
     include: '#include "kernels/sampler.h"\n',
-    stateFields: '  int32_t start; /* the first token that is new */\n',
     state: `static bool is_state(const model_state *state) {
   return state->check == check_of(state->segment_start, state->tokens) && state->tokens >= 1 &&
          state->tokens <= LM2MCU_MAX_TOKENS;
@@ -72,8 +69,7 @@ export function generatingParts(request: GenerationRequest): ModelParts {
 /** `start` stays: what was computed of earlier tokens is still in the arena. */
 function generationFunctions(request: GenerationRequest): string {
   const { graph } = request.program;
-  const { quant } = tensorOf(graph, graph.outputs[0]!);
-  const step = unitStep(quant?.kind === 'affine' ? quant.scale : 1);
+  const step = unitStep(outputScale(graph));
   const { constraint } = request;
   return `
 int32_t lm2mcu_choose(const lm2mcu_result *result, const lm2mcu_sampling *sampling,

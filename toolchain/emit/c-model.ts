@@ -4,17 +4,17 @@
  */
 import { type Constraint, constraintBytes } from '../constrain/constraint.ts';
 import type { ModelCard } from '../importers/index.ts';
-import { type Node, tensorOf } from '../ir/graph.ts';
+import { type Node, outputOf, outputScale } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { type Kernel, type KernelTable, kernelsFor, packWeights } from '../schedule/kernels.ts';
 import type { ConstantPart, ConstantSizes } from '../schedule/placement.ts';
-import { keepsState, type Program } from '../schedule/program.ts';
+import { keepsState, type Program, stateWords } from '../schedule/program.ts';
 import { sha256Of } from '../sha256.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
 import { tokenizerCode, tokenizerConstants, tokenizerFields } from '../tokenizer/constants.ts';
 import { type NodeConstants, nodeConstants, sectionMacros, sectionNames } from './c-constants.ts';
 import { constraintDeclaration, constraintSource } from './c-constraint.ts';
-import { generatingParts, plainParts } from './c-generation.ts';
+import { generatingParts, type ModelParts, plainParts } from './c-generation.ts';
 import { type CNames, chooseNames } from './c-names.ts';
 import {
   type NpuConstants,
@@ -123,58 +123,66 @@ ${image === null ? '' : npuAlignmentMacro}
 }
 
 function modelSource(request: EmitRequest, names: CNames, image: NpuImage | null): string {
-  const { program, card, targetName, sha256, tokenizer, constraint } = request;
-  const { graph, buffers, maxTokens } = program;
-  const ids = buffers[graph.inputs[0]!]!;
-  const state = buffers[graph.inputs[1]!]!;
-  const output = tensorOf(graph, graph.outputs[0]!);
-  const scale = output.quant?.kind === 'affine' ? output.quant.scale : 1;
-  const labels = card.labels ?? [];
-  const kind = {
-    classification: 'LM2MCU_CLASSIFICATION',
-    'token-classification': 'LM2MCU_TOKEN_CLASSIFICATION',
-    embedding: 'LM2MCU_EMBEDDING',
-    generation: 'LM2MCU_GENERATION',
-  }[card.kind];
+  const { program, card, targetName } = request;
   const parts = keepsState(program) ? generatingParts(request) : plainParts;
-  const { header, tokenize } = tokenizerCode[tokenizer.kind];
-  const labelList = labels.map((label) => `  ${stringLiteral(label)},\n`).join('');
-  return `${banner(`${card.name}, planned for ${targetName}: at most ${maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena.`)}#include "lm2mcu_model.h"
+  const title = `${card.name}, planned for ${targetName}: at most ${program.maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena.`;
+  return `${banner(title)}#include "lm2mcu_model.h"
 
 #include "kernels/kernels.h"
-${parts.include}${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "${header}"
+${parts.include}${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "${tokenizerCode[request.tokenizer.kind].header}"
 #include "model_constants.h"
 ${image === null ? '' : '#include "npu/npu.h"\n'}
-/* What lm2mcu_tokenize leaves in the arena for lm2mcu_run, which takes it. */
-typedef struct {
-  int32_t segment_start;
-  int32_t tokens;
-  uint32_t check; /* tells it from any other bytes */
-${parts.stateFields}} model_state;
+${stateDeclarations(request)}${cardSource(request)}
+${stateFunctions}
+${parts.state}${inputFunctions(request)}
+${runFunction(request, names, image, parts)}
+${bestFunction}${parts.functions}`;
+}
 
-#define STATE_OFFSET ${hex(state.offset)}
-#define IDS_OFFSET ${hex(ids.offset)}
+function stateDeclarations({ program, tokenizer }: EmitRequest): string {
+  const { graph, buffers } = program;
+  const [ids, state] = graph.inputs.map((name) => buffers[name]!);
+  return `/* What lm2mcu_tokenize leaves in the arena for lm2mcu_run, which takes it. */
+typedef struct {
+${stateFields(program)}} model_state;
+
+#define STATE_OFFSET ${hex(state!.offset)}
+#define IDS_OFFSET ${hex(ids!.offset)}
 #define TEXT_OFFSET ${hex(program.textOffset)}
 #define VOCABULARY ${tokenizer.idOrder.length}
 
 /* What lies in the arena at a byte offset. */
 #define AT(type, offset) ((type *)(void *)((uint8_t *)arena + (offset)))
-${
-  labels.length === 0
-    ? ''
-    : `
+`;
+}
+
+const kindNames: Readonly<Record<ModelCard['kind'], string>> = {
+  classification: 'LM2MCU_CLASSIFICATION',
+  'token-classification': 'LM2MCU_TOKEN_CLASSIFICATION',
+  embedding: 'LM2MCU_EMBEDDING',
+  generation: 'LM2MCU_GENERATION',
+};
+
+function cardSource({ program, card, targetName, sha256, constraint }: EmitRequest): string {
+  const { graph } = program;
+  const labels = card.labels ?? [];
+  const labelList = labels.map((label) => `  ${stringLiteral(label)},\n`).join('');
+  return `${
+    labels.length === 0
+      ? ''
+      : `
 static const char *const labels[${labels.length}] = {
 ${labelList}};
 `
-}
+  }
 static const lm2mcu_card card = {
   .name = ${stringLiteral(card.name)},
   .target = ${stringLiteral(targetName)},
   .sha256 = "${sha256}",
-  .kind = ${kind},
+  .kind = ${kindNames[card.kind]},
   .max_tokens = LM2MCU_MAX_TOKENS,
-  .outputs = ${output.shape[1]},
-  .output_scale = ${Math.fround(scale).toExponential(9)}f,
+  .outputs = ${outputOf(graph).shape[1]},
+  .output_scale = ${Math.fround(outputScale(graph)).toExponential(9)}f,
   .labels = ${labels.length === 0 ? 'NULL' : 'labels'},
   .label_count = ${labels.length},
   .constraint = ${constraint === undefined ? 'NULL' : stringLiteral(constraint.kind)},
@@ -183,8 +191,10 @@ static const lm2mcu_card card = {
 };
 
 const lm2mcu_card *lm2mcu_model_card(void) { return &card; }
+`;
+}
 
-static bool is_aligned(const void *arena) { return ((uintptr_t)arena & 15U) == 0U; }
+const stateFunctions = `static bool is_aligned(const void *arena) { return ((uintptr_t)arena & 15U) == 0U; }
 
 static uint32_t check_of(int32_t segment_start, int32_t tokens) {
   return 0x6C6D326Du ^ (uint32_t)tokens ^ (uint32_t)segment_start << 16;
@@ -197,14 +207,17 @@ static void put_state(void *arena, int32_t segment_start, int32_t tokens) {
       .check = check_of(segment_start, tokens),
   };
 }
+`;
 
-${parts.state}lm2mcu_status lm2mcu_tokenize(void *arena, const char *text, size_t text_bytes,
+/** The two ways in which tokens come into the arena. */
+function inputFunctions({ tokenizer }: EmitRequest): string {
+  return `lm2mcu_status lm2mcu_tokenize(void *arena, const char *text, size_t text_bytes,
                               const char *pair_or_null, size_t pair_bytes,
                               lm2mcu_tokens *tokens) {
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
   const lm_text first = {.data = (const uint8_t *)text, .bytes = text_bytes};
   const lm_text second = {.data = (const uint8_t *)pair_or_null, .bytes = pair_bytes};
-  const lm_tokens found = ${tokenize}(&model_tokenizer, first, second,
+  const lm_tokens found = ${tokenizerCode[tokenizer.kind].tokenize}(&model_tokenizer, first, second,
                                       AT(uint16_t, IDS_OFFSET), LM2MCU_MAX_TOKENS);
   put_state(arena, found.segment_start, found.tokens);
   *tokens = (lm2mcu_tokens){.tokens = found.tokens, .truncated = found.truncated};
@@ -223,10 +236,20 @@ lm2mcu_status lm2mcu_set_tokens(void *arena, const int32_t *ids, int32_t count,
   put_state(arena, segment_start, count);
   return LM2MCU_OK;
 }
+`;
+}
 
-lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result) {
+function runFunction(
+  request: EmitRequest,
+  names: CNames,
+  image: NpuImage | null,
+  { beginRun, endRun }: ModelParts,
+): string {
+  const { program } = request;
+  const output = outputOf(program.graph);
+  return `lm2mcu_status lm2mcu_run(void *arena, lm2mcu_result *result) {
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
-${parts.beginRun}
+${beginRun}
   /* Shape, use, and the calls between which it may not be overwritten, of everything in the arena. */
 ${runBodyInC({ program, names, image, kernelName: (node) => kernelName(request, node) })}
 
@@ -235,17 +258,27 @@ ${runBodyInC({ program, names, image, kernelName: (node) => kernelName(request, 
       .columns = ${output.shape[1]},
       .values = ${names.buffers.get(output.name)!},
   };
-${parts.endRun}  return LM2MCU_OK;
+${endRun}  return LM2MCU_OK;
+}
+`;
 }
 
-int32_t lm2mcu_best(const int16_t *values, int32_t columns) {
+const bestFunction = `int32_t lm2mcu_best(const int16_t *values, int32_t columns) {
   int32_t best = 0;
   for (int32_t i = 1; i < columns; i++) {
     if (values[i] > values[best]) best = i;
   }
   return best;
 }
-${parts.functions}`;
+`;
+
+function stateFields(program: Program): string {
+  return stateWords(keepsState(program))
+    .map(({ name, ctype, comment }) => {
+      const text = comment === undefined ? '' : ` /* ${comment} */`;
+      return `  ${ctype} ${name};${text}\n`;
+    })
+    .join('');
 }
 
 /** The kernel that is called; where the compiler chooses, the portable one stands for all. */

@@ -5,8 +5,9 @@
 
 import type { Constraint } from '../constrain/constraint.ts';
 import { unitStep, weightTable } from '../generate/sample.ts';
+import { silentIds } from '../generate/text.ts';
 import type { ModelCard } from '../importers/index.ts';
-import { tensorOf } from '../ir/graph.ts';
+import { outputOf, outputScale } from '../ir/graph.ts';
 import { keepsState, type Program } from '../schedule/program.ts';
 import type { CompiledTokenizer } from '../tokenizer/compile.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';
@@ -31,10 +32,9 @@ export function placeSampler(image: ConstantImage, program: Program): number | n
 }
 
 function samplerWords(image: ConstantImage, program: Program): Uint32Array {
-  const { shape, quant } = tensorOf(program.graph, program.graph.outputs[0]!);
-  const step = unitStep(quant?.kind === 'affine' ? quant.scale : 1);
+  const step = unitStep(outputScale(program.graph));
   const weights = image.place(weightTable, 'encoder');
-  return Uint32Array.of(shape[1], step, weights);
+  return Uint32Array.of(outputOf(program.graph).shape[1], step, weights);
 }
 
 /** The `Constraint` of kernels/assemblyscript/constraint.ts. */
@@ -127,8 +127,7 @@ export function describeGeneration(
   if (tokenizer.kind !== 'wordpiece') {
     return { endTokens, pieces: 'bytes', silent: [], isConstrained };
   }
-  const { clsId, sepId, padId } = tokenizer;
-  const compact = [clsId, sepId, padId].map((id) => compiled.idOrder.indexOf(id));
+  const compact = silentIds(tokenizer).map((id) => compiled.idOrder.indexOf(id));
   const silent = compact.filter((id) => id >= 0);
   return { endTokens, pieces: 'words', silent, isConstrained };
 }

@@ -10,7 +10,7 @@ import type { Constraint } from '../constrain/constraint.ts';
 import type { Tokens } from '../emulate/interpreter.ts';
 import type { ModelCard } from '../importers/index.ts';
 import { roundUp } from '../integers.ts';
-import { type Node, tensorOf } from '../ir/graph.ts';
+import { type Node, outputOf, outputScale, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { type Kernel, type KernelTable, kernelsFor } from '../schedule/kernels.ts';
 import type { ConstantSizes } from '../schedule/placement.ts';
@@ -274,7 +274,7 @@ function describe(
   layout: Layout,
 ): ModuleDescription {
   const { graph, maxTokens } = program;
-  const output = tensorOf(graph, graph.outputs[0]!);
+  const output = outputOf(graph);
   const { idOrder } = compiledTokenizer;
   const spelled =
     compiledTokenizer.kind === 'bpe'
@@ -284,7 +284,7 @@ function describe(
   return {
     card: { name: card.name, kind: card.kind, labels: card.labels, maxTokens, sha256 },
     scores: card.scores,
-    outputScale: output.quant?.kind === 'affine' ? output.quant.scale : 1,
+    outputScale: outputScale(graph),
     columns: output.shape[1],
     isPerToken: output.shape[0] === 'tokens',
     maxTokens,

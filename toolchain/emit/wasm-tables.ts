@@ -1,9 +1,9 @@
 /** The parameters of the ops that make rows of tables, as `kernels/assemblyscript/table_rows.ts` reads them. */
 import { assertExhaustive } from '../errors.ts';
-import { type Graph, isConstant, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
-import { clustersOf } from '../ops/cluster-rows.ts';
+import { type Graph, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
+import { constantClusters } from '../ops/cluster-rows.ts';
 import { partsOf } from '../ops/codebook-rows.ts';
-import { type Constant, constantOf } from '../ops/table-rows.ts';
+import { type Constant, codeBits, constantOf } from '../ops/table-rows.ts';
 import { packGroups, packRows } from './packed-rows.ts';
 import type { ConstantImage } from './wasm-image.ts';
 import { requantPairs } from './wasm-linear.ts';
@@ -31,19 +31,19 @@ export function tableWords(
       const { multipliers, shift } = node.integer;
       const table = constantOf(tensors[1]!);
       return [
-        ...[table.shape[1], bitsOf(table), packed(table)],
+        ...[table.shape[1], codeBits(table), packed(table)],
         ...[multipliers === null ? 0 : place(multipliers), shift],
       ];
     }
     case 'clusterRows': {
-      const clusters = clustersOf(tensors.map(asConstant));
+      const clusters = constantClusters(tensors);
       const { clusters: integers } = node.integer;
       return [
         ...groups(tensors[1]!, clusters.length),
         clusters[0]!.offset.shape[1],
         structs(
           clusters.map(({ factors, projection, offset }, index) => [
-            ...[factors.shape[1], bitsOf(factors), packed(factors)],
+            ...[factors.shape[1], codeBits(factors), packed(factors)],
             ...[place(projection.data), place(offset.data)],
             place(requantPairs(integers[index]!)),
           ]),
@@ -67,12 +67,4 @@ export function tableWords(
     default:
       return assertExhaustive(node);
   }
-}
-
-function asConstant(tensor: Tensor): Constant {
-  return isConstant(tensor) ? tensor : { ...tensor, data: new Int8Array() };
-}
-
-function bitsOf({ dtype }: Constant): 4 | 8 {
-  return dtype === 'int4' ? 4 : 8;
 }

@@ -16,7 +16,7 @@ import type { WasmVariant } from '../emit/wasm-model.ts';
 import { compactEncoder, type Example } from '../emulate/stored-model.ts';
 import { assertExhaustive, internalError, Lm2mcuError, userError } from '../errors.ts';
 import { greedy, type Sampling } from '../generate/sample.ts';
-import type { Matrix } from '../ir/graph.ts';
+import { type Matrix, outputOf } from '../ir/graph.ts';
 import { everyRow } from '../passes/every-row.ts';
 import { type KernelOf, kernelsFor, loadKernels } from '../schedule/kernels.ts';
 import type { NpuTarget } from '../schedule/npu.ts';
@@ -418,7 +418,7 @@ export function parseAnswer({ graph }: RunnableModel, line: string): Answer {
   const { tokens, truncated, logits, embedding, instructions } = answer;
   const values = logits ?? embedding;
   if (values === undefined) throw internalError('the console gave no values', line);
-  const columns = graph.tensors[graph.outputs[0]!]!.shape[1];
+  const columns = outputOf(graph).shape[1];
   const rows = values.length / columns;
   return { tokens, truncated, outputs: Int16Array.from(values), rows, columns, instructions };
 }

@@ -1,12 +1,12 @@
 /** A module in this process as an executor. */
 import type { Model } from '../../firmware-templates/wasm/model.d.ts';
-import { denseMatrix } from '../ir/graph.ts';
+import { denseMatrix, outputOf } from '../ir/graph.ts';
 import { checkGenerates, checkTokens } from './checks.ts';
 import type { Answer, Executor, ExecutorKind } from './executor.ts';
 import type { RunnableModel } from './stored-model.ts';
 
 export function inModule(on: ExecutorKind, model: RunnableModel, module: Model): Executor {
-  const columns = model.graph.tensors[model.graph.outputs[0]!]!.shape[1];
+  const columns = outputOf(model.graph).shape[1];
   const answer = (outputs: Int16Array, tokens: number, truncated: boolean): Answer => {
     const rows = outputs.length / columns;
     return { tokens, truncated, outputs, rows, columns, instructions: null };

@@ -1,6 +1,6 @@
 /** How well a decoder foresees texts: the float graph, or what became of it in integers. */
 import { interpret, type Tokens } from '../emulate/interpreter.ts';
-import { type Graph, type Matrix, type Stage, tensorOf } from '../ir/graph.ts';
+import { type Graph, type Matrix, outputScale, type Stage } from '../ir/graph.ts';
 import { everyRow } from '../passes/every-row.ts';
 
 export interface Foresight {
@@ -19,8 +19,7 @@ export function foresightOf(
   progress?: (done: number, total: number) => void,
   logitsOf: (text: Tokens) => Matrix = logitsByGraph(graph),
 ): Foresight {
-  const { quant } = tensorOf(graph, graph.outputs[0]!);
-  const scale = quant?.kind === 'affine' ? quant.scale : 1;
+  const scale = outputScale(graph);
   const likeliest: number[] = [];
   let sum = 0;
   for (const [done, text] of texts.entries()) {

@@ -140,6 +140,17 @@ export function tensorOf(graph: Pick<Graph<Stage>, 'tensors'>, name: string): Te
   return tensor;
 }
 
+/** What the graph computes. */
+export function outputOf(graph: Graph<Stage>): Tensor {
+  return tensorOf(graph, graph.outputs[0]!);
+}
+
+/** real = scale · integer of what the graph computes; 1 before the graph is quantized. */
+export function outputScale(graph: Graph<Stage>): number {
+  const { quant } = outputOf(graph);
+  return quant?.kind === 'affine' ? quant.scale : 1;
+}
+
 const knownReaders = new WeakMap<Graph<Stage>, ReadonlyMap<string, readonly number[]>>();
 
 /** For each tensor the indexes of the nodes that read it; found once, since graphs never change. */

@@ -9,7 +9,11 @@ export interface AttentionAttrs {
   readonly heads: number;
   /** Factor on q·k before the softmax, 1/√headWidth. */
   readonly scale: number;
-  /** Row r sees keys 0 … r only. */
+  /**
+   * Row r sees keys 0 … r only: a mask in a model that answers once. A decoder's attention is
+   * `causalAttention`, another op: what it reads of earlier rows is kept from run to run, heads share it,
+   * and its integers are rounded once, not twice.
+   */
   readonly causal: boolean;
   /** Row r sees keys r − reach … r + reach only; without it all. */
   readonly reach?: number | undefined;

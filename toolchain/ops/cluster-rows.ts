@@ -7,7 +7,7 @@ import { arrayOf, isRowVector, shiftsOf } from './form.ts';
 import { type LinearInteger, linear } from './linear.ts';
 import type { OpDef } from './op.ts';
 import { placeInGroup, takeGroupedRows } from './row-groups.ts';
-import { constantOf, forRows, type TableAttrs, tableForm } from './table-rows.ts';
+import { type Constant, constantOf, forRows, type TableAttrs, tableForm } from './table-rows.ts';
 
 /** Of each cluster the requantization of `linear`, with zero point 0. */
 export interface ClusterInteger {
@@ -131,6 +131,15 @@ export function clustersOf<T>(inputs: readonly T[]): readonly Cluster<T>[] {
     const [factors, projection, offset] = inputs.slice(2 + 3 * index) as [T, T, T];
     return { factors, projection, offset };
   });
+}
+
+/** Where only their shapes and constants count, not the matrices of one inference. */
+export function constantClusters(inputs: readonly Tensor[]): readonly Cluster<Constant>[] {
+  return clustersOf(inputs).map(({ factors, projection, offset }) => ({
+    factors: constantOf(factors),
+    projection: constantOf(projection),
+    offset: constantOf(offset),
+  }));
 }
 
 function projectRow(

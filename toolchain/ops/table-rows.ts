@@ -145,6 +145,11 @@ export function constantOf(tensor: Tensor): Constant {
   return tensor;
 }
 
+/** Of one code of a table. */
+export function codeBits({ dtype }: Constant): 4 | 8 {
+  return dtype === 'int4' ? 4 : 8;
+}
+
 /** The constant with the rows of these numbers, in this order; itself if those are all there are. */
 export function withRows(tensor: Tensor, rows: ArrayLike<number>): Tensor {
   const table = constantOf(tensor);

@@ -152,6 +152,27 @@ export interface Program {
   readonly lowerBoundBytes: number;
 }
 
+export interface StateWord {
+  readonly name: string;
+  readonly ctype: 'int32_t' | 'uint32_t';
+  readonly comment?: string;
+}
+
+/** What tokenizing leaves for a run beside the ids, of 32 bits each; `readsOn`: as `keepsState`. */
+export function stateWords(readsOn: boolean): readonly StateWord[] {
+  const words: readonly StateWord[] = [
+    { name: 'segment_start', ctype: 'int32_t' },
+    { name: 'tokens', ctype: 'int32_t' },
+    { name: 'check', ctype: 'uint32_t', comment: 'tells it from any other bytes' },
+  ];
+  const start = {
+    name: 'start',
+    ctype: 'int32_t',
+    comment: 'the first token that is new',
+  } as const;
+  return readsOn ? [...words, start] : words;
+}
+
 /** Whether a run may begin behind the first token. */
 export function keepsState({ buffers }: Pick<Program, 'buffers'>): boolean {
   return Object.values(buffers).some(({ kind }) => kind === 'state');

@@ -14,32 +14,23 @@
 import { internalError } from '../errors.ts';
 import { roundUp } from '../integers.ts';
 import { dtypes } from '../ir/dtypes.ts';
-import {
-  type Graph,
-  type Node,
-  readersOf,
-  rowsOf,
-  type Stage,
-  type Tensor,
-  tensorOf,
-} from '../ir/graph.ts';
-import { producersOf } from '../ir/rewrite.ts';
+import { type Graph, type Node, rowsOf, type Stage, type Tensor, tensorOf } from '../ir/graph.ts';
 import type { Ring } from '../ops/cache.ts';
 import { operandOf, opOf } from '../ops/index.ts';
 import { type NpuTarget, npuAlignment } from './npu.ts';
 import { layOutNpu } from './npu-layout.ts';
+import { overwrittenBy, overwrittenTile } from './overwrite.ts';
 import { blocksOf, type OpenBuffer, placeBuffers } from './place-buffers.ts';
-import type {
-  BufferKind,
-  Call,
-  InnerLoop,
-  Program,
-  ProgramSegment,
-  Slot,
-  SlotRows,
+import {
+  type BufferKind,
+  type Call,
+  type InnerLoop,
+  type Program,
+  type ProgramSegment,
+  type Slot,
+  stateWords,
 } from './program.ts';
 import {
-  canRecompute,
   cutSegments,
   isConsumed,
   nodesOf,
@@ -47,6 +38,24 @@ import {
   type Segment,
   type Step,
 } from './segments.ts';
+import {
+  columnsOf,
+  inputSlot,
+  isKeptApart,
+  isRecomputed,
+  isTurned,
+  joinOf,
+  type Place,
+  placeOf,
+  realReaders,
+  ringOf,
+  rowsOfSlot,
+  runsOnce,
+  type SegmentedGraph,
+  segmentedGraph,
+  slotOf,
+  withJoins,
+} from './slots.ts';
 
 export type ScratchBytes = (graph: Graph<Stage>, node: Node) => number;
 
@@ -93,25 +102,13 @@ export function schedule(graph: Graph<Stage>, options: ScheduleOptions): Program
   return draft(graph, options).place();
 }
 
-/** Where a call stands. */
-interface Place {
-  readonly segment: number;
-  /** Of the segment's tile. */
-  readonly tileRows: number;
-  /** Of the segment. */
-  readonly step: number;
-  readonly inner: InnerLoop | null;
-  /** What the calls of the inner loop make, a block at a time. */
-  readonly madeInside: readonly string[];
-}
-
 /** The state of one `schedule` call. */
 class Layout {
   private readonly graph: Graph<Stage>;
   private readonly options: ScheduleOptions;
   private readonly segments: readonly Segment[];
-  private readonly producers: ReadonlyMap<string, Node>;
-  private readonly segmentOf = new Map<string, number>();
+  private readonly segmentOf: ReadonlyMap<string, number>;
+  private readonly cut: SegmentedGraph;
   readonly buffers = new Map<string, OpenBuffer>();
   private nextCall = 0;
 
@@ -119,15 +116,12 @@ class Layout {
     this.graph = graph;
     this.options = options;
     this.segments = segments;
-    this.producers = producersOf(graph);
-    for (const [index, segment] of segments.entries()) {
-      for (const node of nodesOf(segment)) this.segmentOf.set(node.output, index);
-    }
+    this.cut = segmentedGraph(graph, segments, options);
+    this.segmentOf = this.cut.segmentOf;
     for (const name of graph.inputs) {
       const tensor = tensorOf(graph, name);
       const isIds = tensor.shape[0] === 'tokens';
-      // Segment start, number of tokens, check; and the first token of the next run.
-      const shape = isIds ? tensor.shape : ([1, readsPast(graph) ? 4 : 3] as const);
+      const shape = isIds ? tensor.shape : ([1, stateWords(readsPast(graph)).length] as const);
       this.open(name, 'input', { ...tensor, shape }, isIds ? options.maxTokens : 1, 0);
     }
   }
@@ -164,7 +158,7 @@ class Layout {
     if (calls.some((call) => call.inner === null)) {
       throw internalError('a copy tears the loop of a stream apart', node.name);
     }
-    const own = madeInside.map((name) => this.placeOf(name, inside).buffer);
+    const own = madeInside.map((name) => placeOf(this.cut, name, inside).buffer);
     this.useThroughout(
       calls
         .flatMap(slotBuffers)
@@ -187,10 +181,10 @@ class Layout {
     if (node.op === 'concat') return this.endJoin(node, place);
     const ring = opOf(node.op).cache?.(node.attrs);
     if (ring !== undefined && place.inner === null) return this.rowByRow(node, ring, place);
-    const onlyFirst = this.runsOnce(node, place);
+    const onlyFirst = runsOnce(this.cut, node, place);
     if (node.op === 'selectRow') return [this.keepRow(node, place, onlyFirst)];
     const copies = this.beginJoin(node, place);
-    const inputs = node.inputs.map((name, index) => this.inputSlot(node, name, index, place));
+    const inputs = node.inputs.map((name, index) => inputSlot(this.cut, node, name, index, place));
     const carry = this.openCarry(node, place);
     const output = this.outputSlot(node, place);
     const scratch = this.openScratch(node);
@@ -219,7 +213,7 @@ class Layout {
         buffer: ownRows(name),
         firstColumn: 0,
         rows: 'tile',
-        ...this.columnsOf(name),
+        ...columnsOf(this.cut, name),
       };
       const call = { ...copy(from, { ...from, buffer: name, rows: 'ring' }), inner };
       this.touch(call);
@@ -236,7 +230,7 @@ class Layout {
 
   /** Rows that are kept column by column go there from their tile. */
   private turn(node: Node, place: Place): Call[] {
-    if (!this.isTurned(node.output) || this.ringOf(node.output) !== null) return [];
+    if (!isTurned(this.cut, node.output) || ringOf(this.cut, node.output) !== null) return [];
     const from = this.outputSlot(node, place);
     this.openState(node.output, this.options.maxTokens, null);
     const call = copy(from, { ...from, buffer: node.output });
@@ -245,46 +239,17 @@ class Layout {
   }
 
   private openState(name: string, rows: number, ring: Ring | null): void {
-    const whole = this.isTurned(name) ? roundUp(rows, turnedRows) : rows;
+    const whole = isTurned(this.cut, name) ? roundUp(rows, turnedRows) : rows;
     this.open(name, 'state', tensorOf(this.graph, name), whole, this.nextCall, ring);
-  }
-
-  /** What keeps some rows only of a tensor. */
-  private ringOf(name: string): Ring | null {
-    const rings = (readersOf(this.graph).get(name) ?? []).flatMap((index) => {
-      const { op, attrs } = this.graph.nodes[index]!;
-      return opOf(op).cache?.(attrs) ?? [];
-    });
-    return rings[0] ?? null;
-  }
-
-  /** Its rows are made in a buffer of their own, and then go where they are kept. */
-  private isKeptApart(name: string): boolean {
-    const isPast = this.realReaders(name).some(({ reads }) => reads === 'past');
-    return isPast && (this.isTurned(name) || this.ringOf(name) !== null);
-  }
-
-  private isTurned(name: string): boolean {
-    return (readersOf(this.graph).get(name) ?? []).some((index) => {
-      const { op, inputs } = this.graph.nodes[index]!;
-      return inputs.some((input, operand) => input === name && operandOf(op, operand).turned);
-    });
-  }
-
-  /** In a loop over tokens, all that makes one row but what takes every tile. */
-  private runsOnce(node: Node, { segment }: Place): boolean {
-    const isOneRow = tensorOf(this.graph, node.output).shape[0] === 1;
-    const takesTiles = opOf(node.op).streaming !== undefined;
-    return isOneRow && this.segments[segment]!.rows === 'tokens' && !takesTiles;
   }
 
   /** Copies the first row of a tensor of which only tiles exist. */
   private keepRow(node: Node, place: Place, onlyFirst: boolean): Call {
     const source = node.inputs[0]!;
     const from: Slot = {
-      ...this.placeOf(source, place),
+      ...placeOf(this.cut, source, place),
       rows: 'first',
-      ...this.columnsOf(source),
+      ...columnsOf(this.cut, source),
     };
     const output = this.outputSlot(node, place);
     const call: Call = { ...copy(from, output), onlyFirst };
@@ -321,12 +286,14 @@ class Layout {
 
   /** Before the first part is written into its join, those of earlier segments are copied there. */
   private beginJoin(node: Node, place: Place): Call[] {
-    const { buffer } = this.placeOf(node.output, place);
-    const isPart = this.joinOf(node.output, place.segment) !== null;
+    const { buffer } = placeOf(this.cut, node.output, place);
+    const isPart = joinOf(this.cut, node.output, place.segment) !== null;
     if ((node.op !== 'concat' && !isPart) || this.buffers.has(buffer)) return [];
     this.openFor(node, buffer, place);
     return nodesOf(this.segments[place.segment]!)
-      .filter(({ op, output }) => op === 'concat' && this.placeOf(output, place).buffer === buffer)
+      .filter(
+        ({ op, output }) => op === 'concat' && placeOf(this.cut, output, place).buffer === buffer,
+      )
       .flatMap((join) =>
         this.copiesInto(join, place, (part) => this.segmentOf.get(part) !== place.segment),
       );
@@ -336,19 +303,19 @@ class Layout {
   private endJoin(join: Node, place: Place): Call[] {
     const copies = this.beginJoin(join, place);
     const isApart = (part: string): boolean =>
-      this.segmentOf.get(part) === place.segment && this.joinOf(part, place.segment) === null;
+      this.segmentOf.get(part) === place.segment && joinOf(this.cut, part, place.segment) === null;
     return [...copies, ...this.copiesInto(join, place, isApart)];
   }
 
   private copiesInto(join: Node, place: Place, isCopied: (part: string) => boolean): Call[] {
-    const rows = this.rowsOfSlot(join.output, 'row', place);
-    const whole = this.placeOf(join.output, place);
+    const rows = rowsOfSlot(this.cut, join.output, 'row', place);
+    const whole = placeOf(this.cut, join.output, place);
     let firstColumn = whole.firstColumn;
     const calls: Call[] = [];
     for (const name of join.inputs) {
-      const { columns } = this.columnsOf(name);
+      const { columns } = columnsOf(this.cut, name);
       if (isCopied(name)) {
-        const from = this.slotOf(name, 'row', place);
+        const from = slotOf(this.cut, name, 'row', place);
         calls.push(copy(from, { buffer: whole.buffer, rows, firstColumn, columns }));
       }
       firstColumn += columns;
@@ -357,104 +324,29 @@ class Layout {
     return calls;
   }
 
-  /** The join that a tensor is a part of, if both are made in the segment. */
-  private joinOf(name: string, segment: number): Node | null {
-    const indexes = readersOf(this.graph).get(name) ?? [];
-    if (indexes.length !== 1 || this.segmentOf.get(name) !== segment) return null;
-    const reader = this.graph.nodes[indexes[0]!]!;
-    return reader.op === 'concat' && this.segmentOf.get(reader.output) === segment ? reader : null;
-  }
-
-  /** A tensor and the joins that it lies in, inside out. */
-  private withJoins(name: string, segment: number): readonly string[] {
-    const join = this.joinOf(name, segment);
-    return join === null ? [name] : [name, ...this.withJoins(join.output, segment)];
-  }
-
-  private columnsOf(name: string): { readonly columns: number } {
-    return { columns: tensorOf(this.graph, name).shape[1] };
-  }
-
-  private inputSlot(node: Node, name: string, index: number, place: Place): Slot | null {
-    const { reads } = operandOf(node.op, index);
-    const isConstant = tensorOf(this.graph, name).role === 'constant';
-    return (reads === 'row' || reads === 'all' || reads === 'past') && !isConstant
-      ? this.slotOf(name, reads, place)
-      : null;
-  }
-
-  private slotOf(name: string, reads: 'row' | 'all' | 'past', place: Place): Slot {
-    const source = this.producers.get(name);
-    if (source?.op === 'selectRow' && !this.isConsumed(source.inputs[0]!)) {
-      return { ...this.slotOf(source.inputs[0]!, 'all', place), rows: source.attrs.which };
-    }
-    const rows = this.rowsOfSlot(name, reads, place);
-    return { ...this.placeOf(name, place), rows, ...this.columnsOf(name) };
-  }
-
-  private rowsOfSlot(
-    name: string,
-    reads: 'row' | 'all' | 'past',
-    { inner, madeInside }: Place,
-  ): SlotRows {
-    if (tensorOf(this.graph, name).shape[0] === 1) return 'first';
-    if (reads === 'past') return 'past';
-    if (madeInside.includes(name)) return 'tile';
-    if (reads === 'all') return this.isConsumed(name) ? 'tile' : 'all';
-    const isInput = tensorOf(this.graph, name).role === 'input';
-    return inner?.over === 'tokens' && !isInput ? 'outer' : 'tile';
-  }
-
-  private isConsumed(name: string): boolean {
-    return isConsumed(this.graph, name, this.options.tileRows);
-  }
-
-  /** Which columns of which buffer hold a tensor, as a call sees it. */
-  private placeOf(
-    name: string,
-    place: Pick<Place, 'segment' | 'inner' | 'madeInside'>,
-  ): Pick<Slot, 'buffer' | 'firstColumn'> {
-    const { segment, inner, madeInside } = place;
-    if (madeInside.includes(name)) {
-      return { buffer: `${name}~${segment}.${inner!.index}`, firstColumn: 0 };
-    }
-    if (this.isRecomputed(name)) return { buffer: `${name}~${segment}`, firstColumn: 0 };
-    const join = this.joinOf(name, this.segmentOf.get(name) ?? segment);
-    if (join === null) return { buffer: name, firstColumn: 0 };
-    const whole = this.placeOf(join.output, place);
-    const before = join.inputs.slice(0, join.inputs.indexOf(name));
-    const columns = before.reduce((sum, part) => sum + this.columnsOf(part).columns, 0);
-    return { ...whole, firstColumn: whole.firstColumn + columns };
-  }
-
-  private isRecomputed(name: string): boolean {
-    const source = this.producers.get(name);
-    return this.options.recomputeInputs && source !== undefined && canRecompute(this.graph, source);
-  }
-
   private outputSlot(node: Node, place: Place): Slot {
-    const { buffer: own, firstColumn } = this.placeOf(node.output, place);
-    const name = this.isKeptApart(node.output) ? ownRows(own) : own;
+    const { buffer: own, firstColumn } = placeOf(this.cut, node.output, place);
+    const name = isKeptApart(this.cut, node.output) ? ownRows(own) : own;
     if (!this.buffers.has(name)) this.openFor(node, name, place);
     const buffer = this.buffers.get(name)!;
-    for (const one of this.withJoins(node.output, place.segment))
+    for (const one of withJoins(this.cut, node.output, place.segment))
       if (!buffer.tensors.includes(one)) buffer.tensors.push(one);
-    const rows = this.rowsOfSlot(node.output, 'row', place);
-    return { buffer: name, firstColumn, rows, ...this.columnsOf(node.output) };
+    const rows = rowsOfSlot(this.cut, node.output, 'row', place);
+    return { buffer: name, firstColumn, rows, ...columnsOf(this.cut, node.output) };
   }
 
   /** Opens the buffer that a node made in this segment writes into. */
   private openFor(node: Node, buffer: string, place: Place): void {
     const { segment, tileRows, inner, madeInside } = place;
-    const joins = this.withJoins(node.output, segment);
+    const joins = withJoins(this.cut, node.output, segment);
     const tensor = tensorOf(this.graph, joins.at(-1)!);
     const isOutput = this.graph.outputs.includes(tensor.name);
     if (madeInside.includes(node.output)) {
       this.openTile(node, buffer, place, inner!.tileRows);
       return;
     }
-    const readers = this.realReaders(tensor.name);
-    if (this.isKeptApart(tensor.name)) {
+    const readers = realReaders(this.cut, tensor.name);
+    if (isKeptApart(this.cut, tensor.name)) {
       this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
       return;
     }
@@ -468,21 +360,25 @@ class Layout {
         ({ reader, reads }) => reads === 'last' || this.segmentOf.get(reader.output) === segment,
       );
     const isOfTile = staysInside && tensor.shape[0] === this.segments[segment]!.rows;
-    if (isOfTile || this.isConsumed(tensor.name) || this.isRecomputed(node.output)) {
+    if (
+      isOfTile ||
+      isConsumed(this.cut.graph, tensor.name, this.cut.options.tileRows) ||
+      isRecomputed(this.cut, node.output)
+    ) {
       if (joins.length === 1) this.openTile(node, buffer, place, tileRows);
       else this.open(buffer, 'tile', tensor, tileRows, this.nextCall);
       return;
     }
     const rows = rowsOf(tensor.shape[0], this.options.maxTokens);
     const kind = isOutput ? 'output' : 'whole';
-    const overwritten = this.overwrittenBy(tensor, segment, node);
+    const overwritten = overwrittenBy(this.cut, this.buffers, tensor, segment, node);
     this.open(buffer, kind, tensor, rows, this.nextCall);
     if (overwritten !== null) this.overwrite(overwritten, buffer);
   }
 
   /** Of a tensor that is no part of a join. */
   private openTile(node: Node, buffer: string, place: Place, rows: number): void {
-    const overwritten = this.overwrittenTile(node, place);
+    const overwritten = overwrittenTile(this.cut, this.buffers, node, place);
     this.open(buffer, 'tile', tensorOf(this.graph, node.output), rows, this.nextCall);
     if (overwritten !== null) this.overwrite(overwritten, buffer);
   }
@@ -491,78 +387,6 @@ class Layout {
   private overwrite(dying: OpenBuffer, name: string): void {
     const result = this.buffers.get(name)!;
     dying.overwrittenBy = { name, offsetBytes: result.sizeBytes - dying.sizeBytes };
-  }
-
-  /** The tile of an operand that nothing reads after `node`, which may write its rows over it. */
-  private overwrittenTile(node: Node, place: Place): OpenBuffer | null {
-    const { segment } = place;
-    if (opOf(node.op).overwritesRows !== true) return null;
-    const { dtype, shape } = tensorOf(this.graph, node.output);
-    const nodes = nodesOf(this.segments[segment]!);
-    const position = nodes.indexOf(node);
-    for (const [index, name] of node.inputs.entries()) {
-      if (operandOf(node.op, index).reads !== 'row') continue;
-      const buffer = this.buffers.get(this.placeOf(name, place).buffer);
-      if (buffer?.kind !== 'tile' || buffer.overwrittenBy !== null) continue;
-      if (buffer.tensors.length !== 1 || buffer.tensors[0] !== name) continue;
-      if (buffer.dtype !== dtype || buffer.columns !== shape[1]) continue;
-      const diesHere = this.realReaders(name).every(
-        ({ reader, reads }) =>
-          reads !== 'last' &&
-          (this.segmentOf.get(reader.output) !== segment ||
-            (reads === 'row' && nodes.indexOf(reader) <= position)),
-      );
-      if (diesHere) return buffer;
-    }
-    return null;
-  }
-
-  /**
-   * The widest buffer, no wider than the result, whose tensors die in this segment, are read row by
-   * row only, and not after `node` has written a tile of its result.
-   */
-  private overwrittenBy(tensor: Tensor, segment: number, node: Node): OpenBuffer | null {
-    if (tensor.shape[0] !== 'tokens') return null;
-    const nodes = nodesOf(this.segments[segment]!);
-    const position = nodes.indexOf(node);
-    const joins = new Set(this.withJoins(node.output, segment).slice(1));
-    let widest: OpenBuffer | null = null;
-    for (const buffer of this.buffers.values()) {
-      if (buffer.kind !== 'whole' || buffer.overwrittenBy !== null) continue;
-      if (buffer.dtype !== tensor.dtype || buffer.columns > tensor.shape[1]) continue;
-      if (buffer.columns <= (widest?.columns ?? 0)) continue;
-      const isSameWidth = buffer.columns === tensor.shape[1];
-      const readers = buffer.tensors
-        .flatMap((name) => this.realReaders(name))
-        .filter(({ reader }) => this.segmentOf.get(reader.output)! >= segment);
-      const readBeforeItsRowsAreWritten = readers.every(
-        ({ reader, reads }) =>
-          reads === 'row' &&
-          this.segmentOf.get(reader.output) === segment &&
-          (nodes.indexOf(reader) < position ||
-            joins.has(reader.output) || // copied into the join before any part is written
-            (reader === node &&
-              isSameWidth &&
-              joins.size === 0 &&
-              opOf(node.op).overwritesRows === true)),
-      );
-      if (readers.length > 0 && readBeforeItsRowsAreWritten) widest = buffer;
-    }
-    return widest;
-  }
-
-  /** Readers of a tensor, looking through row selections. */
-  private realReaders(name: string): { reader: Node; reads: string }[] {
-    return (readersOf(this.graph).get(name) ?? []).flatMap((index) => {
-      const reader = this.graph.nodes[index]!;
-      if (reader.op === 'selectRow' && !this.isConsumed(name)) {
-        const reads = reader.attrs.which === 'last' ? 'last' : 'all';
-        return this.realReaders(reader.output).map((one) => ({ ...one, reads }));
-      }
-      return reader.inputs.flatMap((input, operand) =>
-        input === name ? [{ reader, reads: operandOf(reader.op, operand).reads as string }] : [],
-      );
-    });
   }
 
   private open(
@@ -577,7 +401,7 @@ class Layout {
     const sizeBytes = this.roomBytes(kind, rows, columns * dtypes[tensor.dtype].bytes);
     this.buffers.set(name, {
       kind,
-      turned: kind === 'state' && this.isTurned(name),
+      turned: kind === 'state' && isTurned(this.cut, name),
       dtype: tensor.dtype,
       rows,
       ring,

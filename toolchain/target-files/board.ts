@@ -189,7 +189,7 @@ export const boardSchema = z
     /** An emulated board with the same core, and where each region of this board lies on it. */
     twin: z.strictObject({ board: identifier, origins: z.record(identifier, address) }).optional(),
   })
-  .check(...boardRules());
+  .check(...boardRules);
 export type Board = z.infer<typeof boardSchema>;
 export type MemoryRegion = z.infer<typeof regionSchema>;
 export type Uart = z.infer<typeof uartSchema>;

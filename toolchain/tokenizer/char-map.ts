@@ -10,6 +10,7 @@
  */
 import { internalError } from '../errors.ts';
 import { type CharacterRules, characterAction, markRank } from './characters.ts';
+import { hangulSyllables, isHangulSyllable } from './hangul.ts';
 
 /** Kinds of action; `kernels/c/tokenizer.c` has the same. */
 export const actionKinds = {
@@ -41,7 +42,6 @@ const asciiEnd = 0x80;
 const planeCount = 17;
 const planeSize = 0x10000;
 const lastCodePoint = 0x10ffff;
-const hangul = { first: 0xac00, last: 0xd7a3 };
 /** What stands for a character that no token has: one that the clean-up removes. */
 const foreign = 0xfffd;
 
@@ -120,11 +120,10 @@ function atomicRuns(rules: CharacterRules, alphabet: ReadonlySet<number>): reado
   const decomposesHangul = rules.stripAccents && hasHangul(rules, alphabet);
   const ordersMarks = rules.stripAccents && [...alphabet].some((char) => markRank(char) > 0);
   for (let codePoint = 0; codePoint <= lastCodePoint; codePoint++) {
-    const isHangul = codePoint >= hangul.first && codePoint <= hangul.last;
     const { action, targets } =
       codePoint < asciiEnd // is looked up in `ascii`
         ? simple('shift')
-        : isHangul && decomposesHangul
+        : decomposesHangul && isHangulSyllable(codePoint)
           ? simple('hangul')
           : mapCharacter(codePoint, rules, alphabet, ordersMarks);
     const last = runs.at(-1);
@@ -142,7 +141,7 @@ function atomicRuns(rules: CharacterRules, alphabet: ReadonlySet<number>): reado
 }
 
 function hasHangul(rules: CharacterRules, alphabet: ReadonlySet<number>): boolean {
-  for (let codePoint = hangul.first; codePoint <= hangul.last; codePoint++) {
+  for (let codePoint = hangulSyllables.first; codePoint <= hangulSyllables.last; codePoint++) {
     const action = characterAction(codePoint, rules);
     if (action.kind === 'word' && action.targets.every((jamo) => alphabet.has(jamo))) return true;
   }

@@ -5,6 +5,7 @@
  * put spaces around CJK, decompose canonically and strip nonspacing marks, lower-case, then split at
  * white space and around punctuation. All but the canonical order of marks is a map of characters.
  */
+import { hangulSyllables, isHangulSyllable } from './hangul.ts';
 import { parseMap, rangeTest } from './packed.ts';
 import {
   boundaryMarkRanges,
@@ -115,26 +116,24 @@ function append(word: number[], codePoint: number, runStart: number): number {
 }
 
 /** Hangul syllables decompose by arithmetic (Unicode 3.12); the constants are the standard's. */
-const hangul = {
-  sBase: 0xac00,
+const jamoOf = {
   lBase: 0x1100,
   vBase: 0x1161,
   tBase: 0x11a7,
   vCount: 21,
   tCount: 28,
 };
-const hangulSyllables = 11172;
 
 function stripAccents(codePoint: number): readonly number[] {
-  const syllable = codePoint - hangul.sBase;
-  if (syllable < 0 || syllable >= hangulSyllables) return stripped.get(codePoint) ?? [codePoint];
-  const trailing = syllable % hangul.tCount;
-  const leadingVowel = Math.floor(syllable / hangul.tCount);
+  if (!isHangulSyllable(codePoint)) return stripped.get(codePoint) ?? [codePoint];
+  const syllable = codePoint - hangulSyllables.first;
+  const trailing = syllable % jamoOf.tCount;
+  const leadingVowel = Math.floor(syllable / jamoOf.tCount);
   const jamo = [
-    hangul.lBase + Math.floor(leadingVowel / hangul.vCount),
-    hangul.vBase + (leadingVowel % hangul.vCount),
+    jamoOf.lBase + Math.floor(leadingVowel / jamoOf.vCount),
+    jamoOf.vBase + (leadingVowel % jamoOf.vCount),
   ];
-  return trailing === 0 ? jamo : [...jamo, hangul.tBase + trailing];
+  return trailing === 0 ? jamo : [...jamo, jamoOf.tBase + trailing];
 }
 
 function isChinese(codePoint: number): boolean {

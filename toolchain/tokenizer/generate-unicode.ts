@@ -15,13 +15,13 @@
  */
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { isHangulSyllable } from './hangul.ts';
 
 /** The Unicode version of Rust 1.98's `char::to_lowercase`; Node's must be the same. */
 const lowercaseVersion = '17.0';
 
 const require = createRequire(import.meta.url);
 const lastCodePoint = 0x10ffff;
-const hangulSyllables = { first: 0xac00, last: 0xd7a3 };
 
 type Test = (codePoint: number) => boolean;
 
@@ -123,7 +123,7 @@ function wrap(words: readonly string[]): string {
 
 /** Nonspacing marks vanish, so their decompositions are left out; Hangul is algorithmic. */
 function stripped(codePoint: number): number[] {
-  if (codePoint >= hangulSyllables.first && codePoint <= hangulSyllables.last) return [codePoint];
+  if (isHangulSyllable(codePoint)) return [codePoint];
   return decompose9(codePoint).filter((part) => !isNonspacing8(part));
 }
 
@@ -146,7 +146,7 @@ function ranks(codePoint: number): number[] {
 
 /** What `NFKD` changes, but for Hangul: decompositions never change once a character is assigned. */
 function decomposes9(codePoint: number): boolean {
-  if (codePoint >= hangulSyllables.first && codePoint <= hangulSyllables.last) return false;
+  if (isHangulSyllable(codePoint)) return false;
   const char = String.fromCodePoint(codePoint);
   return !isUnassigned9(codePoint) && char.normalize('NFKD') !== char;
 }

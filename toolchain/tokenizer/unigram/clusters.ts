@@ -4,6 +4,7 @@
  * Only clusters of fewer than six bytes are looked up whole, so the rules for flags, emoji sequences
  * and conjuncts of Indic scripts are left out: such clusters are longer.
  */
+import { hangulSyllables } from '../hangul.ts';
 import { rangeTest } from '../packed.ts';
 import {
   clusterControlRanges,
@@ -35,7 +36,7 @@ const jamo: readonly (readonly [ClusterClass, number, number])[] = [
   [clusterClasses.vowelJamo, 0x1160, 0x11a7],
   [clusterClasses.trailingJamo, 0x11a8, 0x11ff],
   [clusterClasses.leadingJamo, 0xa960, 0xa97c],
-  [clusterClasses.syllable, 0xac00, 0xd7a3],
+  [clusterClasses.syllable, hangulSyllables.first, hangulSyllables.last],
   [clusterClasses.vowelJamo, 0xd7b0, 0xd7c6],
   [clusterClasses.trailingJamo, 0xd7cb, 0xd7fb],
 ];
@@ -58,7 +59,6 @@ function lookUp(codePoint: number): ClusterClass {
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
-const firstSyllable = 0xac00;
 const trailingConsonants = 28;
 
 /** Whether two neighbours are in one cluster. */
@@ -69,7 +69,7 @@ export function isJoined(before: number, after: number): boolean {
   const [left, right] = [clusterClassOf(before), clusterClassOf(after)];
   if (left === control || right === control) return false;
   if (right === extend || left === prepend) return true;
-  const isOpen = (before - firstSyllable) % trailingConsonants === 0;
+  const isOpen = (before - hangulSyllables.first) % trailingConsonants === 0;
   switch (right) {
     case leadingJamo:
     case syllable:

@@ -7,6 +7,7 @@
  */
 import { userError } from '../../errors.ts';
 import { type CharacterClasses, compileClasses } from '../character-classes.ts';
+import { isHangulSyllable } from '../hangul.ts';
 import { parseMap, rangeTest } from '../packed.ts';
 import { byteLengths } from '../sizes.ts';
 import { compileTrie, type Trie } from '../trie.ts';
@@ -53,7 +54,6 @@ export interface Changing {
 const isDecomposed = rangeTest(decomposedRanges);
 const isMark = rangeTest(markRanges);
 const lowered = parseMap(lowercaseMap);
-const hangulSyllables = { first: 0xac00, last: 0xd7a3 };
 const lastCodePoint = 0x10ffff;
 
 /** All that the normalizer changes. */
@@ -62,7 +62,7 @@ export function changesOf(normalizer: Normalizer): Changing {
   const { decomposes, stripsMarks, lowercases } = normalizer;
   if (decomposes || stripsMarks || lowercases) {
     for (let codePoint = 1; codePoint <= lastCodePoint; codePoint++) {
-      const isHangul = codePoint >= hangulSyllables.first && codePoint <= hangulSyllables.last;
+      const isHangul = isHangulSyllable(codePoint);
       const mayChange =
         isHangul || isDecomposed(codePoint) || isMark(codePoint) || lowered.has(codePoint);
       if (!mayChange) continue;

@@ -1,5 +1,6 @@
 /** Text to the words that are tokenized, as Hugging Face's normalizers and pre-tokenizers make them. */
 import { isWhitespace } from '../added-tokens.ts';
+import { isHangulSyllable } from '../hangul.ts';
 import { parseMap, rangeTest } from '../packed.ts';
 import { decomposedRanges, lowercaseMap, markRanges } from '../unicode-tables.ts';
 import { wordMark } from '../word-mark.ts';
@@ -70,8 +71,7 @@ export function foldCharacter(
 
 function decompose(char: string): string {
   const codePoint = char.codePointAt(0)!;
-  const isSyllable = codePoint >= 0xac00 && codePoint <= 0xd7a3;
-  return isSyllable || isDecomposed(codePoint) ? char.normalize('NFKD') : char;
+  return isHangulSyllable(codePoint) || isDecomposed(codePoint) ? char.normalize('NFKD') : char;
 }
 
 const ruleMaps = new WeakMap<Normalizer, ReadonlyMap<string, string>>();
