@@ -19,6 +19,7 @@
  * is needed; ids are converted while they arrive. What does not fit is swallowed up to the line's
  * end and answered with an error.
  */
+#include "console_json.h"
 #include "lm2mcu.h"
 #include "lm2mcu_model.h"
 #include "npu/npu.h"
@@ -68,9 +69,6 @@ static void answer_tokens(const line *request);
 static void answer_sample(const line *request);
 static void answer_card(void);
 static void answer_boot(void);
-static void write_error(const char *code, const char *message, uint32_t limit);
-static void write_text(const char *text);
-static void write_string(const char *text);
 
 int main(void) {
   write_text("{\"ready\":");
@@ -186,135 +184,6 @@ static line read_line(void) {
   return result;
 }
 
-/* ---- Writing JSON ---- */
-
-static void write_text(const char *text) {
-  while (*text != '\0') uart_write((uint8_t)*text++);
-}
-
-static void write_hex_digit(uint32_t digit) {
-  uart_write((uint8_t)"0123456789abcdef"[digit & 15u]);
-}
-
-/* Text is UTF-8 already: only quotes, backslashes and control characters need escaping. */
-static void write_character(uint8_t byte) {
-  if (byte < 0x20u) {
-    write_text("\\u00");
-    write_hex_digit(byte >> 4);
-    write_hex_digit(byte);
-    return;
-  }
-  if (byte == '"' || byte == '\\') uart_write('\\');
-  uart_write(byte);
-}
-
-static void write_string(const char *text) {
-  write_text("\"");
-  for (; *text != '\0'; text++) write_character((uint8_t)*text);
-  write_text("\"");
-}
-
-static void write_key(const char *key) {
-  write_string(key);
-  write_text(":");
-}
-
-enum { UINT64_DIGITS = 20 };
-
-/* Decimal digits, leading zeros included, without the 64-bit division that the core lacks. */
-static void split_digits(uint64_t value, char digits[UINT64_DIGITS]) {
-  static const uint64_t powers[UINT64_DIGITS] = {
-      10000000000000000000u, 1000000000000000000u, 100000000000000000u, 10000000000000000u,
-      1000000000000000u, 100000000000000u, 10000000000000u, 1000000000000u, 100000000000u,
-      10000000000u, 1000000000u, 100000000u, 10000000u, 1000000u, 100000u, 10000u, 1000u, 100u,
-      10u, 1u};
-  for (int32_t i = 0; i < UINT64_DIGITS; i++) {
-    digits[i] = '0';
-    while (value >= powers[i]) {
-      value -= powers[i];
-      digits[i]++;
-    }
-  }
-}
-
-static void write_unsigned(uint64_t value) {
-  char digits[UINT64_DIGITS];
-  split_digits(value, digits);
-  int32_t first = 0;
-  while (first < UINT64_DIGITS - 1 && digits[first] == '0') first++;
-  for (int32_t i = first; i < UINT64_DIGITS; i++) uart_write((uint8_t)digits[i]);
-}
-
-static void write_signed(int32_t value) {
-  if (value < 0) uart_write('-');
-  write_unsigned(value < 0 ? 0u - (uint32_t)value : (uint32_t)value);
-}
-
-static void write_hex(uint32_t value) {
-  write_text("\"0x");
-  for (int32_t shift = 28; shift >= 0; shift -= 4) write_hex_digit(value >> shift);
-  write_text("\"");
-}
-
-/* A positive float with the 9 significant digits that identify it, in integer arithmetic:
- * value = mantissa * 2^binary * 10^decimal, and binary is brought to 0 step by step, keeping at
- * least 56 bits of the mantissa. Zero, negative, infinite and above 2^63: null. */
-static void write_float(float value) {
-  union {
-    float value;
-    uint32_t bits;
-  } word = {.value = value};
-  const uint32_t field = word.bits >> 23; /* with the sign as bit 8 */
-  uint64_t mantissa = word.bits & 0x7FFFFFu;
-  if (field > 0) mantissa |= 0x800000u;
-  int32_t binary = (int32_t)(field > 0 ? field : 1u) - 150;
-  if (mantissa == 0 || field > 189u) {
-    write_text("null");
-    return;
-  }
-  int32_t decimal = 0;
-  for (; binary > 0; binary--) mantissa <<= 1;
-  while (binary < 0) {
-    for (; mantissa < (UINT64_C(1) << 60); decimal--) mantissa *= 10u;
-    const int32_t shift = binary < -4 ? 4 : -binary;
-    mantissa = (mantissa + (UINT64_C(1) << (shift - 1))) >> shift;
-    binary += shift;
-  }
-  char digits[UINT64_DIGITS];
-  split_digits(mantissa, digits);
-  int32_t first = 0;
-  while (digits[first] == '0') first++;
-  int32_t last = first + 8;
-  if (last + 1 < UINT64_DIGITS && digits[last + 1] >= '5') {
-    int32_t carry = last;
-    while (carry >= 0 && digits[carry] == '9') digits[carry--] = '0';
-    if (carry >= 0) digits[carry]++;
-    if (carry < first) first--;
-  }
-  if (last >= UINT64_DIGITS) last = UINT64_DIGITS - 1;
-  while (last > first && digits[last] == '0') last--;
-  uart_write((uint8_t)digits[first]);
-  if (last > first) uart_write('.');
-  for (int32_t i = first + 1; i <= last; i++) uart_write((uint8_t)digits[i]);
-  write_text("e");
-  write_signed(decimal + UINT64_DIGITS - 1 - first);
-}
-
-static void write_error(const char *code, const char *message, uint32_t limit) {
-  write_text("{\"error\":{");
-  write_key("code");
-  write_string(code);
-  write_text(",");
-  write_key("message");
-  write_string(message);
-  if (limit > 0) {
-    write_text(",");
-    write_key("limit");
-    write_unsigned(limit);
-  }
-  write_text("}}");
-}
-
 /* ---- Answers ---- */
 
 static void write_npu_error(void) {
@@ -420,122 +289,7 @@ static void write_work(uint64_t start, uint64_t tokenized, uint64_t end, uint64_
 }
 
 #ifdef LM2MCU_GENERATES
-
-/* ---- Generation ---- */
-
-typedef struct {
-  int32_t most_tokens;
-  lm2mcu_sampling sampling;
-  uint32_t seed;
-} settings_of_console;
-
-static settings_of_console settings = {.most_tokens = 64, .sampling = {.top_p = 1000}};
-
-/* Numbers, with a space between them; false: there is something else. */
-static bool read_numbers(const line *request, uint32_t *numbers, int32_t count) {
-  int32_t read = 0;
-  for (size_t i = 0; i < request->bytes; read++) {
-    if (read == count) return false;
-    uint64_t number = 0;
-    const size_t first = i;
-    for (; i < request->bytes && request->text[i] != ' '; i++) {
-      if (request->text[i] < '0' || request->text[i] > '9' || i - first == 10u) return false;
-      number = number * 10u + (uint64_t)(request->text[i] - '0');
-    }
-    if (i == first || number > UINT32_MAX) return false;
-    numbers[read] = (uint32_t)number;
-    if (i < request->bytes) i++;
-  }
-  return read == count;
-}
-
-static void answer_sample(const line *request) {
-  uint32_t numbers[5];
-  if (!read_numbers(request, numbers, 5) || numbers[0] > INT32_MAX || numbers[2] > INT32_MAX ||
-      numbers[3] > 1000u) {
-    write_error("bad-sampling", "expected #sample tokens temperature top-k top-p seed", 0);
-    return;
-  }
-  settings = (settings_of_console){
-      .most_tokens = (int32_t)numbers[0],
-      .sampling = {numbers[1], (int32_t)numbers[2], numbers[3]},
-      .seed = numbers[4],
-  };
-  write_text("{\"sampling\":true}");
-}
-
-static bool is_cancelled(void) {
-  enum { CONTROL_C = 3 };
-  return uart_has_byte() && uart_take() == CONTROL_C;
-}
-
-static void write_spelled(int32_t id) {
-  uint8_t bytes[LM2MCU_TOKEN_BYTES];
-  const int32_t count = lm2mcu_spell(id, bytes);
-  for (int32_t i = 0; i < count; i++) write_character(bytes[i]);
-}
-
-/* Of all tokens from `first` on, and of one that found no room behind them. */
-static void write_ids(int32_t first, int32_t count, int32_t last, bool has_last) {
-  const uint16_t *ids = lm2mcu_token_ids(arena) + first;
-  write_text(",\"generated\":[");
-  for (int32_t i = 0; i < count; i++) {
-    if (i > 0) write_text(",");
-    write_signed(has_last && i == count - 1 ? last : ids[i]);
-  }
-  write_text("],\"stopped\":");
-}
-
-/* As many tokens as may follow: the last of them need not have room behind the others. */
-static int32_t room_for(int32_t prompt, int32_t count) {
-  const int32_t context = LM2MCU_MAX_TOKENS + 1 - prompt;
-  return (context < settings.most_tokens ? context : settings.most_tokens) - count;
-}
-
-/* Writes the text as it comes. Ticks that it took, writing left out. */
-static uint64_t generate(lm2mcu_result *result, int32_t prompt) {
-  uint64_t ticks = 0;
-  lm2mcu_writing writing = {.random_state = settings.seed};
-  const char *stopped = NULL;
-  int32_t count = 0, id = 0;
-  bool is_kept = true;
-  write_text("\"text\":\"");
-  while (stopped == NULL) {
-    const uint64_t start = counter_ticks();
-    const int32_t next =
-        lm2mcu_choose(result, &settings.sampling, room_for(prompt, count), &writing);
-    if (next < 0) {
-      stopped = "end";
-      break;
-    }
-    id = next;
-    count++;
-    const bool ends = lm2mcu_ends_text(id) || lm2mcu_is_over(&writing);
-    is_kept = !ends && lm2mcu_append(arena, id) == LM2MCU_OK;
-    if (ends) stopped = "end";
-    else if (!is_kept) stopped = "context";
-    else if (count == settings.most_tokens) stopped = "length";
-    else if (lm2mcu_needs_run(&writing) &&
-             lm2mcu_run(arena, result) != LM2MCU_OK) stopped = "failed";
-    ticks += counter_ticks() - start;
-    write_spelled(id);
-    if (stopped == NULL && is_cancelled()) stopped = "cancelled";
-  }
-  write_text("\"");
-  write_ids(prompt, count, id, !is_kept);
-  write_string(stopped);
-  if (CONSTRAINED) {
-    write_text(lm2mcu_is_complete(&writing) ? ",\"complete\":true" : ",\"complete\":false");
-  }
-  return ticks;
-}
-
-static uint64_t write_generation(lm2mcu_result *result, int32_t prompt) {
-  if (settings.most_tokens > 0) return generate(result, prompt);
-  write_result(lm2mcu_model_card(), result);
-  return 0;
-}
-
+#include "console_generation.h"
 #else
 
 static void answer_sample(const line *request) { (void)request; }

@@ -177,18 +177,21 @@ function machineOfTwin(target: Target): Machine | undefined {
   return { name: 'firmware-twin', regions, codeRegion, header: boardHeader(board), parts };
 }
 
+/** The console, and what it includes; it is compiled as one. */
+export const consoleFiles = ['console.c', 'console_json.h', 'console_generation.h'] as const;
+
 function writeSources(request: FirmwareRequest, machines: readonly Machine[]): void {
   const { outDir, target } = request;
   const templates = join(outDir, 'sources', 'firmware');
   rmSync(join(outDir, 'sources'), { recursive: true, force: true });
-  const shared = ['startup.c', 'console.c', 'memory_functions.c', `core/${target.core.setup}.c`];
+  const shared = ['startup.c', 'memory_functions.c', `core/${target.core.setup}.c`];
   const headers = [
     ...['lm2mcu.h', 'platform.h', 'sleep.h', 'stm32_pins.h', 'npu/npu.h'],
     ...(target.npu?.driver === 'ethos-u' ? ['npu/hardware.h'] : []),
     ...(target.bootloader === undefined ? [] : bootloaderHeaders),
   ];
   const parts = machines.flatMap((machine) => machine.parts.map((part) => `${part}.c`));
-  for (const file of new Set([...shared, ...headers, ...parts])) {
+  for (const file of new Set([...shared, ...consoleFiles, ...headers, ...parts])) {
     mkdirSync(dirname(join(templates, file)), { recursive: true });
     cpSync(packagePath('firmware-templates', file), join(templates, file));
   }

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { consoleFiles } from '../build/firmware.ts';
 import type { SourceFile } from '../emit/c-model.ts';
 import { environmentError, internalError } from '../errors.ts';
 import { addChild, addLeftover } from '../leftovers.ts';
@@ -61,7 +62,8 @@ export async function buildHostProgram(
     writeFileSync(join(folder, path), content);
   }
   const parts = ['console.c', 'host/host.c', 'npu/none.c'];
-  for (const file of ['lm2mcu.h', 'platform.h', 'npu/npu.h', ...parts]) {
+  const headers = ['lm2mcu.h', 'platform.h', 'npu/npu.h'];
+  for (const file of new Set([...headers, ...consoleFiles, ...parts])) {
     mkdirSync(dirname(join(folder, 'firmware', file)), { recursive: true });
     cpSync(packagePath('firmware-templates', file), join(folder, 'firmware', file));
   }
