@@ -186,93 +186,31 @@ export async function identify(
   options: Pick<Stm32UartOptions, 'boardName' | 'addressOffset'>,
   expected: readonly (number | null)[],
 ): Promise<Stm32Device> {
-  let repeats = 0;
-  /** Runs a command until it goes through undisturbed. */
-  const run = async <T>(what: string, where: string, command: () => Promise<T>): Promise<T> => {
-    const result = await tryTo(command, attempts);
-    if (!(result instanceof Disturbed)) return result;
-    if (result.trouble === 'nack') throw refused(what, where, nackHint(result.part));
-    throw flashFailed(`the bootloader does not ${what}: ${troubleText(result)}`, where);
-  };
-  const tryTo = async <T>(command: () => Promise<T>, times: number): Promise<T | Disturbed> => {
-    for (let attempt = 0; ; ) {
-      try {
-        return await command();
-      } catch (error) {
-        if (!(error instanceof Disturbed)) throw error;
-        repeats += 1;
-        await reconnect(link, attempt);
-        attempt += 1;
-        if (attempt === times) return error;
-      }
-    }
-  };
-
+  const repeater = repeaterOn(link);
+  const { run } = repeater;
   const wireAddress = (address: number) => (address + options.addressOffset) >>> 0;
-
   const commands = await run('say what it can', 'command GET', () => get(link));
-  const askId = () => run('say what chip it is', 'command GET ID', () => getId(link));
-  const isExpected = (id: number) => expected.includes(null) || expected.includes(id);
-  let productId = await askId();
-  // Asked twice, for a number on a disturbed line may be any.
-  if (!isExpected(productId)) productId = await askId();
-  if (!isExpected(productId)) {
-    const name = (id: number | null) => `0x${id?.toString(16)}`;
-    throw wrongChip(name(productId), expected.map(name).join(' or '), options.boardName);
-  }
+  const productId = await askProductId(link, repeater, options.boardName, expected);
   const eraseCommand = commands.includes(Command.extendedErase)
     ? Command.extendedErase
     : Command.erase;
   let checksum = commands.includes(Command.getChecksum);
-
-  const readBack = async (address: number, content: Uint8Array): Promise<boolean> => {
-    for (let offset = 0; offset < content.length; offset += WRITE_BYTES) {
-      const wanted = content.subarray(offset, offset + WRITE_BYTES);
-      if (!(await holdsBlock(address + offset, wanted))) return false;
-    }
-    return true;
-  };
-  /** What is read has no checksum: a difference counts when two readings agree on it. */
-  const holdsBlock = async (address: number, wanted: Uint8Array): Promise<boolean> => {
-    let previous: Uint8Array | undefined;
-    for (let reading = 0; reading < attempts; reading++) {
-      const found = await read(address, wanted.length);
-      if (isSame(found, wanted)) return true;
-      if (previous !== undefined && isSame(found, previous)) return false;
-      previous = found;
-      await link.drain(SILENCE_MS);
-    }
-    return false;
-  };
-  /** Where a block does not come through, its halves may. */
-  const read = async (address: number, count: number): Promise<Uint8Array> => {
-    const command = () => readMemory(link, wireAddress(address), count);
-    if (count < 2 * MIN_READ_BYTES) return run('read memory', hexWord(address), command);
-    const found = await tryTo(command, readAttempts);
-    if (!(found instanceof Disturbed)) return found;
-    const half = count >>> 1;
-    return concatenate([await read(address, half), await read(address + half, count - half)]);
-  };
-  const checksumOf = async (address: number, length: number): Promise<number | null> => {
-    const found = await tryTo(() => getChecksum(link, wireAddress(address), length), attempts);
-    return found instanceof Disturbed ? null : found;
-  };
-
+  const { holds, checksumOf } = readerOf(link, repeater, wireAddress);
   return {
     productId,
-    holds: readBack,
+    holds,
     // Comparing by reading takes as long as writing.
     comparesFirst: checksum,
     erasesOnward: false,
     checksCommands: true,
     hasChecksum: () => checksum,
-    repeats: () => repeats,
+    repeats: repeater.repeats,
     async isRight({ address }, content) {
-      if (!checksum) return readBack(address, content);
+      if (!checksum) return holds(address, content);
       const found = await checksumOf(address, content.length);
       // A bootloader that lists the command and refuses it is read instead.
       if (found === null) checksum = false;
-      return found === null ? readBack(address, content) : found === crc32Stm32(content);
+      return found === null ? holds(address, content) : found === crc32Stm32(content);
     },
     async erase(pages) {
       const where = `pages ${pages.map(({ number }) => number).join(', ')}`;
@@ -288,18 +226,120 @@ export async function identify(
         await writeMemory(link, wireAddress(address), bytes);
       });
     },
-    async go(address) {
-      // Once: where the answer is lost, the program may run already.
+    go: (address) => startAt(link, wireAddress(address)),
+  };
+}
+
+/** Repeats commands that were disturbed. */
+interface Repeater {
+  /** Until it goes through; an error says what did not. */
+  run<T>(what: string, where: string, command: () => Promise<T>): Promise<T>;
+  tryTo<T>(command: () => Promise<T>, times: number): Promise<T | Disturbed>;
+  /** How often, so far. */
+  repeats(): number;
+}
+
+function repeaterOn(link: Link): Repeater {
+  let repeats = 0;
+  const tryTo = async <T>(command: () => Promise<T>, times: number): Promise<T | Disturbed> => {
+    for (let attempt = 0; ; ) {
       try {
-        await sendCommand(link, Command.go);
-        await sendFrame(link, addressBytes(wireAddress(address)), 'address', ANSWER_MS);
-        return true;
+        return await command();
       } catch (error) {
-        if (error instanceof Disturbed) return null;
-        throw error;
+        if (!(error instanceof Disturbed)) throw error;
+        repeats += 1;
+        await reconnect(link, attempt);
+        attempt += 1;
+        if (attempt === times) return error;
       }
+    }
+  };
+  return {
+    tryTo,
+    repeats: () => repeats,
+    async run(what, where, command) {
+      const result = await tryTo(command, attempts);
+      if (!(result instanceof Disturbed)) return result;
+      if (result.trouble === 'nack') throw refused(what, where, nackHint(result.part));
+      throw flashFailed(`the bootloader does not ${what}: ${troubleText(result)}`, where);
     },
   };
+}
+
+async function askProductId(
+  link: Link,
+  { run }: Repeater,
+  boardName: string,
+  expected: readonly (number | null)[],
+): Promise<number> {
+  const ask = () => run('say what chip it is', 'command GET ID', () => getId(link));
+  const isExpected = (id: number) => expected.includes(null) || expected.includes(id);
+  const productId = await ask();
+  if (isExpected(productId)) return productId;
+  // Asked twice, for a number on a disturbed line may be any.
+  const second = await ask();
+  if (isExpected(second)) return second;
+  const name = (id: number | null) => `0x${id?.toString(16)}`;
+  throw wrongChip(name(second), expected.map(name).join(' or '), boardName);
+}
+
+interface Reader {
+  holds(address: number, content: Uint8Array): Promise<boolean>;
+  /** Null: the bootloader gives none. */
+  checksumOf(address: number, length: number): Promise<number | null>;
+}
+
+function readerOf(
+  link: Link,
+  { run, tryTo }: Repeater,
+  wireAddress: (address: number) => number,
+): Reader {
+  /** Where a block does not come through, its halves may. */
+  const read = async (address: number, count: number): Promise<Uint8Array> => {
+    const command = () => readMemory(link, wireAddress(address), count);
+    if (count < 2 * MIN_READ_BYTES) return run('read memory', hexWord(address), command);
+    const found = await tryTo(command, readAttempts);
+    if (!(found instanceof Disturbed)) return found;
+    const half = count >>> 1;
+    return concatenate([await read(address, half), await read(address + half, count - half)]);
+  };
+  /** What is read has no checksum: a difference counts when two readings agree on it. */
+  const holdsBlock = async (address: number, wanted: Uint8Array): Promise<boolean> => {
+    let previous: Uint8Array | undefined;
+    for (let reading = 0; reading < attempts; reading++) {
+      const found = await read(address, wanted.length);
+      if (isSame(found, wanted)) return true;
+      if (previous !== undefined && isSame(found, previous)) return false;
+      previous = found;
+      await link.drain(SILENCE_MS);
+    }
+    return false;
+  };
+  return {
+    async holds(address, content) {
+      for (let offset = 0; offset < content.length; offset += WRITE_BYTES) {
+        const wanted = content.subarray(offset, offset + WRITE_BYTES);
+        if (!(await holdsBlock(address + offset, wanted))) return false;
+      }
+      return true;
+    },
+    async checksumOf(address, length) {
+      const found = await tryTo(() => getChecksum(link, wireAddress(address), length), attempts);
+      return found instanceof Disturbed ? null : found;
+    },
+  };
+}
+
+async function startAt(link: Link, wireAddress: number): Promise<true | null> {
+  // Once: where the answer is lost, the program may run already.
+  try {
+    await sendCommand(link, Command.go);
+    await sendFrame(link, addressBytes(wireAddress), 'address', ANSWER_MS);
+    return true;
+  } catch (error) {
+    if (error instanceof Disturbed) return null;
+    throw error;
+  }
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

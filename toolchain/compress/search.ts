@@ -115,19 +115,59 @@ interface Part {
 }
 
 export async function search(request: SearchRequest): Promise<SearchResult> {
-  const { graph, fitting, measuring, steps, digest, isVector } = request;
-  const tables = embeddingTables(graph);
-  const progress = (phase: string) => (done: number, total: number) =>
-    request.progress(phase, done, total);
+  const sensitivities = await measureRows(request);
+  const parts = await partsOf(request, sensitivities);
+  const scale = await scaleOf(request);
+  const options = [
+    ...(await measureOptions(request, scale, parts)),
+    await measureDroppings(request, scale),
+  ];
+  const points = await measureCombinations(request, scale, parts, options);
+  const front = paretoFront(
+    points.map((point) => ({
+      ...point,
+      distance: point.loss.distance,
+      loss: point.loss.distance,
+      all: point,
+    })),
+  );
+  return {
+    options: options.flat(),
+    front: front.map(({ all }) => all),
+    reference: scale.reference,
+    candidatesOf: (point) =>
+      Promise.all(
+        parts.map((part, at) => candidateOf(request, part, part.options[point.choice[at]!]!)),
+      ),
+    droppedOf: (point) => request.droppings[point.choice.at(-1)!]!.tokens,
+  };
+}
 
+function progressOf({ progress }: SearchRequest, phase: string) {
+  return (done: number, total: number) => progress(phase, done, total);
+}
+
+/** How much the outputs depend on each row of the tables. */
+async function measureRows(request: SearchRequest) {
+  const { graph, fitting, steps, digest } = request;
+  const tables = embeddingTables(graph);
   const sensitivity = await steps.run('sensitivity', [digest], () =>
     measureSensitivity(
       graph,
       tables,
       sample(fitting, gradientTexts, 2),
-      progress('gradients of the outputs'),
+      progressOf(request, 'gradients of the outputs'),
     ),
   );
+  return { tables, sensitivity };
+}
+
+/** What may be made smaller, each with its options. */
+async function partsOf(
+  request: SearchRequest,
+  { tables, sensitivity }: Awaited<ReturnType<typeof measureRows>>,
+): Promise<readonly Part[]> {
+  const { graph, fitting, steps, digest } = request;
   const occurrences = tokenOccurrences(fitting, tables.word.rows);
   const reachable = (row: number): boolean => row < request.maxTokens;
   const dropped = new Set(request.droppings[0]!.tokens);
@@ -144,11 +184,13 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
     metric: sensitivity.metric,
   };
   const moments = await steps.run('moments', [digest], () =>
-    measureMoments(graph, sample(fitting, momentTexts, 3), progress('moments of the inputs')),
+    measureMoments(
+      graph,
+      sample(fitting, momentTexts, 3),
+      progressOf(request, 'moments of the inputs'),
+    ),
   );
-
-  const linears = linearsOf(graph);
-  const parts: readonly Part[] = [
+  return [
     {
       name: 'word table',
       options: wordCandidates(tables.word.name, wordRows, (row) => !dropped.has(row)),
@@ -157,7 +199,7 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
       name: 'position table',
       options: positionCandidates(tables.position.name, positionRows, reachable),
     },
-    ...linears.map((linear) => ({
+    ...linearsOf(graph).map((linear) => ({
       name: linear.name,
       options: [
         asInt8(linear.size),
@@ -168,46 +210,78 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
       ],
     })),
   ];
+}
 
-  const reference = await steps.run('reference', [digest], () =>
-    networkOutputs(graph, measuring, new Map(), progress('the float model')),
-  );
-  const candidate = (part: Part, option: PlannedCandidate): Promise<Candidate> =>
-    steps.run('candidate', [digest, part.name, option.name], () => option.make());
-  const measure = async (
+function candidateOf(
+  { steps, digest }: SearchRequest,
+  part: Part,
+  option: PlannedCandidate,
+): Promise<Candidate> {
+  return steps.run('candidate', [digest, part.name, option.name], () => option.make());
+}
+
+/** What losses are measured against. */
+interface Scale {
+  readonly reference: Outputs;
+  readonly measure: (
     candidates: readonly Candidate[],
     texts: readonly TokenText[],
     phase: string,
-  ): Promise<{ readonly loss: Loss; readonly interval: Interval | null }> => {
-    const constants = constantsOf(candidates);
-    const asBefore =
-      constants.size === 0 && texts.every((text, index) => text === measuring[index]);
-    const changed = asBefore
-      ? reference
-      : await networkOutputs(graph, texts, constants, progress(phase));
-    const loss = lossOf(reference, changed, texts, isVector);
-    return { loss, interval: accuracyDropInterval(reference, changed, texts) };
-  };
+  ) => Promise<{ readonly loss: Loss; readonly interval: Interval | null }>;
+}
 
-  const optionTexts = Math.ceil(measuring.length * optionShare);
+async function scaleOf(request: SearchRequest): Promise<Scale> {
+  const { graph, measuring, steps, digest, isVector } = request;
+  const reference = await steps.run('reference', [digest], () =>
+    networkOutputs(graph, measuring, new Map(), progressOf(request, 'the float model')),
+  );
+  return {
+    reference,
+    async measure(candidates, texts, phase) {
+      const constants = constantsOf(candidates);
+      const asBefore =
+        constants.size === 0 && texts.every((text, index) => text === measuring[index]);
+      const changed = asBefore
+        ? reference
+        : await networkOutputs(graph, texts, constants, progressOf(request, phase));
+      const loss = lossOf(reference, changed, texts, isVector);
+      return { loss, interval: accuracyDropInterval(reference, changed, texts) };
+    },
+  };
+}
+
+/** Of each part every option, the others as they are. */
+async function measureOptions(
+  request: SearchRequest,
+  { measure }: Scale,
+  parts: readonly Part[],
+): Promise<readonly (readonly MeasuredOption[])[]> {
+  const { steps, digest, measuring } = request;
+  const texts = measuring.slice(0, Math.ceil(measuring.length * optionShare));
   const options: MeasuredOption[][] = [];
   for (const part of parts) {
     const measured: MeasuredOption[] = [];
     for (const option of part.options) {
       const phase = `${part.name}: ${option.name}`;
       await request.progress(phase, 0, 0);
-      const made = await candidate(part, option);
+      const made = await candidateOf(request, part, option);
       const { loss } = await steps.run('measured', [digest, part.name, option.name], () =>
-        measure([made], measuring.slice(0, optionTexts), phase),
+        measure([made], texts, phase),
       );
-      measured.push({
-        ...{ part: part.name, name: option.name, bytes: made.bytes, loss: loss.distance },
-        ...{ hiddenCosine: loss.hiddenCosine, agreement: loss.agreement },
-        accuracyDrop: loss.accuracyDrop,
-      });
+      measured.push(measuredOption(part.name, option.name, made.bytes, loss));
     }
     options.push(measured);
   }
+  return options;
+}
+
+/** The choice of which tokens are dropped, a part like the others. */
+async function measureDroppings(
+  request: SearchRequest,
+  { measure }: Scale,
+): Promise<readonly MeasuredOption[]> {
+  const { steps, digest, measuring } = request;
+  const optionTexts = Math.ceil(measuring.length * optionShare);
   const droppings: MeasuredOption[] = [];
   for (const dropping of request.droppings) {
     const name = dropping.most < 0 ? 'none' : `at most ${dropping.most} occurrences`;
@@ -215,15 +289,25 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
       measure([], dropping.measuring.slice(0, optionTexts), `tokens dropped: ${name}`),
     );
     const more = dropping.tokens.length - request.droppings[0]!.tokens.length;
-    droppings.push({
-      ...{ part: 'tokens dropped', name, loss: loss.distance },
-      bytes: -more * (request.tokenizerBytesPerToken + rareRowBytes),
-      ...{ hiddenCosine: loss.hiddenCosine, agreement: loss.agreement },
-      accuracyDrop: loss.accuracyDrop,
-    });
+    const bytes = -more * (request.tokenizerBytesPerToken + rareRowBytes);
+    droppings.push(measuredOption('tokens dropped', name, bytes, loss));
   }
-  options.push(droppings);
+  return droppings;
+}
 
+function measuredOption(part: string, name: string, bytes: number, loss: Loss): MeasuredOption {
+  const { distance, hiddenCosine, agreement, accuracyDrop } = loss;
+  return { part, name, bytes, loss: distance, hiddenCosine, agreement, accuracyDrop };
+}
+
+/** Some of the best combinations of options, each as a whole. */
+async function measureCombinations(
+  request: SearchRequest,
+  { measure }: Scale,
+  parts: readonly Part[],
+  options: readonly (readonly MeasuredOption[])[],
+): Promise<readonly FrontPoint[]> {
+  const { steps, digest } = request;
   const best = paretoAllocations(options);
   const points: FrontPoint[] = [];
   const room = request.budgetBytes - request.fixedBytes;
@@ -231,7 +315,7 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
   for (const [index, { chosen, bytes }] of tried.entries()) {
     const made: Candidate[] = [];
     for (const [at, part] of parts.entries()) {
-      made.push(await candidate(part, part.options[chosen[at]!]!));
+      made.push(await candidateOf(request, part, part.options[chosen[at]!]!));
     }
     const dropping = request.droppings[chosen.at(-1)!]!;
     const phase = `combination ${index + 1} of ${tried.length}`;
@@ -239,32 +323,21 @@ export async function search(request: SearchRequest): Promise<SearchResult> {
     const measured = await steps.run('combination', [digest, ...names], () =>
       measure(made, dropping.measuring, phase),
     );
+    const matrices = parts.length - tableParts;
     points.push({
       bytes: request.fixedBytes + bytes,
       ...measured,
       ...{ word: options[0]![chosen[0]!]!.name, wordBytes: made[0]!.bytes },
       position: options[1]![chosen[1]!]!.name,
-      int4: chosen.slice(2, -1).filter((option) => option === 1).length,
-      ...{ matrices: linears.length, dropped: dropping.tokens.length, choice: chosen },
+      int4: chosen.slice(tableParts, -1).filter((option) => option === 1).length,
+      ...{ matrices, dropped: dropping.tokens.length, choice: chosen },
     });
   }
-  const front = paretoFront(
-    points.map((point) => ({
-      ...point,
-      distance: point.loss.distance,
-      loss: point.loss.distance,
-      all: point,
-    })),
-  );
-  return {
-    options: options.flat(),
-    front: front.map(({ all }) => all),
-    reference,
-    candidatesOf: (point) =>
-      Promise.all(parts.map((part, at) => candidate(part, part.options[point.choice[at]!]!))),
-    droppedOf: (point) => request.droppings[point.choice.at(-1)!]!.tokens,
-  };
+  return points;
 }
+
+/** Words and positions come before the matrices. */
+const tableParts = 2;
 
 /** A rare token's row: hardly more than its place. */
 const rareRowBytes = 1.25;

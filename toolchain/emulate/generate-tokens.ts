@@ -2,13 +2,13 @@
 import { endTokensOf } from '../emit/c-generation.ts';
 import { constrainedWriter, freeWriter } from '../generate/constrained.ts';
 import { tokenChooser } from '../generate/sample.ts';
-import { type Matrix, tensorOf } from '../ir/graph.ts';
+import { type Matrix, outputScale } from '../ir/graph.ts';
 import type { Generated, GenerateOptions, StopReason } from './executor.ts';
 import type { Tokens } from './interpreter.ts';
 import { type Listener, liveText } from './live-text.ts';
 import type { RunnableModel } from './stored-model.ts';
 
-/** As `generate` of firmware-templates/console.c; a listener is given its turn after every token. */
+/** As `generate` of firmware-templates/console_generation.h; a listener is given its turn after every token. */
 export async function generateTokens(
   model: RunnableModel,
   run: (tokens: Tokens, start: number) => readonly Matrix[],
@@ -17,8 +17,7 @@ export async function generateTokens(
   listener: Listener | undefined,
 ): Promise<Omit<Generated, 'truncated'>> {
   const { graph, maxTokens, card, idOrder, constraint } = model;
-  const { quant } = tensorOf(graph, graph.outputs[0]!);
-  const choose = tokenChooser(quant?.kind === 'affine' ? quant.scale : 1, options);
+  const choose = tokenChooser(outputScale(graph), options);
   const ends = endTokensOf({ card, tokenizer: { idOrder } });
   const all = Array.from(ids);
   const generated: number[] = [];
