@@ -1,11 +1,23 @@
-/** Damaged graph files of every format, for `fuzz`. */
+/**
+ * Damaged graph files of every format, for `fuzz`.
+ *
+ * Run alone: node test/importers/fuzz-graphs.ts <folder|onnx|tfjs|tflite> [cases] [seed]
+ */
 import { filesFromMemory } from '../../toolchain/importers/files.ts';
 import { importOnnx } from '../../toolchain/importers/onnx/import.ts';
 import { onnxModelType } from '../../toolchain/importers/onnx/schema.ts';
 import { importTfjs } from '../../toolchain/importers/tfjs/import.ts';
 import { importTflite } from '../../toolchain/importers/tflite/import.ts';
 import { filesOfSource } from './export-files.ts';
-import { commonMutations, editValue, type FuzzSubject, ofBytes, type Random } from './fuzz.ts';
+import {
+  checkpoints,
+  commonMutations,
+  editValue,
+  type FuzzSubject,
+  fuzz,
+  ofBytes,
+  type Random,
+} from './fuzz.ts';
 import type { Files } from './model-files.ts';
 
 /** One file of a source as the model of a folder of its own. */
@@ -57,7 +69,7 @@ function editWord(bytes: Uint8Array, random: Random): Uint8Array {
   return changed;
 }
 
-export const graphSubjects: Readonly<Record<string, () => FuzzSubject>> = {
+export const graphSubjects = {
   onnx: () => ({
     bases: [
       onlyModel('bert', 'torchscript-14-sdpa.onnx', 'model.onnx'),
@@ -65,6 +77,7 @@ export const graphSubjects: Readonly<Record<string, () => FuzzSubject>> = {
       onlyModel('bert', 'int8-qdq.onnx', 'model.onnx'),
       onlyModel('bert', 'external.onnx', 'model.onnx', ['external.weights']),
       onlyModel('distilbert', 'dynamo-20.onnx', 'model.onnx'),
+      onlyModel('modernbert', 'dynamo-20.onnx', 'model.onnx', ['config.json']),
     ],
     mutations: [...commonMutations, ofBytes(editMessage, '.onnx'), ofBytes(editMessage, '.onnx')],
     read: (files) => importOnnx(filesFromMemory(files), 'model.onnx', 'fuzz'),
@@ -83,4 +96,33 @@ export const graphSubjects: Readonly<Record<string, () => FuzzSubject>> = {
     mutations: [...commonMutations, ofBytes(editWord, '.tflite'), ofBytes(editWord, '.tflite')],
     read: (files) => importTflite(filesFromMemory(files), 'model.tflite', 'fuzz'),
   }),
-};
+} satisfies Record<string, () => FuzzSubject>;
+
+/** Cases in one round, which starts with another seed: so a find can be run again by itself. */
+const roundCases = 2000;
+
+function main([format = '', cases = '100000', seed = '1']: readonly string[]): void {
+  const subjects: Readonly<Record<string, () => FuzzSubject>> = {
+    folder: checkpoints,
+    ...graphSubjects,
+  };
+  const subject = subjects[format]?.();
+  if (subject === undefined) throw new Error(`name one of ${Object.keys(subjects).join(', ')}`);
+  const startMs = performance.now();
+  const outcomes: Record<string, number> = {};
+  let slowestMs = 0;
+  for (let done = 0; done < Number(cases); done += roundCases) {
+    const count = Math.min(roundCases, Number(cases) - done);
+    const round = fuzz(count, Number(seed) + done / roundCases, subject);
+    slowestMs = Math.max(slowestMs, round.slowestMs);
+    for (const [code, own] of Object.entries(round.outcomes)) {
+      outcomes[code] = (outcomes[code] ?? 0) + own;
+    }
+  }
+  const seconds = Math.round((performance.now() - startMs) / 1000);
+  const peakMegabytes = Math.round(process.resourceUsage().maxRSS / 1024);
+  const result = { format, cases: Number(cases), seconds, slowestMs, peakMegabytes, outcomes };
+  console.log(JSON.stringify(result, null, 2));
+}
+
+if (import.meta.main) main(process.argv.slice(2));

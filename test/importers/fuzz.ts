@@ -1,8 +1,6 @@
 /**
  * Damaged model folders, from a seed: whatever the damage, the importer accepts the model or says
  * what is wrong with it, soon and without taking memory for what is not there.
- *
- * Run alone: node test/importers/fuzz.ts [cases] [seed]
  */
 import { formatError, Lm2mcuError } from '../../toolchain/errors.ts';
 import { filesFromMemory } from '../../toolchain/importers/files.ts';
@@ -376,12 +374,4 @@ export function checkpoints(): FuzzSubject {
     ],
     read: (files) => importHuggingFace(filesFromMemory(files), 'fuzz'),
   };
-}
-
-if (import.meta.main) {
-  const [cases = '100000', seed = '1'] = process.argv.slice(2);
-  const startMs = performance.now();
-  const result = fuzz(Number(cases), Number(seed));
-  const seconds = Math.round((performance.now() - startMs) / 1000);
-  console.log(JSON.stringify({ cases: Number(cases), seconds, ...result }, null, 2));
 }

@@ -183,6 +183,18 @@ const examples: Readonly<Record<string, Example>> = {
       [linear(s), linear(s), linear(s)],
       false,
     ),
+  'attention whose scores are keys by queries, as tf2onnx writes it': (s) => {
+    const [q, k, v] = [linear(s), linear(s), linear(s)];
+    const swapped = (x: string) => s.builder.add('swapLastAxes', {}, [x]);
+    const scores = s.builder.add('matmul', {}, [k, swapped(q)]);
+    const weights = s.builder.add('softmax', { axis: 1 }, [scores]);
+    return s.builder.add('matmul', {}, [swapped(weights), v]);
+  },
+  'weights that are keys by queries: no op': (s) => {
+    const [q, k, v] = [linear(s), linear(s), linear(s)];
+    const scores = s.builder.add('matmul', {}, [k, s.builder.add('swapLastAxes', {}, [q])]);
+    return s.builder.add('matmul', {}, [s.builder.add('softmax', { axis: 1 }, [scores]), v]);
+  },
   'attention with the mask of a decoder': (s) =>
     addAttention(
       s.builder,

@@ -39,19 +39,21 @@ const folders = sourceNames().map((source) => {
   const model = importHuggingFace(modelFiles(source), source, { pooling });
   return row(`${source}, safetensors`, model, readJson(`${source}/golden.json`), source);
 });
-const bert = readJson<Golden[]>('bert/golden.json');
+/** The folder whose weights an export of TensorFlow has. */
+const sourceOf = (name: string): string => (name.endsWith('kerashub') ? 'bert-tanh-gelu' : 'bert');
 // Quantized weights of tfjs are compared with TensorFlow.js in the tests; here with their folder.
 const tfjs = subfolders('tfjs')
   .filter((folder) => folder !== 'tfjs/layers')
-  .map((folder) => row(folder, importTfjs(modelFiles(folder), 'model.json', folder), bert, 'bert'));
+  .map((folder) => {
+    const source = sourceOf(folder);
+    const model = importTfjs(modelFiles(folder), 'model.json', folder);
+    return row(folder, model, readJson(`${source}/golden.json`), source);
+  });
 const tflite = Object.entries(readJson<Record<string, Golden[]>>('tflite.json')).map(
-  ([name, golden]) =>
-    row(
-      `tflite/${name}`,
-      importTflite(modelFiles('tflite'), `${name}.tflite`, name),
-      golden,
-      'bert',
-    ),
+  ([name, golden]) => {
+    const model = importTflite(modelFiles('tflite'), `${name}.tflite`, name);
+    return row(`tflite/${name}`, model, golden, sourceOf(name));
+  },
 );
 const rows = [...folders, ...onnx, ...tfjs, ...tflite];
 console.log('| variant | largest relative error | integer graph |\n| --- | ---: | --- |');

@@ -299,7 +299,8 @@ def outputs_of(path, example):
     ids = np.int32([example["ids"]])
     for detail in lite.get_input_details():
         name = detail["name"]
-        value = np.ones_like(ids) if "mask" in name else np.zeros_like(ids) if "type" in name else ids
+        is_segment = "type" in name or "segment" in name
+        value = np.ones_like(ids) if "mask" in name else np.zeros_like(ids) if is_segment else ids
         lite.set_tensor(detail["index"], value)
     lite.invoke()
     detail = lite.get_output_details()[0]

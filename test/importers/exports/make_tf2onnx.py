@@ -34,6 +34,7 @@ def main():
         "tf2onnx-13": converted(bert, None, 13),
         "tf2onnx-18": converted(bert, None, 18),
         "tf2onnx-fixed": converted(bert, 7, 15),
+        "tf2onnx-einsum": converted(made.Bert(weights, einsum=True), None, 15),
     }
     for name, model in models.items():
         packed = gzip.compress(model.SerializeToString(deterministic=True), 9, mtime=0)

@@ -14,6 +14,21 @@ export function addProduct(
   return builder.add('binary', { function: 'add' }, [product, bias], output);
 }
 
+/** `sizes` elements from `begins` on, along each axis; −1 for all that are left. */
+export function addWindow(
+  builder: PrimitiveBuilder,
+  x: string,
+  begins: string,
+  sizes: string,
+  output?: string,
+): string {
+  const areAll = builder.add('binary', { function: 'less' }, [sizes, builder.integers([0])]);
+  const sums = builder.add('binary', { function: 'add' }, [begins, sizes]);
+  const all = builder.integers([Number.MAX_SAFE_INTEGER]);
+  const ends = builder.add('where', {}, [areAll, all, sums]);
+  return builder.add('slice', {}, [x, begins, ends], output);
+}
+
 export interface HeadsAttrs {
   readonly heads: number;
   /** Null: 1/√width. */

@@ -27,6 +27,15 @@ export function moveTerm(term: Term, movements: readonly Movement[]): Term | nul
       const shape = movement.order.map((axis) => term.shape[axis]!);
       return moveTerm({ ...term, q: term.k, k: term.q, shape }, more);
     }
+    case 'attentionWeights': {
+      if (!term.keysFirst) return moveUnitAxes(term, movements);
+      const [movement, ...more] = movements;
+      if (movement === undefined) return term;
+      const swapped = movement.kind === 'transpose' ? wideAxesSwapped(term.shape, movement) : null;
+      if (swapped !== null) return moveTerm({ ...term, shape: swapped, keysFirst: false }, more);
+      const shape = unitAxesMoved(term.shape, movement);
+      return shape === null ? null : moveTerm({ ...term, shape }, more);
+    }
     case 'length':
     case 'statistic': {
       // One number a row, however often it is repeated along the row.
@@ -53,6 +62,18 @@ function swapsLastAxes(
   const { order } = movement;
   const last = order.length - 1;
   return order.every((axis, i) => axis === (i < last - 1 ? i : i === last ? last - 1 : last));
+}
+
+/** The new shape where, but for axes of size 1, the last two change places. */
+function wideAxesSwapped(
+  shape: readonly number[],
+  { order }: Extract<Movement, { readonly kind: 'transpose' }>,
+): readonly number[] | null {
+  const wide = order.filter((axis) => shape[axis] !== 1);
+  const back = [...wide.slice(0, -2), ...wide.slice(-2).reverse()];
+  const isInOrder = (axes: readonly number[]) =>
+    axes.every((axis, index) => index === 0 || axis > axes[index - 1]!);
+  return wide.length >= 2 && isInOrder(back) ? order.map((axis) => shape[axis]!) : null;
 }
 
 function moveUnitAxes<T extends Term>(term: T, movements: readonly Movement[]): T | null {

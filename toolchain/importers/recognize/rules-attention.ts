@@ -1,4 +1,5 @@
 /** softmax(scale·q·kᵀ + mask)·v with heads as column ranges, however they were moved about. */
+import { axisOf } from '../primitive/movement.ts';
 import { listOf, sizeOf, type Value } from '../primitive/value.ts';
 import {
   binaryRule,
@@ -73,12 +74,16 @@ export const attentionRules: readonly Rule[] = [
 
   rule('softmax(scores)', ['softmax'], (node, [x]) => {
     if (x?.kind !== 'scores') return null;
-    const { axis } = node.attrs;
-    return axis === -1 || axis === x.shape.length - 1 ? { ...x, kind: 'attentionWeights' } : null;
+    const { length: rank } = x.shape;
+    const axis = axisOf(node.attrs.axis, rank);
+    if (axis === rank - 1) return { ...x, kind: 'attentionWeights', keysFirst: false };
+    // softmax((k·qᵀ)ᵀ)ᵀ
+    if (axis !== rank - 2 || x.causal) return null;
+    return { ...x, kind: 'attentionWeights', q: x.k, k: x.q, keysFirst: true };
   }),
 
   rule('weights·v for each head = attention(q, k, v)', ['matmul'], (_node, [a, b], context) => {
-    if (a?.kind !== 'attentionWeights') return null;
+    if (a?.kind !== 'attentionWeights' || a.keysFirst) return null;
     const values = viewTerm(b, context);
     const settled = values === null ? null : withFactorInside(values);
     const v = headsOf(settled, 'rows before columns', context);

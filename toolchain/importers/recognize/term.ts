@@ -75,7 +75,12 @@ export type Term =
   | (Shaped & Norming & { readonly kind: 'shiftedMean'; readonly beta: Value | null })
   /** scale·q·kᵀ with its mask, (heads, queries, keys); then its softmax. */
   | (Shaped & Attending & { readonly kind: 'scores' })
-  | (Shaped & Attending & { readonly kind: 'attentionWeights' })
+  | (Shaped &
+      Attending & {
+        readonly kind: 'attentionWeights';
+        /** (heads, keys, queries): to be transposed. */
+        readonly keysFirst: boolean;
+      })
   /** (−second half, first half) of the last axis; an activation times cosines, and these times sines. */
   | (Shaped & { readonly kind: 'swappedHalves'; readonly of: View })
   | (Shaped & {

@@ -1,5 +1,6 @@
 /** Ops of TensorFlow graphs as primitives. */
 import type { PrimitiveBuilder } from '../primitive/build.ts';
+import { addWindow } from '../primitive/compose.ts';
 import type { BinaryName, UnaryName } from '../primitive/elementwise.ts';
 import type { ReduceKind } from '../primitive/graph.ts';
 import { integers, listOf, scalar, type Value } from '../primitive/value.ts';
@@ -154,19 +155,8 @@ const unpack: TfConverter = (context) => {
 };
 
 /** Sizes of −1 go to the end. */
-const slice: TfConverter = (context) => {
-  const { builder, inputs, output, constant } = context;
-  const begin = constant(inputs[1]!);
-  const size = constant(inputs[2]!);
-  if (begin === undefined || size === undefined) {
-    opaque(context);
-    return;
-  }
-  const sizes = listOf(size);
-  const ends = listOf(begin).map((first, axis) =>
-    sizes[axis] === -1 ? Number.MAX_SAFE_INTEGER : first + (sizes[axis] ?? 0),
-  );
-  builder.add('slice', {}, [inputs[0]!, inputs[1]!, builder.integers(ends)], output());
+const slice: TfConverter = ({ builder, inputs, output }) => {
+  addWindow(builder, inputs[0]!, inputs[1]!, inputs[2]!, output());
 };
 
 const oneHot: TfConverter = ({ node, builder, inputs, output }) => {

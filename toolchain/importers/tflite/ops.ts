@@ -1,6 +1,7 @@
 /** TensorFlow Lite's ops as primitives, by their number in BuiltinOperator. */
 import { userError } from '../../errors.ts';
 import type { PrimitiveBuilder } from '../primitive/build.ts';
+import { addWindow } from '../primitive/compose.ts';
 import type { BinaryName, UnaryName } from '../primitive/elementwise.ts';
 import type { ReduceKind } from '../primitive/graph.ts';
 import { integers, listOf, scalar, type Value } from '../primitive/value.ts';
@@ -120,17 +121,9 @@ const gather: TfliteConverter = (context) => {
   return [builder.add('gather', { axis: options?.int32(0) ?? 0 }, [inputs[0]!, inputs[1]!])];
 };
 
-const slice: TfliteConverter = (context) => {
-  const { builder, inputs, constant } = context;
-  const begin = constant(inputs[1]!);
-  const size = constant(inputs[2]!);
-  if (begin === undefined || size === undefined) return opaque(context);
-  const sizes = listOf(size);
-  const ends = listOf(begin).map((first, axis) =>
-    sizes[axis] === -1 ? Number.MAX_SAFE_INTEGER : first + (sizes[axis] ?? 0),
-  );
-  return [builder.add('slice', {}, [inputs[0]!, inputs[1]!, builder.integers(ends)])];
-};
+const slice: TfliteConverter = ({ builder, inputs }) => [
+  addWindow(builder, inputs[0]!, inputs[1]!, inputs[2]!),
+];
 
 const stridedSlice: TfliteConverter = ({ builder, inputs, options }) => {
   const mask = (field: number): number => options?.int32(field) ?? 0;
