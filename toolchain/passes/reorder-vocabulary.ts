@@ -16,6 +16,8 @@ function reorderHead(graph: Graph<'float'>, idOrder: Int32Array): Graph<'float'>
   if (head?.op !== 'linear' || !graph.nodes.some(({ op }) => op === 'causalAttention'))
     return graph;
   const [x, weight, bias] = head.inputs as readonly [string, string, string];
+  // Of a table its own rows are taken, and it is a table and a weight afterwards, too.
+  const isTable = graph.nodes.some(({ op, inputs }) => op === 'lookupRows' && inputs[1] === weight);
   const suffix = '@vocabulary';
   const tensors: Record<string, Tensor> = { ...graph.tensors };
   const add = (tensor: Tensor, name: string): string => {
@@ -25,7 +27,7 @@ function reorderHead(graph: Graph<'float'>, idOrder: Int32Array): Graph<'float'>
   const biases = constantOf(tensorOf(graph, bias));
   const inputs = [
     x,
-    add(withRows(tensorOf(graph, weight), idOrder), `${weight}${suffix}`),
+    isTable ? weight : add(withRows(tensorOf(graph, weight), idOrder), `${weight}${suffix}`),
     add(
       {
         ...biases,
