@@ -43,6 +43,7 @@ import { narrowKeys } from './passes/narrow-keys.ts';
 import { normalizeAttention } from './passes/normalize-attention.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
 import { rowDemand } from './passes/row-demand.ts';
+import { tieTables } from './passes/tie-tables.ts';
 import { trimPositions } from './passes/trim-positions.ts';
 import { calibrate } from './quantize/calibrate.ts';
 import { narrowWeights } from './quantize/narrow-weights.ts';
@@ -402,9 +403,12 @@ export function floatGraphOf(
   return trimPositions(realizeForms(simple, plan), maxTokens);
 }
 
-/** Only ops with a kernel are left, element-wise tables joined with the linear before them. */
+/**
+ * Only ops with a kernel are left, element-wise tables joined with the linear before them. What is a
+ * table and a weight can only be stored once where both have the same integers.
+ */
 function legalize(graph: Graph<'quantized'>, npu: NpuTarget | null): Graph<'legal'> {
-  const fused: Graph<'legal'> = { ...fuseTable(graph), stage: 'legal' };
+  const fused: Graph<'legal'> = { ...tieTables(fuseTable(graph)), stage: 'legal' };
   const legal = npu === null || npu.attention === null ? fused : narrowKeys(fused);
   verify(legal);
   return legal;

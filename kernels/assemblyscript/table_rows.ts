@@ -47,7 +47,7 @@ export function lm_lookup_rows_s8_s16_simd(
 }
 
 /** Of the table, for row `row` of a tile. */
-function tableRow(ids: usize, row: i32, rowStart: i32): i32 {
+export function tableRow(ids: usize, row: i32, rowStart: i32): i32 {
   return ids === 0 ? rowStart + row : <i32>load<u16>(ids + 2 * <usize>row);
 }
 

@@ -422,6 +422,24 @@ void lm_lookup_rows_s8_s8_dsp(const lm_lookup_rows *p, const lm_token_tile *tile
 void lm_lookup_rows_s8_s8_mve(const lm_lookup_rows *p, const lm_token_tile *tile, int8_t *y,
                               int32_t y_stride);
 
+/* y = (weights[id] * multipliers[id] + 2^(shift - 1)) >> shift, saturated: rows of a table that is the
+ * weights of a linear, as the linear's kernel reads them. */
+typedef struct {
+  int32_t width;
+  int32_t rows;
+  const int8_t *weights;       /* (rows, width), packed */
+  const uint16_t *multipliers; /* (rows) */
+  int32_t shift;               /* 1 ... 30 */
+} lm_weight_rows;
+
+/* y: (rows, width) */
+void lm_weight_rows_s8_s16(const lm_weight_rows *p, const lm_token_tile *tile, int16_t *y,
+                           int32_t y_stride);
+void lm_weight_rows_s8_s16_dsp(const lm_weight_rows *p, const lm_token_tile *tile, int16_t *y,
+                               int32_t y_stride);
+void lm_weight_rows_s8_s16_mve(const lm_weight_rows *p, const lm_token_tile *tile, int16_t *y,
+                               int32_t y_stride);
+
 /* Rows in groups that have tables of their own, in the order of the rows. */
 typedef struct {
   int32_t groups;         /* 1: there is nothing else to know */

@@ -40,6 +40,12 @@ static inline void lm_lookup_row(const lm_lookup_rows *p, int32_t index, int8_t 
   }
 }
 
+static inline int16_t lm_scale_weight(const lm_weight_rows *p, int32_t weight, int32_t index) {
+  const int32_t half = lm_shift_left(1, p->shift) >> 1;
+  const int32_t scaled = (weight * p->multipliers[index] + half) >> p->shift;
+  return (int16_t)lm_clamp(scaled, INT16_MIN, INT16_MAX);
+}
+
 typedef struct {
   int32_t group;
   int32_t rank; /* among the rows of the group */

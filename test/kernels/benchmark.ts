@@ -27,6 +27,7 @@ import {
   codebookRowsCase,
   lookupRowsCase,
   tokenTile,
+  weightRowsCase,
   wordLookup,
 } from './cases/tables.ts';
 import { seedRandom } from './random.ts';
@@ -95,6 +96,9 @@ const benchmarks: Readonly<Record<string, (kernel: Kernel) => readonly Benchmark
       }),
       work: 16 * 128,
     },
+  ],
+  weight_rows: (kernel) => [
+    { shape: '16 x 128', one: weightRowsCase(kernel, 128, tokenTile(16)), work: 16 * 128 },
   ],
   lookup_rows: (kernel) => [
     {

@@ -31,7 +31,12 @@ import {
   randomAdd,
   randomLayerNorm,
 } from './cases/rows.ts';
-import { randomClusterCase, randomCodebookCase, randomLookupCase } from './cases/tables.ts';
+import {
+  randomClusterCase,
+  randomCodebookCase,
+  randomLookupCase,
+  randomWeightRowsCase,
+} from './cases/tables.ts';
 import { pick, randomInt, seedRandom } from './random.ts';
 
 /** `count` cases of a kernel; the same seed gives the same cases. */
@@ -59,6 +64,7 @@ const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   layer_norm: (kernel) => layerNormCaseOf(kernel, randomLayerNorm(kernel)),
   add_layernorm: addLayerNormCase,
   lookup_rows: randomLookupCase,
+  weight_rows: randomWeightRowsCase,
   cluster_rows: randomClusterCase,
   codebook_rows: randomCodebookCase,
   embed_layernorm: (kernel) =>

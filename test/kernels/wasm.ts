@@ -195,7 +195,8 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
         ...[at(18), args[19]!, at(20)],
       );
       return;
-    case 'lookup_rows': {
+    case 'lookup_rows':
+    case 'weight_rows': {
       const p = struct(...values(0, 2), at(2), at(3), args[4]!);
       call(p, at(5), ...values(6, 2), at(8), args[9]!);
       return;

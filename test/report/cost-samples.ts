@@ -31,6 +31,7 @@ import {
   codebookRowsCase,
   lookupRowsCase,
   tokenTile,
+  weightRowsCase,
   wordLookup,
 } from '../kernels/cases/tables.ts';
 
@@ -278,6 +279,12 @@ export const samples: Readonly<
     // A row takes less than the emulator's clock tells apart; other widths have a rest of a few elements.
     byRows(
       (width, rows) => lookupRowsCase(kernel, wordLookup(width), tokenTile(rows)),
+      [16, 64, 128, 256],
+      [64, 128, 256],
+    ),
+  weight_rows: (kernel) =>
+    byRows(
+      (width, rows) => weightRowsCase(kernel, width, tokenTile(rows)),
       [16, 64, 128, 256],
       [64, 128, 256],
     ),

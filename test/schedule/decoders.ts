@@ -12,6 +12,7 @@ import { fuseLayerNorm } from '../../toolchain/passes/fuse-layer-norm.ts';
 import { fuseTable } from '../../toolchain/passes/fuse-table.ts';
 import { limitCache } from '../../toolchain/passes/limit-cache.ts';
 import { rowDemand } from '../../toolchain/passes/row-demand.ts';
+import { tieTables } from '../../toolchain/passes/tie-tables.ts';
 import { calibrate } from '../../toolchain/quantize/calibrate.ts';
 import { narrowWeights } from '../../toolchain/quantize/narrow-weights.ts';
 import { quantize } from '../../toolchain/quantize/quantize.ts';
@@ -170,7 +171,7 @@ export function legalDecoder(shape: DecoderShape, isNarrow = false): Graph<'lega
     segmentStart: length,
   }));
   const quantized = quantize(graph, calibrate(graph, examples));
-  const legal = { ...fuseTable(quantized), stage: 'legal' as const };
+  const legal = { ...tieTables(fuseTable(quantized)), stage: 'legal' as const };
   verify(legal);
   return legal;
 }

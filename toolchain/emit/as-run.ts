@@ -100,6 +100,7 @@ function callLine(request: RunRequest, call: Call): string {
       case 'residualAdd':
         return [...view(inputs[0]), ...view(inputs[1]), count, ...y, ...scratchAddress];
       case 'lookupRows':
+      case 'weightRows':
       case 'clusterRows':
       case 'codebookRows': {
         const ids = node.attrs.index === 'token' ? view(inputs[0])[0]! : '0';

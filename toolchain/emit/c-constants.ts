@@ -59,6 +59,8 @@ export function nodeConstants(
   switch (node.op) {
     case 'linear':
       return linearConstants(graph, node, packWeights, array, name);
+    case 'weightRows':
+      return weightRowsConstants(graph, node, packWeights, array, name);
     case 'lookupRows':
     case 'clusterRows':
     case 'codebookRows':
@@ -173,6 +175,32 @@ function linearConstants(
       most_sum: bounds.mostSum,
       least_shift: bounds.leastShift,
       most_shift: bounds.mostShift,
+    }),
+  };
+}
+
+/** The weights are the linear's own, to be stored once. */
+function weightRowsConstants(
+  graph: Graph<'legal'>,
+  node: Node<'legal'> & { readonly op: 'weightRows' },
+  packWeights: PackWeights,
+  array: MakeArray,
+  name: string,
+): NodeConstants {
+  const { data, shape } = constantOf(tensorOf(graph, node.inputs[1]!));
+  const [rows, width] = shape as readonly [number, number];
+  const { multipliers, shift } = node.integer;
+  const packed = packWeights(node, data as Int8Array, rows, width);
+  return {
+    name: `${name}_params`,
+    type: 'lm_weight_rows',
+    arrays: [
+      shared(array('weights', packed, 'int8', `weights (${shape.join(', ')})`)),
+      array('multipliers', multipliers, 'uint16', 'a row', 'embedding'),
+    ],
+    initializer: initializer({
+      ...{ width, rows, weights: `${name}_weights` },
+      ...{ multipliers: `${name}_multipliers`, shift },
     }),
   };
 }

@@ -159,6 +159,7 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     case 'residualAdd':
       return [start, matrix(inputs[0]), matrix(inputs[1]), `${count},`, ...end(y)];
     case 'lookupRows':
+    case 'weightRows':
     case 'clusterRows':
     case 'codebookRows':
       return [

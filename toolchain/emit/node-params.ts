@@ -47,6 +47,7 @@ export const classFiles = {
   Norm: 'norm_row',
   AddNorm: 'add_layernorm',
   LookupRows: 'table_rows',
+  WeightRows: 'weight_rows',
   ClusterRows: 'table_rows',
   CodebookRows: 'table_rows',
   EmbedNorm: 'embed_layernorm',
@@ -68,7 +69,7 @@ export interface NodeParams {
 
 export type ListedNode = Exclude<
   Node<'legal'>,
-  { readonly op: 'linear' | 'lookupRows' | 'clusterRows' | 'codebookRows' }
+  { readonly op: 'linear' | 'lookupRows' | 'weightRows' | 'clusterRows' | 'codebookRows' }
 >;
 
 /** Null for views. */

@@ -69,6 +69,8 @@ function classOf(
   switch (node.op) {
     case 'linear':
       return { type: 'Linear', words: linearWords(image, graph, node, kernel!) };
+    case 'weightRows':
+      return { type: 'WeightRows', words: weightRowsWords(image, graph, node, kernel!) };
     case 'lookupRows':
     case 'clusterRows':
     case 'codebookRows':
@@ -149,6 +151,20 @@ function linearWords(
       : [image.place(scales.data, 'encoder'), scales.shift, 0]),
     ...[zeroPoint, min, max, table === null ? 0 : image.place(table, 'encoder')],
   ];
+}
+
+/** Not narrow: tables of weights that are stay tables. */
+function weightRowsWords(
+  image: ConstantImage,
+  graph: Graph<'legal'>,
+  node: Node<'legal'> & { readonly op: 'weightRows' },
+  kernel: Kernel,
+): readonly number[] {
+  const { data, shape } = constantOf(tensorOf(graph, node.inputs[1]!));
+  const [rows, width] = shape as readonly [number, number];
+  const packed = packWeights(kernel, data as Int8Array<ArrayBuffer>, rows, width);
+  const multipliers = image.place(node.integer.multipliers, 'embedding');
+  return [width, rows, image.place(packed, 'encoder'), multipliers, node.integer.shift];
 }
 
 /** The first elements of all, then the second ones. */

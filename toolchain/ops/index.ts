@@ -16,10 +16,12 @@ import { rmsNorm } from './rms-norm.ts';
 import { rotary } from './rotary.ts';
 import { concat, meanRows, selectRow } from './rows.ts';
 import { lookupRows } from './table-rows.ts';
+import { weightRows } from './weight-rows.ts';
 import { windowAttention } from './window-attention.ts';
 
 export const ops = {
   lookupRows,
+  weightRows,
   clusterRows,
   codebookRows,
   embed,

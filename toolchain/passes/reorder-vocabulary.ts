@@ -17,6 +17,8 @@ function reorderHead(graph: Graph<'float'>, idOrder: Int32Array): Graph<'float'>
   if (head?.op !== 'linear' || !graph.nodes.some(({ op }) => op === 'causalAttention'))
     return graph;
   const [x, weight, bias] = head.inputs as readonly [string, string, string];
+  // Of a table its own rows are taken, and it is a table and a weight afterwards, too.
+  const isTable = graph.nodes.some(({ op, inputs }) => op === 'lookupRows' && inputs[1] === weight);
   const tensors: Record<string, Tensor> = { ...graph.tensors };
   const add = (tensor: Tensor, name: string): string => {
     tensors[name] = { ...tensor, name };
@@ -25,7 +27,9 @@ function reorderHead(graph: Graph<'float'>, idOrder: Int32Array): Graph<'float'>
   const biases = constantOf(tensorOf(graph, bias));
   const inputs = [
     x,
-    add(withRows(tensorOf(graph, weight), idOrder), nameOfRows(weight, 'vocabulary')),
+    isTable
+      ? weight
+      : add(withRows(tensorOf(graph, weight), idOrder), nameOfRows(weight, 'vocabulary')),
     add(
       {
         ...biases,

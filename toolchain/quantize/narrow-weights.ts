@@ -3,21 +3,34 @@
  * which such weights fit with 64 added; what it costs in accuracy, `eval` says.
  */
 import { allocate } from '../ir/dtypes.ts';
-import { type Graph, isConstant, realValues, type Tensor, tensorOf } from '../ir/graph.ts';
+import {
+  type Graph,
+  isConstant,
+  type Node,
+  realValues,
+  type Tensor,
+  tensorOf,
+} from '../ir/graph.ts';
+import { opOf } from '../ops/index.ts';
 
 const largestCode = 63;
 
-/** All weights of linears as codes of 7 bits; those that have less already stay. */
+/** All weights of linears as codes of 7 bits; those that have less already stay, and so do tables. */
 export function narrowWeights(graph: Graph<'float'>): Graph<'float'> {
-  const names = new Set(
-    graph.nodes.filter(({ op }) => op === 'linear').map(({ inputs }) => inputs[1]!),
+  const tables = new Set(
+    graph.nodes.flatMap(({ op, inputs }) => (opOf(op).table === undefined ? [] : inputs)),
   );
   const tensors: Record<string, Tensor> = { ...graph.tensors };
-  for (const name of names) {
+  const nodes = graph.nodes.map((node): Node<'float'> => {
+    if (node.op !== 'linear') return node;
+    const [x, name, bias] = node.inputs as readonly [string, string, string];
     const weight = tensorOf(graph, name);
-    if (isConstant(weight) && weight.dtype !== 'int4') tensors[name] = narrowed(weight);
-  }
-  return { ...graph, tensors };
+    if (!isConstant(weight) || weight.dtype === 'int4') return node;
+    const own = tables.has(name) ? `${name}@7bits` : name;
+    tensors[own] = { ...narrowed(weight), name: own };
+    return { ...node, inputs: [x, own, bias] };
+  });
+  return { ...graph, nodes, tensors };
 }
 
 function narrowed(weight: Tensor): Tensor {

@@ -1,6 +1,7 @@
 /** The numbers of a compiled model, and of its firmware where it was linked, as one report. */
 import type { Firmware } from '../build/firmware.ts';
 import { nodeConstants, sectionMacros, sectionNames } from '../emit/c-constants.ts';
+import type { ConstantArray } from '../emit/c-text.ts';
 import { type Graph, type Node, rowsOf, tensorOf } from '../ir/graph.ts';
 import { opOf } from '../ops/index.ts';
 import { packageVersion } from '../package-root.ts';
@@ -328,7 +329,10 @@ function constantBytes(graph: Graph<'legal'>, node: Node<'legal'>, kernel: Kerne
   const constants = nodeConstants(graph, node, (_node, weights, rows, columns) =>
     packWeights(kernel, Int8Array.from(weights), rows, columns),
   );
-  const arrays = constants?.arrays ?? [];
+  // A table that is a linear's weight counts as the linear's.
+  const isOwn = ({ alignment }: ConstantArray) =>
+    node.op !== 'weightRows' || alignment === undefined;
+  const arrays = (constants?.arrays ?? []).filter(isOwn);
   const tables = arrays.filter(({ section }) => section === sectionMacros.embedding);
   const sum = (list: typeof arrays): number =>
     list.reduce((total, { data }) => total + data.byteLength, 0);

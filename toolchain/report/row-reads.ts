@@ -11,6 +11,8 @@ export function rowBytesRead(graph: Graph<'legal'>, node: Node<'legal'>): number
   switch (node.op) {
     case 'lookupRows':
       return rowBytes(tensors[1]!) + (node.integer.multipliers === null ? 0 : multiplierBytes);
+    case 'weightRows':
+      return rowBytes(tensors[1]!) + multiplierBytes;
     case 'clusterRows':
       // Of its cluster a row of the factors, the projection, and offset, multiplier and shift a column.
       return Math.max(

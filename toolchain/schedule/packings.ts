@@ -38,7 +38,7 @@ function readerOf(weights: Weights, outputs: number, inputs: number) {
 }
 
 /** Inputs that the loops over `pairs` may add up. */
-const longestPairs = 8192;
+export const longestPairs = 8192;
 /** The multiple of inputs that the loops over pairs take at once (c/dsp/pairs.h). */
 const pairsBlock = 32;
 

@@ -4,7 +4,7 @@ import { dtypes, type TypedArrayOf } from '../../../toolchain/ir/dtypes.ts';
 import { denseMatrix, type Matrix } from '../../../toolchain/ir/graph.ts';
 import { ops } from '../../../toolchain/ops/index.ts';
 import type { TableAttrs } from '../../../toolchain/ops/table-rows.ts';
-import type { Kernel } from '../../../toolchain/schedule/kernels.ts';
+import { type Kernel, packWeights } from '../../../toolchain/schedule/kernels.ts';
 import { type Arena, createArena, matrixAt, NULL, place, reserve } from '../arena.ts';
 import { fill, pick, randomInt } from '../random.ts';
 import { ARENA_BYTES, type Case, finish, noScratch, randomFill, widths } from './common.ts';
@@ -85,6 +85,35 @@ export function lookupRowsCase(kernel: Kernel, shape: LookupShape, tile: Tile): 
       attrs,
       { multipliers, shift },
       matrixAt(after, kernel.output, y, rows, width, stride),
+      { tokens: rowStart + rows, rowStart },
+    ),
+  );
+}
+
+export function randomWeightRowsCase(kernel: Kernel): Case {
+  return weightRowsCase(kernel, pick([...widths, 160]), randomTile());
+}
+
+export function weightRowsCase(kernel: Kernel, width: number, tile: Tile): Case {
+  const { rows, rowStart, tableRows, attrs } = tile;
+  const arena = createArena(ARENA_BYTES);
+  const weights = fill(new Int8Array(tableRows * width), -127, 127, randomFill());
+  const multipliers = fill(new Uint16Array(tableRows), 0, 65535, randomFill());
+  const shift = pick([1, 11, 16, 30]);
+  const stride = width + pick([0, 1, 4, 9]);
+  const y = reserve(arena, 2 * ((rows - 1) * stride + width), 2);
+  const packed = packWeights(kernel, weights, tableRows, width) as Int8Array<ArrayBuffer>;
+  const args = [
+    ...[width, tableRows, place(arena, packed, 4), place(arena, multipliers), shift],
+    ...[placeIds(arena, tile), rows, rowStart, y, stride],
+  ];
+  const title = JSON.stringify({ width, shift, rows, rowStart, tableRows, attrs });
+  return finish(kernel, title, arena, args, noScratch, (_before, after) =>
+    ops.weightRows.evalInteger(
+      [idMatrix(tile), denseMatrix(weights, tableRows, width)],
+      attrs,
+      { multipliers, shift },
+      matrixAt(after, 'int16', y, rows, width, stride),
       { tokens: rowStart + rows, rowStart },
     ),
   );

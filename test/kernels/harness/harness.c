@@ -153,6 +153,13 @@ static lm_norm norm_at(const int32_t *a) {
     name(&p, &tile, (type *)at(a[8]), a[9]);              \
   }
 
+#define RUN_weight_rows(name, input, type)                \
+  static void run_##name(const int32_t *a) {              \
+    const lm_weight_rows p = {a[0], a[1], at(a[2]), at(a[3]), a[4]}; \
+    const lm_token_tile tile = {at(a[5]), a[6], a[7]};    \
+    name(&p, &tile, (type *)at(a[8]), a[9]);              \
+  }
+
 enum { MAX_GROUPS = 6, MAX_STAGES = 6 };
 
 /* a: ids, rows, row_start, y, y_stride, groups, bits, packed, before, width, then 7 words a
