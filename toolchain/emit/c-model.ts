@@ -137,7 +137,7 @@ function modelSource(request: EmitRequest, names: CNames, image: NpuImage | null
     generation: 'LM2MCU_GENERATION',
   }[card.kind];
   const parts = keepsState(program) ? generatingParts(request) : plainParts;
-  const { header, tokenize } = tokenizerCode[tokenizer.kind];
+  const { header, tokenize } = tokenizerCode(tokenizer);
   const labelList = labels.map((label) => `  ${stringLiteral(label)},\n`).join('');
   return `${banner(`${card.name}, planned for ${targetName}: at most ${maxTokens} tokens in ${program.arenaBytes.toLocaleString('en-US')} bytes of arena.`)}#include "lm2mcu_model.h"
 
@@ -313,7 +313,7 @@ function constantsHeader(
   names: CNames,
   { tokenizer, constraint }: EmitRequest,
 ): string {
-  const { header, struct } = tokenizerCode[tokenizer.kind];
+  const { header, struct } = tokenizerCode(tokenizer);
   const structs = constants.map(({ type, name }) => `extern const ${type} ${name};\n`);
   const arrays = constants
     .flatMap((one) => one.arrays)
@@ -361,7 +361,7 @@ function tokenizerSource({ tokenizer }: EmitRequest): string {
 
 ${longStrings}
 ${arrays.join('\n')}
-const ${tokenizerCode[tokenizer.kind].struct} model_tokenizer ${sectionMacros.tokenizer} = {
+const ${tokenizerCode(tokenizer).struct} model_tokenizer ${sectionMacros.tokenizer} = {
 ${fields.join('')}};
 `;
 }
@@ -378,7 +378,7 @@ function kernelSources(request: EmitRequest): readonly SourceFile[] {
   const { program, kernels, features } = request;
   const nodes = coreNodes(program).filter(({ op }) => !opOf(op).isView);
   const common = [
-    ...[...kernels.headers, ...tokenizerCode[request.tokenizer.kind].files],
+    ...[...kernels.headers, ...tokenizerCode(request.tokenizer).files],
     ...(keepsState(program) ? ['c/sampler.c', 'c/sampler.h'] : []),
     ...(request.constraint === undefined ? [] : ['c/constraint.c', 'c/constraint.h']),
     ...((program.npu?.attentions ?? []).length > 0 ? npuKernels(features) : []),
