@@ -4,6 +4,7 @@
  * spelling.
  */
 import { emit, isListFull, tokenizeFramed } from './frame';
+import { isRead, keepPlace, readChar, returnToPlace, startReading } from './normal_reader';
 import {
   findRun, findSpecial, foundEnd, foundStart, foundToken, IS_SPECIAL, SPECIAL_HEADER,
 } from './specials';
@@ -37,7 +38,9 @@ export class Tokenizer {
   isolatesDigits: i32;
   prefix: i32;
   marksSpaces: i32;
-  /** Room for the window: WINDOW tokens, as many rows, a character, the parts of another. */
+  /** Tables of a normal form; 0: texts stay as they are. */
+  normalForm: usize;
+  /** Room for the window: WINDOW tokens, as many rows, a character, the parts of another; readers. */
   window: usize;
 
   tokenizeText(text: usize, bytes: i32, countAll: bool): void {
@@ -49,6 +52,7 @@ export class Tokenizer {
 const WINDOW: i32 = 256;
 const ROWS_OFFSET: usize = 512;
 const CHAR_OFFSET: usize = 1024;
+const READERS_OFFSET: usize = 1040;
 
 /** kernels/c/bpe.h: lm_bpe_words. */
 const WORDS_WHOLE: i32 = 0;
@@ -98,13 +102,19 @@ function tokenizeText(t: Tokenizer, text: usize, bytes: i32, countAll: bool): vo
     hasSpecial = findSpecial(t.specials, t.specialLeadMin, t.specialLeadMax, text, end);
     partEnd = foundStart;
     at = text;
+    hasSpace = false;
+    if (isDefined(NORMALIZES)) {
+      startReading(t.window + READERS_OFFSET, t.normalForm, text, partEnd);
+    }
     hasSpace = at < partEnd && takesPrefix(t, isFirst);
     if (foundEnd > text) isFirst = false;
-    while (hasSpace || at < partEnd) {
+    while (!isAtEnd()) {
       if (isListFull(countAll)) return;
+      if (isDefined(NORMALIZES)) keepPlace(0);
       const start = at;
       const startsWithSpace = hasSpace;
       let chars = passPiece(t);
+      if (isDefined(NORMALIZES)) returnToPlace(0);
       at = start;
       hasSpace = startsWithSpace;
       for (; chars > 0; chars--) pushChar(t, nextChar(t));
@@ -122,7 +132,9 @@ function classOf(t: Tokenizer, codePoint: i32): i32 {
 }
 
 function isAtEnd(): bool {
-  return !hasSpace && at >= partEnd;
+  if (hasSpace) return false;
+  if (isDefined(NORMALIZES)) return isRead();
+  return at >= partEnd;
 }
 
 function nextChar(t: Tokenizer): i32 {
@@ -130,9 +142,21 @@ function nextChar(t: Tokenizer): i32 {
     hasSpace = false;
     return marked(t, 0x20);
   }
+  if (isDefined(NORMALIZES)) return marked(t, readChar());
   const codePoint = decodeUtf8(at, partEnd);
   at = decodedEnd;
   return marked(t, codePoint);
+}
+
+/** The next character of the text, which stays where it is. */
+function charAhead(): i32 {
+  if (isDefined(NORMALIZES)) {
+    keepPlace(2);
+    const codePoint = readChar();
+    returnToPlace(2);
+    return codePoint;
+  }
+  return decodeUtf8(at, partEnd);
 }
 
 function marked(t: Tokenizer, codePoint: i32): i32 {
@@ -143,7 +167,7 @@ function marked(t: Tokenizer, codePoint: i32): i32 {
 function takesPrefix(t: Tokenizer, isFirst: bool): bool {
   if (t.prefix === PREFIX) return true;
   if (t.prefix === NO_PREFIX || (t.prefix === PREFIX_MISSING_FIRST && !isFirst)) return false;
-  return marked(t, decodeUtf8(at, partEnd)) !== (t.marksSpaces !== 0 ? WORD_MARK : 0x20);
+  return marked(t, charAhead()) !== (t.marksSpaces !== 0 ? WORD_MARK : 0x20);
 }
 
 /** The character that `peek` saw, 0 at the end. */
@@ -153,7 +177,7 @@ let peeked: i32 = 0;
 function peek(t: Tokenizer): i32 {
   peeked = 0;
   if (isAtEnd()) return CLASS_END;
-  peeked = marked(t, hasSpace ? 0x20 : decodeUtf8(at, partEnd));
+  peeked = marked(t, hasSpace ? 0x20 : charAhead());
   return classOf(t, peeked);
 }
 
@@ -179,10 +203,12 @@ function passPiece(t: Tokenizer): i32 {
   const firstClass = peek(t);
   const first = peeked;
   if (t.isolatesDigits !== 0 && firstClass === CLASS_NUMBER) return 1;
+  if (isDefined(NORMALIZES)) keepPlace(1);
   const start = at;
   const startsWithSpace = hasSpace;
   chars = contractionChars(t);
   if (chars > 0) return chars;
+  if (isDefined(NORMALIZES)) returnToPlace(1);
   at = start;
   hasSpace = startsWithSpace;
 
@@ -193,6 +219,7 @@ function passPiece(t: Tokenizer): i32 {
     runClass = nextClass;
     chars = 1;
   } else {
+    if (isDefined(NORMALIZES)) returnToPlace(1);
     at = start;
     hasSpace = startsWithSpace;
   }

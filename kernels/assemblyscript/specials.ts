@@ -6,6 +6,7 @@ import { decodedEnd, decodeUtf8, isSame } from './text';
 const STRIPS_LEFT: i32 = 1;
 const STRIPS_RIGHT: i32 = 2;
 export const IS_SPECIAL: i32 = 4;
+const IS_LATE: i32 = 8;
 export const SPECIAL_HEADER: usize = 4;
 
 /** The special token that `findSpecial` found; where there is none, the end of the text. */
@@ -13,17 +14,32 @@ export let foundStart: usize = 0;
 export let foundEnd: usize = 0;
 export let foundToken: i32 = 0;
 
-/** The first special token from there on, the longest where several begin. */
+/** The first special token from there on; late ones are in what the others leave of the text. */
 export function findSpecial(
   specials: usize, leadMin: i32, leadMax: i32, from: usize, end: usize,
+): bool {
+  foundStart = end;
+  foundEnd = end;
+  const isFound = findInPass(specials, leadMin, leadMax, from, end, 0);
+  if (isDefined(NORMALIZES)) {
+    return findInPass(specials, leadMin, leadMax, from, foundStart, IS_LATE) || isFound;
+  }
+  return isFound;
+}
+
+/** The first special token from there on, the longest where several begin. */
+function findInPass(
+  specials: usize, leadMin: i32, leadMax: i32, from: usize, end: usize, late: i32,
 ): bool {
   for (let start = from; start < end; start++) {
     const lead = <i32>load<u8>(start);
     if (lead < leadMin || lead > leadMax) continue;
     let special = specials; // the longest first
     for (let bytes = <i32>load<u8>(special); bytes !== 0; bytes = <i32>load<u8>(special)) {
-      if (<usize>bytes <= end - start && isSame(start, special + SPECIAL_HEADER, bytes)) {
-        const flags = <i32>load<u8>(special, 1);
+      const flags = <i32>load<u8>(special, 1);
+      let isLookedFor = <usize>bytes <= end - start;
+      if (isDefined(NORMALIZES)) isLookedFor = isLookedFor && (flags & IS_LATE) === late;
+      if (isLookedFor && isSame(start, special + SPECIAL_HEADER, bytes)) {
         foundToken = <i32>load<u8>(special, 2) | (<i32>load<u8>(special, 3) << 8);
         foundStart = (flags & STRIPS_LEFT) !== 0 ? spacesBefore(from, start) : start;
         foundEnd = start + <usize>bytes;
@@ -36,8 +52,6 @@ export function findSpecial(
       special += <usize>bytes + SPECIAL_HEADER;
     }
   }
-  foundStart = end;
-  foundEnd = end;
   return false;
 }
 

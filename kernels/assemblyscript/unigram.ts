@@ -4,6 +4,7 @@
  * one word, its best path; spelling.
  */
 import { emit, isListFull, tokenizeFramed } from './frame';
+import { isRead, readChar, startReading } from './normal_reader';
 import { findSpecial, foundEnd, foundStart, foundToken, isWhiteSpace } from './specials';
 import { encodeUtf8 } from './text';
 import { nextPrefix, prefixToken, spell, startWalk } from './trie';
@@ -49,7 +50,9 @@ export class Tokenizer {
   prefix: i32;
   splitsAtWhiteSpace: i32;
   splitsAtMarks: i32;
-  /** Room for a cluster (8 bytes), three characters (4 each) and the window: see below. */
+  /** Tables of a normal form; 0: texts stay as they are. */
+  normalForm: usize;
+  /** Room for a cluster (8 bytes), three characters (4 each), the window and readers: see below. */
   scratch: usize;
 
   tokenizeText(text: usize, bytes: i32, countAll: bool): void {
@@ -65,6 +68,7 @@ const BYTES_OFFSET: usize = 20;
 const BEST_OFFSET: usize = 280;
 const TOKENS_OFFSET: usize = 2336;
 const SIZES_OFFSET: usize = 2850;
+const READERS_OFFSET: usize = 3376;
 
 const WORD_MARK: i32 = 0x2581;
 const NO_TOKEN: i32 = 0xffff;
@@ -122,10 +126,15 @@ function tokenizeText(t: Tokenizer, text: usize, bytes: i32, countAll: bool): vo
 function readPart(t: Tokenizer, text: usize, end: usize, countAll: bool): void {
   count = 0;
   startPart();
-  while (text < end && !isListFull(countAll)) {
-    const codePoint = nextPaired(t, text, end);
-    text = pairedEnd;
-    putRead(t, codePoint);
+  if (isDefined(NORMALIZES)) {
+    startReading(t.scratch + READERS_OFFSET, t.normalForm, text, end);
+    while (!isRead() && !isListFull(countAll)) putRead(t, readChar());
+  } else {
+    while (text < end && !isListFull(countAll)) {
+      const codePoint = nextPaired(t, text, end);
+      text = pairedEnd;
+      putRead(t, codePoint);
+    }
   }
   endCluster(t);
 }

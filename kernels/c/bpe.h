@@ -8,6 +8,9 @@
 #define LM_BPE_H
 
 #include "text.h"
+#ifdef LM_NORMALIZES
+#include "normal_form.h"
+#endif
 
 /* Base tokens that are merged at once: toolchain/tokenizer/bpe/tokenizer.ts, windowTokens. */
 #define LM_BPE_WINDOW 256
@@ -47,6 +50,9 @@ typedef struct {
   bool isolates_digits;          /* each digit is a piece */
   uint8_t prefix;                /* lm_bpe_prefix */
   bool marks_spaces;             /* spaces are read as U+2581 */
+#ifdef LM_NORMALIZES
+  lm_normal_form normal_form;    /* of what is between special tokens */
+#endif
 } lm_bpe;
 
 /*

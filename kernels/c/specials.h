@@ -10,7 +10,7 @@
 #include "utf8.h"
 
 /* toolchain/tokenizer/added-tokens.ts: specialFlags. */
-enum { LM_STRIPS_LEFT = 1, LM_STRIPS_RIGHT = 2, LM_IS_SPECIAL = 4 };
+enum { LM_STRIPS_LEFT = 1, LM_STRIPS_RIGHT = 2, LM_IS_SPECIAL = 4, LM_IS_LATE = 8 };
 enum { LM_SPECIAL_HEADER = 4 };
 
 typedef struct {
@@ -19,8 +19,19 @@ typedef struct {
   uint16_t token;
 } lm_found_special;
 
+/* Of those that are late, where only they are looked for. */
+static bool lm_is_looked_for(uint8_t flags, bool late) {
+#ifdef LM_NORMALIZES
+  return ((flags & LM_IS_LATE) != 0) == late;
+#else
+  (void)flags;
+  (void)late;
+  return true; /* no late one overlaps with another: toolchain/tokenizer/added-tokens.ts */
+#endif
+}
+
 /* The first special token from there on, the longest where several begin. */
-static bool lm_find_special(const lm_specials *specials, lm_text text, size_t from,
+static bool lm_find_in_pass(const lm_specials *specials, lm_text text, size_t from, bool late,
                             lm_found_special *found) {
   for (size_t at = from; at < text.bytes; at++) {
     const uint8_t lead = text.data[at];
@@ -28,7 +39,7 @@ static bool lm_find_special(const lm_specials *specials, lm_text text, size_t fr
     const uint8_t *special = specials->entries; /* the longest first */
     for (; special[0] != 0; special += special[0] + LM_SPECIAL_HEADER) {
       const size_t bytes = special[0];
-      if (bytes > text.bytes - at ||
+      if (bytes > text.bytes - at || !lm_is_looked_for(special[1], late) ||
           memcmp(text.data + at, special + LM_SPECIAL_HEADER, bytes) != 0) {
         continue;
       }
@@ -48,6 +59,18 @@ static bool lm_find_special(const lm_specials *specials, lm_text text, size_t fr
     }
   }
   return false;
+}
+
+/* The first special token from there on; late ones are in what the others leave of the text. */
+static bool lm_find_special(const lm_specials *specials, lm_text text, size_t from,
+                            lm_found_special *found) {
+  const bool is_found = lm_find_in_pass(specials, text, from, false, found);
+#ifdef LM_NORMALIZES
+  const lm_text rest = {text.data, found->start};
+  return lm_find_in_pass(specials, rest, from, true, found) || is_found;
+#else
+  return is_found;
+#endif
 }
 
 #endif

@@ -8,6 +8,9 @@
 #define LM_UNIGRAM_H
 
 #include "text.h"
+#ifdef LM_NORMALIZES
+#include "normal_form.h"
+#endif
 
 /* Bytes of a word that are looked at together: toolchain/tokenizer/unigram/tokenizer.ts,
  * windowBytes. */
@@ -54,6 +57,9 @@ typedef struct {
   uint8_t prefix;                /* lm_unigram_prefix */
   bool splits_at_white_space;
   bool splits_at_marks;
+#ifdef LM_NORMALIZES
+  lm_normal_form normal_form;    /* of what is between special tokens */
+#endif
 } lm_unigram;
 
 /*

@@ -170,16 +170,4 @@ static void put_read(unigram_normalizer *n, uint32_t code_point) {
   for (size_t at = 0; folded[at] != 0;) put_folded(n, lm_decode_utf8(text, &at));
 }
 
-/* The next character of the text, or what it becomes with the one behind it. */
-static uint32_t next_paired(const lm_unigram_normalizer *r, lm_text text, size_t *at) {
-  for (const uint8_t *pair = r->pairs; pair[0] != 0; pair += 3) {
-    if (text.data[*at] != pair[0] || *at + 1 == text.bytes || text.data[*at + 1] != pair[1]) {
-      continue;
-    }
-    *at += 2;
-    return pair[2];
-  }
-  return lm_decode_utf8(text, at);
-}
-
 #endif

@@ -108,6 +108,35 @@ test('a Unigram tokenizer is refused: no chip could spell what is written', () =
   );
 });
 
+describe('Qwen 2', () => {
+  const qwen2 = { model_type: 'qwen2', architectures: ['Qwen2ForCausalLM'] };
+
+  function withConfig(changes: object): string {
+    const folder = temporaryFolder('qwen2');
+    cpSync(folderOf('llama-biased'), folder, { recursive: true });
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+    writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...changes }));
+    return folder;
+  }
+
+  test('is Llama with biases', () => {
+    const [ours, theirs] = [withConfig(qwen2), folderOf('llama-biased')].map((folder) => {
+      const { graph } = importModel(folder);
+      return interpret(graph, { ids: [5, 17, 4, 30], segmentStart: 4 })[0]!.data;
+    });
+    expect(ours).toEqual(theirs);
+  });
+
+  test.each([
+    { use_sliding_window: true },
+    { layer_types: ['full_attention', 'sliding_attention'] },
+  ])('layers that see a window are refused: %o', (window) => {
+    expect(() => importModel(withConfig({ ...qwen2, ...window }))).toThrow(
+      'layers that attend to a window of tokens are not supported',
+    );
+  });
+});
+
 test('a head is not so wide that its table of angles fills the memory', () => {
   const folder = temporaryFolder('wide-head');
   cpSync(folderOf('llama'), folder, { recursive: true });

@@ -126,7 +126,7 @@ export function floatDecoder(shape: DecoderShape): Graph<'float'> {
   const output = buildDecoder(
     builder,
     {
-      ...{ family, vocabulary, embeddingWidth: shape.embeddingWidth },
+      ...{ family, architecture: family, vocabulary, embeddingWidth: shape.embeddingWidth },
       layers: Array.from({ length: layers }, (_, layer) => ({
         name: `layer.${layer}`,
         stored: `layer.${layer}`,

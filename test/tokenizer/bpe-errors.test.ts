@@ -11,6 +11,11 @@ const withModel = (part: object): object => trainedBpe({ model: { ...model, ...p
 const withPieces = (part: object): object =>
   sentencePieceBpe({ model: { ...sentencePieceBpe().model, ...part } });
 const added = { id: 3, content: '!', normalized: false, special: true };
+const withNormalized = (content: string, type: string): object =>
+  trainedBpe({
+    normalizer: { type },
+    added_tokens: [...added_tokens, { ...added, id: 1300, content, normalized: true }],
+  });
 
 const files: Readonly<Record<string, object>> = {
   'no vocabulary': withModel({ vocab: null }),
@@ -28,7 +33,11 @@ const files: Readonly<Record<string, object>> = {
   'merges at random': withModel({ dropout: 0.1 }),
   'a suffix': withModel({ end_of_word_suffix: '</w>' }),
   'tokens without merges': withModel({ ignore_merges: true, merges: model.merges.slice(0, 20) }),
-  'a normalizer': trainedBpe({ normalizer: { type: 'NFC' } }),
+  'another normalizer': trainedBpe({ normalizer: { type: 'Lowercase' } }),
+  'two normalizers': trainedBpe(normalizers({ type: 'NFC' }, { type: 'Lowercase' })),
+  'an added token of characters that others become': withNormalized('½', 'NFKC'),
+  'an added token whose last letter takes accents': withNormalized('<new', 'NFC'),
+  'an added token that begins with a mark': withNormalized('\u0301x', 'NFD'),
   'another pre-tokenizer': trainedBpe({ pre_tokenizer: { type: 'Metaspace' } }),
   'another expression': trainedBpe({
     pre_tokenizer: sequence(
@@ -48,6 +57,13 @@ const files: Readonly<Record<string, object>> = {
   }),
   'added tokens that overlap': trainedBpe({
     added_tokens: [...added_tokens, { ...added, id: 1300, content: 's>x', normalized: true }],
+  }),
+  'white space that two added tokens take': trainedBpe({
+    added_tokens: [
+      ...added_tokens,
+      { ...added, id: 1300, content: '<fill>', lstrip: true },
+      { ...added, id: 1301, content: '  ', normalized: true },
+    ],
   }),
   'a frame of a token that is not added': trainedBpe({
     post_processor: { type: 'RobertaProcessing', sep: ['</s>', 1], cls: ['a', 90] },

@@ -40,7 +40,7 @@ export function makeDevice(compiled: CompiledTokenizer, flags = sanitized): Devi
   const program = join(folder, 'tokenizer');
   writeFileSync(join(folder, 'constants.h'), constantsHeader(compiled));
   const kernels = packagePath('kernels', 'c');
-  const kernelFiles = tokenizerCode[compiled.kind].files.filter((file) => file.endsWith('.c'));
+  const kernelFiles = tokenizerCode(compiled).files.filter((file) => file.endsWith('.c'));
   const sources = [
     packagePath('test', 'tokenizer', 'device.c'),
     ...kernelFiles.map((file) => packagePath('kernels', file)),
@@ -81,7 +81,7 @@ function constantsHeader(compiled: CompiledTokenizer): string {
       `/* ${comment} */\nstatic const ${ctype} ${name}[] = {${data.join(',')}};\n`,
   );
   const fields = tokenizerFields(compiled).map(({ field, value }) => `  ${field} = ${value},\n`);
-  const { struct, tokenize, header } = tokenizerCode[compiled.kind];
+  const { struct, tokenize, header } = tokenizerCode(compiled);
   return `#include "${header.replace('kernels/', '')}"
 #define tokenize ${tokenize}
 #define TOKENS ${compiled.idOrder.length}

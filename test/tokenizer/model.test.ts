@@ -8,7 +8,8 @@ import { type Example, parseStoredModel } from '../../toolchain/emulate/stored-m
 import { packagePath } from '../../toolchain/package-root.ts';
 import { compile } from '../../toolchain/pipeline.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
-import { bpeText } from './bpe-samples.ts';
+import { type BpeJson, bpeText } from './bpe-samples.ts';
+import { modernBertText, modernBertTokens } from './normal-samples.ts';
 import { makeRandom } from './samples.ts';
 import { forms, trainedUnigram, unigramText } from './unigram-samples.ts';
 
@@ -34,8 +35,41 @@ function writeAlbert(): string {
   return albert;
 }
 
+const modernBert = mkdtempSync(join(tmpdir(), 'lm2mcu-modernbert-'));
+afterAll(() => rmSync(modernBert, { recursive: true }));
+
+/** ModernBERT with random weights, and the published one's normalizer and kinds of added tokens. */
+function writeModernBert(): string {
+  const fixture = packagePath('test', 'fixtures', 'hf', 'modernbert-seqcls');
+  cpSync(fixture, modernBert, { recursive: true });
+  const file = join(modernBert, 'tokenizer.json');
+  const json = JSON.parse(readFileSync(file, 'utf8')) as BpeJson;
+  const late = modernBertTokens.filter(({ normalized }) => normalized);
+  const vocab = Object.entries(json.model.vocab);
+  const kept = vocab.filter(([, id]) => id < vocab.length - late.length);
+  const known = new Set(kept.map(([token]) => token));
+  const changed = {
+    ...json,
+    normalizer: { type: 'NFC' },
+    added_tokens: [
+      ...json.added_tokens,
+      ...late.map((token, i) => ({ ...{ id: kept.length + i }, ...token })),
+    ],
+    model: {
+      ...json.model,
+      vocab: Object.fromEntries(kept),
+      merges: json.model.merges.filter((pair) => known.has((pair as string[]).join(''))),
+    },
+  };
+  writeFileSync(file, JSON.stringify(changed));
+  return modernBert;
+}
+
 const models = {
   bpe: { path: join(exports, 'roberta-bpe'), text: bpeText, file: 'bpe.c', maxTokens: 48 },
+  modernBert: {
+    ...{ path: writeModernBert(), text: modernBertText, file: 'bpe_normalized.c', maxTokens: 40 },
+  },
   unigram: { path: writeAlbert(), text: unigramText, file: 'unigram.c', maxTokens: 24 },
 } as const;
 
@@ -52,6 +86,7 @@ describe.each(Object.keys(models) as (keyof typeof models)[])('%s', async (name)
     { text: '' },
     { text: "It's a puzzle game  <mask>, naïve façade 語 12345\n" },
     { text: 'one', textPair: 'and <s> another' },
+    { text: 'Cafe\u0301   [MASK] \u1112\u1161\u11ab', textPair: '|||IP_ADDRESS|||\u0301' },
     ...Array.from({ length: 25 }, () => ({ text: text(random).slice(0, 200) })),
   ];
   const reference = await openExecutor('interpreter', compiled);

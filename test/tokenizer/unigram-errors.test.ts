@@ -7,6 +7,7 @@ import {
   forms,
   metaspace,
   normalizers,
+  quotes,
   replace,
   rules,
   trainedUnigram,
@@ -36,8 +37,9 @@ const files: Readonly<Record<string, object>> = {
   'rules of broken characters': withRules(
     charsmap.map((byte, i) => (i > 179_204 ? byte ^ 0x80 : byte)),
   ),
-  'another normalizer': trainedUnigram({ normalizer: { type: 'NFC' } }),
-  'marks that stay': trainedUnigram(normalizers({ type: 'NFKD' }, rules)),
+  'another normalizer': trainedUnigram({ normalizer: { type: 'BertNormalizer' } }),
+  'two normal forms': trainedUnigram(normalizers({ type: 'NFD' }, { type: 'NFC' })),
+  'quotes before a normal form': trainedUnigram(normalizers(...quotes, { type: 'NFKC' })),
   'lower case at the end': trainedUnigram(normalizers(rules, { type: 'Lowercase' })),
   'two sets of rules': trainedUnigram(normalizers(rules, rules)),
   'texts stripped on the left': trainedUnigram(

@@ -3,7 +3,11 @@ import { compileAssemblyScript } from '../../toolchain/build/assemblyscript.ts';
 import { imageOrigin, newImage } from '../../toolchain/emit/wasm-image.ts';
 import { wordBytes } from '../../toolchain/emit/wasm-model.ts';
 import type { CompiledTokenizer } from '../../toolchain/tokenizer/compile.ts';
-import { tokenizerCode, tokenizerWords } from '../../toolchain/tokenizer/constants.ts';
+import {
+  type TokenizerCode,
+  tokenizerCode,
+  tokenizerWords,
+} from '../../toolchain/tokenizer/constants.ts';
 import type { EncodedText } from '../../toolchain/tokenizer/encode.ts';
 import type { DeviceInput } from './device.ts';
 
@@ -16,9 +20,10 @@ interface Exports {
 }
 
 const entry = 'tokenizer_test.ts';
-const sourceOf = (
-  module: string,
-): string => `import { Tokenizer, lm_spell, lm_tokenize } from '${module}';
+const sourceOf = ({
+  assemblyScript,
+  assemblyScriptGlobals,
+}: TokenizerCode): string => `${assemblyScriptGlobals}import { Tokenizer, lm_spell, lm_tokenize } from '${assemblyScript}';
 export { segmentStartOfTokens, tokensAreTruncated } from './text';
 
 export function tokenize(
@@ -38,17 +43,17 @@ export function spell(t: usize, id: i32, to: usize): i32 {
 const mostTextBytes = 1 << 20;
 const pageBytes = 65_536;
 
-const modules = new Map<CompiledTokenizer['kind'], Promise<Uint8Array>>();
+const modules = new Map<TokenizerCode, Promise<Uint8Array>>();
 
 /** The tables are no part of the code. */
-function moduleOf(kind: CompiledTokenizer['kind']): Promise<Uint8Array> {
-  const source = sourceOf(tokenizerCode[kind].assemblyScript);
+function moduleOf(code: TokenizerCode): Promise<Uint8Array> {
+  const source = sourceOf(code);
   const compiling =
-    modules.get(kind) ??
+    modules.get(code) ??
     compileAssemblyScript({
       ...{ variant: 'simd', entry, sources: { [entry]: source }, importsMemory: false },
     });
-  modules.set(kind, compiling);
+  modules.set(code, compiling);
   return compiling;
 }
 
@@ -60,7 +65,7 @@ export async function makeWasmDevice(compiled: CompiledTokenizer) {
   image.place(Int32Array.from([...words, window]), 'tokenizer');
   const idsAddress = window + wordBytes[compiled.kind];
   const textAddress = idsAddress + 2 * 65_536;
-  const wasm = await moduleOf(compiled.kind);
+  const wasm = await moduleOf(tokenizerCode(compiled));
   const { instance } = await WebAssembly.instantiate(wasm as Uint8Array<ArrayBuffer>);
   const exports = instance.exports as unknown as Exports;
   exports.memory.grow(Math.ceil((textAddress + mostTextBytes) / pageBytes));

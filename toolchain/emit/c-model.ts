@@ -129,7 +129,7 @@ function modelSource(request: EmitRequest, names: CNames, image: NpuImage | null
   return `${banner(title)}#include "lm2mcu_model.h"
 
 #include "kernels/kernels.h"
-${parts.include}${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "${tokenizerCode[request.tokenizer.kind].header}"
+${parts.include}${isAnyCore(request.features) ? '#include "kernels/select.h"\n' : ''}#include "${tokenizerCode(request.tokenizer).header}"
 #include "model_constants.h"
 ${image === null ? '' : '#include "npu/npu.h"\n'}
 ${stateDeclarations(request)}${cardSource(request)}
@@ -217,7 +217,7 @@ function inputFunctions({ tokenizer }: EmitRequest): string {
   if (!is_aligned(arena)) return LM2MCU_ERROR_ARENA;
   const lm_text first = {.data = (const uint8_t *)text, .bytes = text_bytes};
   const lm_text second = {.data = (const uint8_t *)pair_or_null, .bytes = pair_bytes};
-  const lm_tokens found = ${tokenizerCode[tokenizer.kind].tokenize}(&model_tokenizer, first, second,
+  const lm_tokens found = ${tokenizerCode(tokenizer).tokenize}(&model_tokenizer, first, second,
                                       AT(uint16_t, IDS_OFFSET), LM2MCU_MAX_TOKENS);
   put_state(arena, found.segment_start, found.tokens);
   *tokens = (lm2mcu_tokens){.tokens = found.tokens, .truncated = found.truncated};
@@ -346,7 +346,7 @@ function constantsHeader(
   names: CNames,
   { tokenizer, constraint }: EmitRequest,
 ): string {
-  const { header, struct } = tokenizerCode[tokenizer.kind];
+  const { header, struct } = tokenizerCode(tokenizer);
   const structs = constants.map(({ type, name }) => `extern const ${type} ${name};\n`);
   const arrays = constants
     .flatMap((one) => one.arrays)
@@ -394,7 +394,7 @@ function tokenizerSource({ tokenizer }: EmitRequest): string {
 
 ${longStrings}
 ${arrays.join('\n')}
-const ${tokenizerCode[tokenizer.kind].struct} model_tokenizer ${sectionMacros.tokenizer} = {
+const ${tokenizerCode(tokenizer).struct} model_tokenizer ${sectionMacros.tokenizer} = {
 ${fields.join('')}};
 `;
 }
@@ -411,7 +411,7 @@ function kernelSources(request: EmitRequest): readonly SourceFile[] {
   const { program, kernels, features } = request;
   const nodes = coreNodes(program).filter(({ op }) => !opOf(op).isView);
   const common = [
-    ...[...kernels.headers, ...tokenizerCode[request.tokenizer.kind].files],
+    ...[...kernels.headers, ...tokenizerCode(request.tokenizer).files],
     ...(keepsState(program) ? ['c/sampler.c', 'c/sampler.h'] : []),
     ...(request.constraint === undefined ? [] : ['c/constraint.c', 'c/constraint.h']),
     ...((program.npu?.attentions ?? []).length > 0 ? npuKernels(features) : []),

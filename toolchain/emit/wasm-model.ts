@@ -96,8 +96,11 @@ export interface ModuleDescription {
 }
 
 export const pageBytes = 65_536;
-/** kernels/assemblyscript/tokenizer.ts: WORD_BYTES; bpe.ts: the window and a character; unigram.ts. */
-export const wordBytes = { wordpiece: 512, bpe: 1040, unigram: 3376 } as const;
+/**
+ * kernels/assemblyscript/tokenizer.ts: WORD_BYTES; bpe.ts: the window, a character and readers;
+ * unigram.ts.
+ */
+export const wordBytes = { wordpiece: 512, bpe: 1264, unigram: 3600 } as const;
 /** Room for text that never makes the memory grow. */
 const usualTextBytes = 16_384;
 
@@ -238,10 +241,10 @@ function textExports(request: ModuleRequest, layout: Layout): string {
 }
 
 function tokenizerExports({ program, compiledTokenizer }: ModuleRequest, layout: Layout): string {
-  const { assemblyScript } = tokenizerCode[compiledTokenizer.kind];
+  const { assemblyScript, assemblyScriptGlobals } = tokenizerCode(compiledTokenizer);
   const { tokenizerAddress, textAddress } = layout;
   const tokenizer = `changetype<Tokenizer>(${hex(tokenizerAddress)})`;
-  return `import { Tokenizer, lm_spell, lm_tokenize } from '${assemblyScript}';
+  return `${assemblyScriptGlobals}import { Tokenizer, lm_spell, lm_tokenize } from '${assemblyScript}';
 
 export { segmentStartOfTokens, tokensAreTruncated } from './text';
 

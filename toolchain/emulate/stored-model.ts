@@ -12,6 +12,7 @@ import type { Plan } from '../schedule/plan.ts';
 import type { AnyTarget } from '../targets.ts';
 import { prefixRules } from '../tokenizer/bpe/tokenizer.ts';
 import { encode } from '../tokenizer/encode.ts';
+import { normalFormNames } from '../tokenizer/normal-form.ts';
 import type { Tokenizer } from '../tokenizer/parse.ts';
 import type { Tokens } from './interpreter.ts';
 
@@ -93,14 +94,20 @@ const addedTokensSchema = z.array(
     stripsLeft: z.boolean(),
     stripsRight: z.boolean(),
     isSpecial: z.boolean(),
+    isLate: z.boolean(),
   }),
 );
+
+const normalFormSchema = z
+  .strictObject({ name: z.enum(normalFormNames), cleansText: z.boolean() })
+  .nullable();
 
 const bpeSchema = z.strictObject({
   kind: z.literal('bpe'),
   vocabulary: z.array(z.string()),
   byteIds: z.instanceof(Int32Array),
   merges: z.instanceof(Int32Array),
+  normalForm: normalFormSchema,
   split: z.strictObject({
     words: z.enum(['gpt2', 'cl100k', 'marks', 'none']),
     mostDigits: natural,
@@ -121,6 +128,8 @@ const unigramSchema = z.strictObject({
   byteIds: z.instanceof(Int32Array).nullable(),
   normalizer: z.strictObject({
     pairs: z.array(z.strictObject({ from: z.string(), to: z.string() })),
+    cleansText: z.boolean(),
+    normalForm: normalFormSchema,
     decomposes: z.boolean(),
     stripsMarks: z.boolean(),
     lowercases: z.boolean(),

@@ -20,6 +20,8 @@ export interface DecoderConfig {
   readonly tiesHead: boolean;
   /** Of the rotary embedding; null: positions have a table. */
   readonly ropeTheta: number | null;
+  /** The class of transformers. */
+  readonly architecture: string;
   /** After any of these tokens a text has ended. */
   readonly endTokens: readonly number[];
 }
@@ -47,15 +49,16 @@ export type DecoderFamily = (typeof decoderFamilies)[number];
 /** Null: config.json is of no decoder. */
 export function decoderFamilyOf(bytes: Uint8Array): DecoderFamily | null {
   const { model_type } = parseJsonFile(typeSchema, bytes, 'config.json');
+  if (model_type === 'qwen2') return 'llama';
   return decoderFamilies.find((family) => family === model_type) ?? null;
 }
 
-/** The class of transformers that each family is read as. */
-export const decoderClasses: Readonly<Record<DecoderFamily, string>> = {
-  gpt2: 'GPT2LMHeadModel',
-  opt: 'OPTForCausalLM',
-  llama: 'LlamaForCausalLM',
-  merino: 'MerinoForCausalLM',
+/** The classes of transformers that each family is; Qwen 2 is Llama with biases. */
+export const decoderClasses: Readonly<Record<DecoderFamily, readonly string[]>> = {
+  gpt2: ['GPT2LMHeadModel'],
+  opt: ['OPTForCausalLM'],
+  llama: ['LlamaForCausalLM', 'Qwen2ForCausalLM'],
+  merino: ['MerinoForCausalLM'],
 };
 
 const dimension = z.number().int().min(1).max(0xff_ffff);
@@ -116,6 +119,8 @@ const llamaSchema = z.object({
   rope_scaling: ropeFields.nullish(),
   rope_parameters: ropeFields.nullish(),
   tie_word_embeddings: z.boolean().default(false),
+  use_sliding_window: z.boolean().default(false),
+  layer_types: z.array(z.string()).nullish(),
 });
 
 /**
@@ -231,6 +236,13 @@ const readers: Readonly<Record<DecoderFamily, (bytes: Uint8Array) => DecoderConf
         `Supported are heads of at most ${widestHead}.`,
       );
     }
+    const layerTypes = new Set(config.layer_types ?? []);
+    if (config.use_sliding_window || [...layerTypes].some((type) => type !== 'full_attention')) {
+      throw unsupported(
+        'layers that attend to a window of tokens are not supported',
+        'Supported is full_attention; a cache of the newest tokens can be asked for when building.',
+      );
+    }
     const rope = config.rope_parameters ?? config.rope_scaling ?? {};
     const ropeType = rope.rope_type ?? rope.type ?? 'default';
     if (ropeType !== 'default') {
@@ -315,13 +327,13 @@ function commonOf(
   family: DecoderFamily,
   config: z.infer<z.ZodObject<typeof commonFields>>,
   activation: string,
-): Pick<DecoderConfig, 'family' | 'vocabulary' | 'activation' | 'endTokens'> {
+): Pick<DecoderConfig, 'family' | 'architecture' | 'vocabulary' | 'activation' | 'endTokens'> {
   const [named] = config.architectures ?? [];
   const supported = decoderClasses[family];
-  if (named !== undefined && named !== supported) {
+  if (named !== undefined && !supported.includes(named)) {
     throw unsupported(
       `the architecture ${quote(named)} is not supported`,
-      `Supported is ${supported}.`,
+      `Supported is ${supported.join(', ')}.`,
     );
   }
   const kinds: Readonly<Record<string, ActivationKind>> = { ...activations, silu: 'silu' };
@@ -334,6 +346,7 @@ function commonOf(
   const end = config.eos_token_id;
   return {
     family,
+    architecture: named ?? supported[0]!,
     vocabulary: config.vocab_size,
     activation: kinds[activation]!,
     endTokens: end == null ? [] : [end].flat(),

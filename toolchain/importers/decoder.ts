@@ -2,7 +2,7 @@
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { graphBuilder } from '../ir/build.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { type DecoderFamily, decoderClasses, parseDecoderConfig } from './decoder-config.ts';
+import { type DecoderFamily, parseDecoderConfig } from './decoder-config.ts';
 import { buildDecoder } from './decoder-layers.ts';
 import { type DecoderWeights, decoderWeights, weightNames } from './decoder-weights.ts';
 import { type ModelFiles, recordReads } from './files.ts';
@@ -34,7 +34,7 @@ export function importDecoder(
   const positions = Math.max(config.positions, leastPositions);
   const rope = theta === null ? null : ropeTable(theta, positions, layers[0]!.headWidth);
   const output = buildDecoder(builder, config, weights, vocabulary, rope);
-  loader.finish(decoderClasses[family]);
+  loader.finish(config.architecture);
   return {
     graph: builder.finish([output]),
     tokenizer,

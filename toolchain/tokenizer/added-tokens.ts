@@ -18,6 +18,8 @@ export interface AddedTokenRule {
   readonly stripsRight: boolean;
   /** Is no text when tokens are decoded. */
   readonly isSpecial: boolean;
+  /** Looked for in what the others leave of the text. */
+  readonly isLate: boolean;
 }
 
 export const idSchema = z.number().int().nonnegative().max(0xff_ffff);
@@ -38,6 +40,7 @@ export const addedTokensSchema = z
   )
   .default([]);
 type AddedTokensJson = z.infer<typeof addedTokensSchema>;
+export type AddedTokenJson = AddedTokensJson[number];
 
 export function addedTokenRules(tokens: AddedTokensJson): readonly AddedTokenRule[] {
   return tokens.map((token) => ({
@@ -46,17 +49,22 @@ export function addedTokenRules(tokens: AddedTokensJson): readonly AddedTokenRul
     stripsLeft: token.lstrip,
     stripsRight: token.rstrip,
     isSpecial: token.special,
+    isLate: token.normalized,
   }));
 }
 
-/** What of them cannot be done as the library does it. */
+/**
+ * What of them cannot be done as the library does it. `isChanged`: whether it tells that a token is
+ * looked for in normalized text. `findsLate`: whether the device looks for late tokens by themselves.
+ */
 export function addedTokenProblems(
   tokens: AddedTokensJson,
-  hasNormalizer: boolean,
+  isChanged: (token: AddedTokenJson) => boolean,
+  findsLate: boolean,
 ): readonly string[] {
   const single = tokens.find((token) => token.single_word);
-  const normalized = hasNormalizer ? tokens.find((token) => token.normalized) : undefined;
-  const overlapping = overlappingTokens(tokens);
+  const normalized = tokens.find((token) => token.normalized && isChanged(token));
+  const overlapping = findsLate ? undefined : overlappingTokens(tokens);
   return [
     single !== undefined &&
       `the added token ${JSON.stringify(single.content)} is matched as a single word only`,
@@ -67,19 +75,25 @@ export function addedTokenProblems(
   ].filter((problem) => problem !== false);
 }
 
-/** Normalized tokens are matched in what the others leave; that tells only where two overlap. */
+/** Late tokens are matched in what the others leave; that tells only where two overlap. */
 function overlappingTokens(tokens: AddedTokensJson): readonly [string, string] | undefined {
-  const first = tokens.filter(({ normalized }) => !normalized).map(({ content }) => content);
+  const first = tokens.filter(({ normalized }) => !normalized);
   const second = tokens.filter(({ normalized }) => normalized).map(({ content }) => content);
-  for (const a of first) {
-    const b = second.find((text) => overlap(a, text) || overlap(text, a));
+  for (const { content: a, lstrip, rstrip } of first) {
+    const b = second.find(
+      (text) =>
+        overlap(a, text) ||
+        overlap(text, a) ||
+        (lstrip && isWhitespace(text.at(-1)!)) ||
+        (rstrip && isWhitespace(text[0]!)),
+    );
     if (b !== undefined) return [a, b];
   }
   return undefined;
 }
 
 /** Whether some end of `a`, or all of `b`, is some beginning of `b` or in `a`. */
-function overlap(a: string, b: string): boolean {
+export function overlap(a: string, b: string): boolean {
   if (a.includes(b)) return true;
   return Array.from(a, (_, start) => a.slice(start)).some((end) => b.startsWith(end));
 }
@@ -101,15 +115,43 @@ export type TextPart =
   /** `isFirst`: the text begins with it. */
   | { readonly kind: 'text'; readonly text: string; readonly isFirst: boolean };
 
-/** The parts of `text`, none of them empty. */
+/** The parts of `text`, none of them empty: late tokens are found in what the others leave. */
 export function splitAtAdded(
   addedTokens: readonly AddedTokenRule[],
   text: string,
 ): readonly TextPart[] {
+  const { early, late } = passesOf(addedTokens);
+  return splitAt(early, text, true).flatMap((part) =>
+    part.kind === 'text' ? splitAt(late, part.text, part.isFirst) : [part],
+  );
+}
+
+const passes = new WeakMap<
+  readonly AddedTokenRule[],
+  { readonly early: readonly AddedTokenRule[]; readonly late: readonly AddedTokenRule[] }
+>();
+
+function passesOf(addedTokens: readonly AddedTokenRule[]) {
+  const known = passes.get(addedTokens);
+  if (known !== undefined) return known;
+  const made = {
+    early: addedTokens.filter(({ isLate }) => !isLate),
+    late: addedTokens.filter(({ isLate }) => isLate),
+  };
+  passes.set(addedTokens, made);
+  return made;
+}
+
+function splitAt(
+  addedTokens: readonly AddedTokenRule[],
+  text: string,
+  isFirst: boolean,
+): readonly TextPart[] {
   const parts: TextPart[] = [];
   let at = 0;
   const addText = (end: number): void => {
-    if (end > at) parts.push({ kind: 'text', text: text.slice(at, end), isFirst: at === 0 });
+    if (end > at)
+      parts.push({ kind: 'text', text: text.slice(at, end), isFirst: isFirst && at === 0 });
   };
   for (const { start, end, id } of findAdded(addedTokens, text)) {
     addText(start);
@@ -170,7 +212,8 @@ export interface CompiledSpecials {
 }
 
 /** Bits of a special token's flags; `kernels/c/specials.h` has the same. */
-export const specialFlags = { stripsLeft: 1, stripsRight: 2, isSpecial: 4 } as const;
+export const specialFlags = { stripsLeft: 1, stripsRight: 2, isSpecial: 4, isLate: 8 } as const;
+const flagNames = ['stripsLeft', 'stripsRight', 'isSpecial', 'isLate'] as const;
 
 /** `compact`: the compact index of an id. */
 export function compileSpecials(
@@ -190,11 +233,9 @@ export function compileSpecials(
     });
   }
   const leads = texts.map(({ bytes }) => bytes[0]!);
-  const entries = texts.flatMap(({ bytes, index, stripsLeft, stripsRight, isSpecial }) => {
-    const flags =
-      (stripsLeft ? specialFlags.stripsLeft : 0) |
-      (stripsRight ? specialFlags.stripsRight : 0) |
-      (isSpecial ? specialFlags.isSpecial : 0);
+  const entries = texts.flatMap(({ bytes, index, ...token }) => {
+    const set = flagNames.filter((flag) => token[flag]);
+    const flags = set.reduce((sum, flag) => sum + specialFlags[flag], 0);
     return [bytes.length, flags, index & 0xff, index >> 8, ...bytes];
   });
   return {

@@ -22,6 +22,20 @@ export function rangeTest(text: string): (codePoint: number) => boolean {
   };
 }
 
+/** All code points of the ranges. */
+export function parseRanges(text: string): readonly number[] {
+  let end = 0;
+  return text
+    .trim()
+    .split(/\s/)
+    .flatMap((pair) => {
+      const [gap, length] = pair.split('+').map((digits) => Number.parseInt(digits, 36));
+      const start = end + gap!;
+      end = start + length!;
+      return Array.from({ length: length! }, (_, i) => start + i);
+    });
+}
+
 /** What code points become, written `gap:target,target`. */
 export function parseMap(text: string): ReadonlyMap<number, readonly number[]> {
   const map = new Map<number, readonly number[]>();

@@ -7,6 +7,7 @@
  */
 import { type CompiledSpecials, compileSpecials } from '../added-tokens.ts';
 import { type CharacterClasses, compileClasses } from '../character-classes.ts';
+import { type CompiledNormalForm, compileNormalForm } from '../compile-normal-form.ts';
 import { framingTokens } from '../frame.ts';
 import { byteLengths, type TokenizerBytes, tokenizerBytes } from '../sizes.ts';
 import { checkTokenCount } from '../vocabulary-size.ts';
@@ -33,6 +34,8 @@ export interface CompiledBpe extends CompiledSpecials {
   readonly firstPart: number;
   /** Compact indexes of the frame's `before`, `between` and `after`, one behind the other. */
   readonly frame: Uint16Array;
+  /** Null: texts stay as they are. */
+  readonly normalForm: CompiledNormalForm | null;
   readonly tokenizer: Pick<BpeTokenizer, 'split' | 'prefix' | 'marksSpaces' | 'frame'>;
   /** Vocabulary id of each compact index, by which the device counts; some ids have none. */
   readonly idOrder: Int32Array;
@@ -71,6 +74,7 @@ export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
     rowsOf: isPlain ? null : Uint16Array.from([...merged, ...parts], (id) => rowOf.get(id)!),
   };
   const classes = compileClasses((codePoint) => classOf(codePoint, tokenizer.split));
+  const normalForm = tokenizer.normalForm && compileNormalForm(tokenizer.normalForm);
   const { specials, specialLead } = compileSpecials(addedTokens, compact);
   return {
     kind: 'bpe',
@@ -82,11 +86,12 @@ export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
     specials,
     specialLead,
     frame: Uint16Array.from(framing, compact),
+    normalForm,
     tokenizer,
     idOrder: Int32Array.from(idOrder),
     sizeBytes: tokenizerBytes({
       vocabulary: byteLengths(Object.values(arrays)),
-      characters: byteLengths(Object.values(classes)),
+      characters: byteLengths(Object.values(classes)) + (normalForm?.sizeBytes ?? 0),
       specials: specials.length + 2 * framing.length,
     }),
   };

@@ -9,6 +9,11 @@ import {
   type TokenizerField,
 } from '../constant-types.ts';
 import { framingArrays, framingNumbers } from '../framing-constants.ts';
+import {
+  normalFormAddress,
+  normalFormConstants,
+  normalFormFields,
+} from '../normal-form-constants.ts';
 import type { CompiledBpe } from './compile.ts';
 import { prefixRules, type SplitRule } from './tokenizer.ts';
 
@@ -37,7 +42,8 @@ function arraysOf({ classes, ...compiled }: CompiledBpe) {
 }
 
 export function bpeConstants(compiled: CompiledBpe): readonly TokenizerConstant[] {
-  return Object.values(arraysOf(compiled)).filter((array) => array !== null);
+  const arrays = Object.values(arraysOf(compiled)).filter((array) => array !== null);
+  return [...arrays, ...normalFormConstants(compiled.normalForm)];
 }
 
 /** kernels/c/bpe.h: lm_bpe_words. */
@@ -64,7 +70,11 @@ export function bpeNumbers(compiled: CompiledBpe): Readonly<Record<string, numbe
 }
 
 export function bpeFields(compiled: CompiledBpe): readonly TokenizerField[] {
-  return structFields({ ...pointersTo(arraysOf(compiled)), ...bpeNumbers(compiled) });
+  return structFields({
+    ...pointersTo(arraysOf(compiled)),
+    ...bpeNumbers(compiled),
+    ...normalFormFields(compiled.normalForm),
+  });
 }
 
 /**
@@ -75,5 +85,6 @@ export function bpeWords(
   addressOf: (constant: TokenizerConstant) => number,
 ): readonly number[] {
   const addresses = addressesOf(arraysOf(compiled), addressOf);
-  return [...addresses, ...Object.values(bpeNumbers(compiled))];
+  const form = normalFormAddress(compiled.normalForm, addressOf);
+  return [...addresses, ...Object.values(bpeNumbers(compiled)), form];
 }

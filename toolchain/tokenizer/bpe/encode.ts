@@ -3,6 +3,7 @@
  * and ids back to bytes. Written from the merges, without the compiled tables of the device.
  */
 import { splitAtAdded } from '../added-tokens.ts';
+import { toNormalForm } from '../normal-form.ts';
 import { wordMark } from '../word-mark.ts';
 import { splitPieces } from './split.ts';
 import {
@@ -22,7 +23,9 @@ export function tokenizeBpe(tokenizer: BpeTokenizer, text: string): readonly num
   );
 
   function tokenizePart({ text, isFirst }: { readonly text: string; readonly isFirst: boolean }) {
-    const marked = tokenizer.marksSpaces ? text.replaceAll(' ', wordMark) : text;
+    const { normalForm } = tokenizer;
+    const normal = normalForm === null ? text : toNormalForm(normalForm, text);
+    const marked = tokenizer.marksSpaces ? normal.replaceAll(' ', wordMark) : normal;
     const chars = Array.from(marked, (char) => char.codePointAt(0)!);
     const space = tokenizer.marksSpaces ? wordMark.codePointAt(0)! : 0x20;
     if (takesPrefix(tokenizer.prefix, chars[0] === space, isFirst)) chars.unshift(space);

@@ -1,8 +1,14 @@
 /** What `tokenizer.json` of a BPE tokenizer has, of whichever base: vocabulary, merges, added tokens. */
 import { z } from 'zod';
-import { addedTokenProblems, addedTokensSchema, idSchema } from '../added-tokens.ts';
+import {
+  type AddedTokenJson,
+  addedTokenProblems,
+  addedTokensSchema,
+  idSchema,
+} from '../added-tokens.ts';
 import { postProcessorSchema } from '../frame.ts';
 import { badFile } from '../special-tokens.ts';
+import { normalizerSchema } from './normalizer.ts';
 import { splitSchema } from './pre-tokenizer.ts';
 import { mergeColumns } from './tokenizer.ts';
 
@@ -11,7 +17,7 @@ const flag = z.boolean().default(false);
 
 export const bpeSchema = z.object({
   added_tokens: addedTokensSchema,
-  normalizer: z.looseObject({ type: z.string() }).nullish(),
+  normalizer: normalizerSchema,
   pre_tokenizer: splitSchema,
   post_processor: postProcessorSchema,
   model: z.object({
@@ -27,13 +33,17 @@ export const bpeSchema = z.object({
 });
 export type BpeJson = z.infer<typeof bpeSchema>;
 
-/** What of the model and its added tokens cannot be done as the library does it. */
-export function modelProblems({ added_tokens, normalizer, model }: BpeJson): readonly string[] {
+/** What of the model and its added tokens (see `addedTokenProblems`) the library does otherwise. */
+export function modelProblems(
+  { added_tokens, model }: BpeJson,
+  isChanged: (token: AddedTokenJson) => boolean,
+  findsLate: boolean,
+): readonly string[] {
   return [
     (model.dropout ?? 0) > 0 && 'it drops merges at random (dropout)',
     (model.continuing_subword_prefix ?? '') !== '' && 'tokens inside a word have a prefix',
     (model.end_of_word_suffix ?? '') !== '' && 'tokens at the end of a word have a suffix',
-    ...addedTokenProblems(added_tokens, normalizer != null),
+    ...addedTokenProblems(added_tokens, isChanged, findsLate),
   ].filter((problem) => problem !== false);
 }
 

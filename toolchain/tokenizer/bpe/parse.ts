@@ -1,9 +1,11 @@
 /** `tokenizer.json` of Hugging Face's tokenizers, where it describes a BPE tokenizer; the byte-level one is read here. */
 import { addedTokenRules, checkFrame } from '../added-tokens.ts';
 import { frameOf } from '../frame.ts';
+import { changesToken } from '../normalized-tokens.ts';
 import { parseJson, unsupported } from '../special-tokens.ts';
 import { tokenizeWhole } from './encode.ts';
 import { type BpeJson, bpeSchema, mergesOf, modelProblems, vocabularyOf } from './json.ts';
+import { normalFormOf } from './normalizer.ts';
 import { splitRuleOf } from './pre-tokenizer.ts';
 import { parseSentencePieceBpe } from './sentencepiece.ts';
 import { type BpeTokenizer, byteAlphabet, tokenBytes } from './tokenizer.ts';
@@ -14,13 +16,20 @@ export function parseBpe(json: unknown): BpeTokenizer {
   const parsed = parseJson(bpeSchema, json, file);
   const { model, added_tokens } = parsed;
   if (model.byte_fallback) return parseSentencePieceBpe(parsed);
-  checkStages(parsed);
+  const normalForm = normalFormOf(parsed.normalizer);
+  const problems = modelProblems(
+    parsed,
+    (token) => normalForm !== null && changesToken(normalForm, token),
+    normalForm !== null,
+  );
+  if (problems.length > 0) throw unsupported(file, problems.join('; '));
   const idOf = new Map(Object.entries(model.vocab));
   const tokenizer: BpeTokenizer = {
     kind: 'bpe',
     vocabulary: vocabularyOf(parsed),
     byteIds: Int32Array.from(byteAlphabet, (char) => idOf.get(char) ?? -1),
     merges: mergesOf(parsed, idOf),
+    normalForm,
     ...splitRuleOf(parsed.pre_tokenizer),
     frame: frameOf(parsed.post_processor),
     addedTokens: addedTokenRules(added_tokens),
@@ -29,15 +38,6 @@ export function parseBpe(json: unknown): BpeTokenizer {
   checkFrame(tokenizer.frame, tokenizer.addedTokens);
   if (model.ignore_merges) checkMergesReach(tokenizer);
   return tokenizer;
-}
-
-function checkStages(parsed: BpeJson): void {
-  const { normalizer } = parsed;
-  const problems = [
-    normalizer != null && `the normalizer is ${normalizer.type}`,
-    ...modelProblems(parsed),
-  ].filter((problem) => problem !== false);
-  if (problems.length > 0) throw unsupported(file, problems.join('; '));
 }
 
 function checkBytes({ byteIds, vocabulary }: BpeTokenizer, { unk_token }: BpeJson['model']): void {

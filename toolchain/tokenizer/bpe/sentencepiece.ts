@@ -16,7 +16,7 @@ const encoder = new TextEncoder();
 
 export function parseSentencePieceBpe(parsed: BpeJson): BpeTokenizer {
   const { model, added_tokens } = parsed;
-  const problems = modelProblems(parsed);
+  const problems = modelProblems(parsed, () => parsed.normalizer != null, false);
   if (problems.length > 0) throw unsupported(file, problems.join('; '));
   if (model.ignore_merges) throw unsupported(file, 'BPE with byte fallback and ignore_merges');
   const idOf = new Map(Object.entries(model.vocab));
@@ -38,6 +38,7 @@ export function parseSentencePieceBpe(parsed: BpeJson): BpeTokenizer {
     }),
     byteIds: Int32Array.from(byteIds),
     merges: Int32Array.from(rows),
+    normalForm: null,
     ...spacesOf(parsed),
     marksSpaces: true,
     frame,

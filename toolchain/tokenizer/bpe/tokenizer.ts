@@ -1,6 +1,7 @@
 /** A BPE tokenizer over bytes (GPT-2, RoBERTa, Llama 3; SentencePiece's of Llama 2) as plain data. */
 import type { AddedTokenRule } from '../added-tokens.ts';
 import type { Frame } from '../frame.ts';
+import type { NormalForm } from '../normal-form.ts';
 
 export interface BpeTokenizer {
   readonly kind: 'bpe';
@@ -13,6 +14,8 @@ export interface BpeTokenizer {
    * behind the vocabulary are beginnings of characters: what is left of them falls apart again.
    */
   readonly merges: Int32Array;
+  /** Of what is between added tokens, before all else; null: it stays as it is. */
+  readonly normalForm: NormalForm | null;
   readonly split: SplitRule;
   readonly prefix: PrefixRule;
   /** Spaces are read as U+2581, as SentencePiece does. */

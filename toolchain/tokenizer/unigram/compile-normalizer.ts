@@ -5,11 +5,12 @@
  * Only what can tell in ids is stored: characters that are in no piece are all alike, so what turns
  * one into others of them is left out.
  */
-import { userError } from '../../errors.ts';
 import { type CharacterClasses, compileClasses } from '../character-classes.ts';
 import { isHangulSyllable } from '../hangul.ts';
+import { cleanCharacter } from '../normal-form.ts';
 import { parseMap, rangeTest } from '../packed.ts';
 import { byteLengths } from '../sizes.ts';
+import { textPool } from '../text-pool.ts';
 import { compileTrie, type Trie } from '../trie.ts';
 import {
   clusterExtendRanges,
@@ -59,12 +60,16 @@ const lastCodePoint = 0x10ffff;
 /** All that the normalizer changes. */
 export function changesOf(normalizer: Normalizer): Changing {
   const folds = new Map<string, string>();
-  const { decomposes, stripsMarks, lowercases } = normalizer;
-  if (decomposes || stripsMarks || lowercases) {
+  const { cleansText, decomposes, stripsMarks, lowercases } = normalizer;
+  if (cleansText || decomposes || stripsMarks || lowercases) {
     for (let codePoint = 1; codePoint <= lastCodePoint; codePoint++) {
       const isHangul = isHangulSyllable(codePoint);
       const mayChange =
-        isHangul || isDecomposed(codePoint) || isMark(codePoint) || lowered.has(codePoint);
+        (cleansText && cleanCharacter(codePoint) !== codePoint) ||
+        isHangul ||
+        isDecomposed(codePoint) ||
+        isMark(codePoint) ||
+        lowered.has(codePoint);
       if (!mayChange) continue;
       const char = String.fromCodePoint(codePoint);
       const folded = foldCharacter(normalizer, char);
@@ -120,7 +125,7 @@ export function compileNormalizer(
     return list.map(([from], i) => ({ bytes: encoder.encode(from), id: before + i }));
   });
   const trie = compileTrie(indexed);
-  const { text, offsets } = poolOf(trie.idOrder.map((index) => all[index]![1]));
+  const { text, offsets } = textPool(trie.idOrder.map((index) => all[index]![1]));
   const leads = new Uint8Array(2 * leadsBytes);
   [folds, rules].forEach((changes, which) => {
     for (const from of changes.keys()) {
@@ -182,39 +187,4 @@ function shortestTellingMark(changing: Changing, isForeign: (char: string) => bo
     }
   }
   return shortest;
-}
-
-/** The texts, each once, ended by NUL, and where each is; the end of one may be another. */
-function poolOf(texts: readonly string[]) {
-  const starts = new Map<string, number>();
-  const bytes: number[] = [];
-  for (const text of [...new Set(texts)].sort((a, b) => b.length - a.length)) {
-    if (starts.has(text)) continue;
-    const chars = Array.from(text);
-    let at = bytes.length;
-    for (let i = 0; i <= chars.length; i++) {
-      const rest = chars.slice(i).join('');
-      if (!starts.has(rest)) starts.set(rest, at);
-      at += encoder.encode(chars[i] ?? '').length;
-    }
-    for (const byte of encoder.encode(text)) bytes.push(byte);
-    bytes.push(0);
-  }
-  const largest = 0x1_0000;
-  if (bytes.length > largest) throw tooLarge(bytes.length, largest);
-  return {
-    text: Uint8Array.from(bytes),
-    offsets: Uint16Array.from(texts, (text) => starts.get(text)!),
-  };
-}
-
-function tooLarge(needed: number, available: number) {
-  return userError({
-    code: 'normalizer-too-large',
-    message: 'what the normalizer turns characters into does not fit into its table',
-    where: 'tokenizer.json, normalizer',
-    neededBytes: needed,
-    availableBytes: available,
-    hint: 'Use a model with a vocabulary of fewer languages.',
-  });
 }

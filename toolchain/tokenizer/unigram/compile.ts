@@ -6,6 +6,7 @@
  * them their rows of the embedding table.
  */
 import { type CompiledSpecials, compileSpecials } from '../added-tokens.ts';
+import { type CompiledNormalForm, compileNormalForm } from '../compile-normal-form.ts';
 import { framingTokens } from '../frame.ts';
 import { byteLengths, type TokenizerBytes, tokenizerBytes } from '../sizes.ts';
 import { compileTrie, type Trie } from '../trie.ts';
@@ -22,6 +23,8 @@ import { piecesOf, type UnigramTokenizer } from './tokenizer.ts';
 export interface CompiledUnigram extends CompiledSpecials {
   readonly kind: 'unigram';
   readonly normalizer: CompiledNormalizer;
+  /** Null: what is normalized first stays as it is. */
+  readonly normalForm: CompiledNormalForm | null;
   readonly trie: Trie;
   /** `scoreBits` of each piece in the order of the trie, the low ones first, less `scoreBase`. */
   readonly scores: Uint32Array;
@@ -43,6 +46,8 @@ export interface CompiledUnigram extends CompiledSpecials {
 export function compileUnigram(tokenizer: UnigramTokenizer): CompiledUnigram {
   const { frame, addedTokens, byteIds, unknownId } = tokenizer;
   const { pieces, normalizer } = reachablePieces(tokenizer);
+  const form = tokenizer.normalizer.normalForm;
+  const normalForm = form && compileNormalForm(form);
   const trie = compileTrie([pieces]);
   const framing = framingTokens(frame);
   const named = [unknownId, ...framing, ...addedTokens.map(({ id }) => id), ...(byteIds ?? [])];
@@ -56,6 +61,7 @@ export function compileUnigram(tokenizer: UnigramTokenizer): CompiledUnigram {
   return {
     kind: 'unigram',
     normalizer,
+    normalForm,
     trie,
     ...packed,
     unknownScore: tokenizer.unknownScore,
@@ -67,7 +73,7 @@ export function compileUnigram(tokenizer: UnigramTokenizer): CompiledUnigram {
     idOrder: Int32Array.from(idOrder),
     sizeBytes: tokenizerBytes({
       vocabulary: byteLengths([trie.stream, trie.codes, trie.labels, packed.scores, byteTokens]),
-      characters: normalizer.sizeBytes,
+      characters: normalizer.sizeBytes + (normalForm?.sizeBytes ?? 0),
       specials: specials.specials.length + 2 * framing.length,
     }),
   };

@@ -10,6 +10,11 @@ import {
   words,
 } from '../constant-types.ts';
 import { framingArrays, framingNumbers } from '../framing-constants.ts';
+import {
+  normalFormAddress,
+  normalFormConstants,
+  normalFormFields,
+} from '../normal-form-constants.ts';
 import type { CompiledUnigram } from './compile.ts';
 import type { WordRule } from './tokenizer.ts';
 
@@ -51,7 +56,8 @@ function arraysOf(compiled: CompiledUnigram) {
 }
 
 export function unigramConstants(compiled: CompiledUnigram): readonly TokenizerConstant[] {
-  return Object.values(arraysOf(compiled)).filter((array) => array !== null);
+  const arrays = Object.values(arraysOf(compiled)).filter((array) => array !== null);
+  return [...arrays, ...normalFormConstants(compiled.normalForm)];
 }
 
 /** kernels/c/unigram.h: lm_unigram_prefix. */
@@ -86,7 +92,11 @@ function numbersOf(compiled: CompiledUnigram): Readonly<Record<string, number>> 
 }
 
 export function unigramFields(compiled: CompiledUnigram): readonly TokenizerField[] {
-  return structFields({ ...pointersTo(arraysOf(compiled)), ...numbersOf(compiled) });
+  return structFields({
+    ...pointersTo(arraysOf(compiled)),
+    ...numbersOf(compiled),
+    ...normalFormFields(compiled.normalForm),
+  });
 }
 
 /** The fields of kernels/assemblyscript/unigram.ts, but for the window. */
@@ -95,5 +105,6 @@ export function unigramWords(
   addressOf: (constant: TokenizerConstant) => number,
 ): readonly number[] {
   const addresses = addressesOf(arraysOf(compiled), addressOf);
-  return [...addresses, ...Object.values(numbersOf(compiled))];
+  const form = normalFormAddress(compiled.normalForm, addressOf);
+  return [...addresses, ...Object.values(numbersOf(compiled)), form];
 }

@@ -1,6 +1,7 @@
 /** Text to the words that are tokenized, as Hugging Face's normalizers and pre-tokenizers make them. */
 import { isWhitespace } from '../added-tokens.ts';
 import { isHangulSyllable } from '../hangul.ts';
+import { cleanCharacter, toNormalForm } from '../normal-form.ts';
 import { parseMap, rangeTest } from '../packed.ts';
 import { decomposedRanges, lowercaseMap, markRanges } from '../unicode-tables.ts';
 import { wordMark } from '../word-mark.ts';
@@ -42,7 +43,9 @@ export function normalize(normalizer: Normalizer, text: string): string {
     (changed, { from, to }) => changed.replaceAll(from, to),
     text,
   );
-  const characters = Array.from(replaced, (char) => foldCharacter(normalizer, char)).join('');
+  const { normalForm } = normalizer;
+  const normal = normalForm === null ? replaced : toNormalForm(normalForm, replaced);
+  const characters = Array.from(normal, (char) => foldCharacter(normalizer, char)).join('');
   const ruled = applyRules(normalizer, characters);
   const stripped = normalizer.stripsRight ? stripRight(ruled) : ruled;
   return normalizer.collapsesSpaces ? stripped.replaceAll(/ {2,}/g, ' ') : stripped;
@@ -58,11 +61,14 @@ const isDecomposed = rangeTest(decomposedRanges);
 const isMark = rangeTest(markRanges);
 const lowered = parseMap(lowercaseMap);
 
-/** Decomposition, marks and case: what they make of one character. */
+/** Nmt, decomposition, marks and case: what they make of one character. */
 export function foldCharacter(
-  { decomposes, stripsMarks, lowercases }: Normalizer,
-  char: string,
+  { cleansText, decomposes, stripsMarks, lowercases }: Normalizer,
+  read: string,
 ): string {
+  const cleaned = cleansText ? cleanCharacter(read.codePointAt(0)!) : read.codePointAt(0)!;
+  if (cleaned === undefined) return '';
+  const char = String.fromCodePoint(cleaned);
   const parts = Array.from(decomposes ? decompose(char) : char, (part) => part.codePointAt(0)!);
   const kept = stripsMarks ? parts.filter((part) => !isMark(part)) : parts;
   const folded = lowercases ? kept.flatMap((part) => lowered.get(part) ?? part) : kept;

@@ -1,5 +1,6 @@
 /** The normalizer and the pre-tokenizer of `tokenizer.json`, to a `Normalizer` and a `WordRule`. */
 import { z } from 'zod';
+import type { NormalFormName } from '../normal-form.ts';
 import { badFile, parseJson, unsupported } from '../special-tokens.ts';
 import { wordMark } from '../word-mark.ts';
 import { parseCharsmap } from './charsmap.ts';
@@ -34,8 +35,11 @@ const metaspaceSchema = z.object({
   split: z.boolean().default(true),
 });
 
-const nothing: Normalizer = {
+const nothing: Steps = {
   pairs: [],
+  form: null,
+  cleansText: false,
+  normalForm: null,
   decomposes: false,
   stripsMarks: false,
   lowercases: false,
@@ -44,14 +48,17 @@ const nothing: Normalizer = {
   collapsesSpaces: false,
 };
 
+/** The normal form by its name, until all stages are known. */
+type Steps = Normalizer & { readonly form: NormalFormName | null };
+
 /** What a stage adds to the normalizer, and the order in which stages must come. */
 interface StageEffect {
   readonly order: number;
-  readonly part: (before: Normalizer) => Partial<Normalizer>;
+  readonly part: (before: Steps) => Partial<Steps>;
 }
 
 export function normalizerOf(json: z.infer<typeof normalizerSchema>): Normalizer {
-  let normalizer = nothing;
+  let normalizer: Steps = nothing;
   let order = 0;
   for (const [index, stage] of stagesOf(json, 'normalizers').entries()) {
     const place = json?.type === 'Sequence' ? `normalizer.normalizers.${index}` : 'normalizer';
@@ -60,8 +67,16 @@ export function normalizerOf(json: z.infer<typeof normalizerSchema>): Normalizer
     order = effect.order;
     normalizer = { ...normalizer, ...effect.part(normalizer) };
   }
-  if (normalizer.decomposes && !normalizer.stripsMarks) throw strange('NFKD without StripAccents');
-  return normalizer;
+  return withForm(normalizer);
+}
+
+/** What loses its marks needs no order of them: it is decomposed character by character. */
+function withForm({ form, ...normalizer }: Steps): Normalizer {
+  const { cleansText, stripsMarks, pairs } = normalizer;
+  if (form === null) return normalizer;
+  if (form === 'NFKD' && stripsMarks) return { ...normalizer, decomposes: true };
+  if (pairs.length > 0) throw strange(`${form} after Replace`);
+  return { ...normalizer, normalForm: { name: form, cleansText }, cleansText: false };
 }
 
 function stagesOf(json: Stage | null | undefined, list: string): readonly Stage[] {
@@ -73,17 +88,22 @@ function effectOf(stage: Stage, place: string): StageEffect {
   switch (stage.type) {
     case 'Replace':
       return replaceEffect(parseJson(replaceSchema, stage, file));
+    case 'Nmt':
+      return { order: 2, part: () => ({ cleansText: true }) };
+    case 'NFC':
+    case 'NFD':
+    case 'NFKC':
     case 'NFKD':
-      return { order: 2, part: () => ({ decomposes: true }) };
+      return formEffect(stage.type);
     case 'StripAccents':
-      return { order: 3, part: () => ({ stripsMarks: true }) };
+      return { order: 4, part: () => ({ stripsMarks: true }) };
     case 'Lowercase':
-      return { order: 4, part: () => ({ lowercases: true }) };
+      return { order: 5, part: () => ({ lowercases: true }) };
     case 'Precompiled': {
       const { precompiled_charsmap } = parseJson(precompiledSchema, stage, file);
       const rules = parseCharsmap(precompiled_charsmap, place);
       return {
-        order: 5,
+        order: 6,
         part: (before) => {
           if (before.rules.length > 0) throw strange('Precompiled twice');
           return { rules };
@@ -93,18 +113,28 @@ function effectOf(stage: Stage, place: string): StageEffect {
     case 'Strip': {
       const { strip_left, strip_right } = parseJson(stripSchema, stage, file);
       if (strip_left || !strip_right) throw strange('Strip, of the beginning of texts');
-      return { order: 6, part: () => ({ stripsRight: true }) };
+      return { order: 7, part: () => ({ stripsRight: true }) };
     }
     default:
       throw strange(stage.type);
   }
 }
 
+function formEffect(form: NormalFormName): StageEffect {
+  return {
+    order: 3,
+    part: (before) => {
+      if (before.form !== null) throw strange(`${form} after ${before.form}`);
+      return { form };
+    },
+  };
+}
+
 function replaceEffect({ pattern, content }: z.infer<typeof replaceSchema>): StageEffect {
   if ('Regex' in pattern) {
     const isCollapse = pattern.Regex === ' {2,}' && [' ', wordMark].includes(content);
     if (!isCollapse) throw strange(`Replace, of the expression ${pattern.Regex}`);
-    return { order: 7, part: () => ({ collapsesSpaces: true }) };
+    return { order: 8, part: () => ({ collapsesSpaces: true }) };
   }
   const { String: from } = pattern;
   const isPair = /^[!-~]{2}$/.test(from) && /^[!-~]$/.test(content);

@@ -31,7 +31,7 @@ type UnigramJson = z.infer<typeof schema>;
 export function parseUnigram(json: unknown): UnigramTokenizer {
   const parsed = parseJson(schema, json, file);
   const { model, added_tokens } = parsed;
-  const problems = addedTokenProblems(added_tokens, parsed.normalizer != null);
+  const problems = addedTokenProblems(added_tokens, () => parsed.normalizer != null, false);
   if (problems.length > 0) throw unsupported(file, problems.join('; '));
   const { unk_id: unknownId } = model;
   if (unknownId == null) throw unsupported(file, 'no token stands for unknown characters (unk_id)');

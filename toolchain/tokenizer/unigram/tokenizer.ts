@@ -1,6 +1,7 @@
 /** A SentencePiece Unigram tokenizer (ALBERT, XLM-RoBERTa, T5) as plain data. */
 import type { AddedTokenRule } from '../added-tokens.ts';
 import type { Frame } from '../frame.ts';
+import type { NormalForm } from '../normal-form.ts';
 
 export interface UnigramTokenizer {
   readonly kind: 'unigram';
@@ -24,7 +25,11 @@ export interface UnigramTokenizer {
 export interface Normalizer {
   /** Two characters that become one: `` to ". */
   readonly pairs: readonly ReplacedPair[];
-  /** Compatibility decomposition (NFKD). */
+  /** Control characters and odd spaces go, as the library's Nmt has it. */
+  readonly cleansText: boolean;
+  /** Null: none of them, or all that follows needs is `decomposes`. */
+  readonly normalForm: NormalForm | null;
+  /** Compatibility decomposition (NFKD), of what loses its marks. */
   readonly decomposes: boolean;
   readonly stripsMarks: boolean;
   readonly lowercases: boolean;

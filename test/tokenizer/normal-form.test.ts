@@ -1,0 +1,196 @@
+/** Normal forms: Hugging Face's Rust tokenizers, `encode`, and the C and WASM of the device. */
+import { describe, expect, test } from 'vitest';
+import { compileBpe } from '../../toolchain/tokenizer/bpe/compile.ts';
+import { parseBpe } from '../../toolchain/tokenizer/bpe/parse.ts';
+import {
+  type CompiledNormalForm,
+  compileNormalForm,
+} from '../../toolchain/tokenizer/compile-normal-form.ts';
+import { encode } from '../../toolchain/tokenizer/encode.ts';
+import {
+  type NormalFormName,
+  normalFormNames,
+  toNormalForm,
+} from '../../toolchain/tokenizer/normal-form.ts';
+import { parseRanges } from '../../toolchain/tokenizer/packed.ts';
+import { decomposedRanges, markRanges } from '../../toolchain/tokenizer/unicode-tables.ts';
+import { compileUnigram } from '../../toolchain/tokenizer/unigram/compile.ts';
+import { parseUnigram } from '../../toolchain/tokenizer/unigram/parse.ts';
+import { expectSameTokens, inputOf } from './agreement.ts';
+import { byteLevel, cl100k, sequence, trainedBpe } from './bpe-samples.ts';
+import { expectSame, makeDevice, optimized } from './device.ts';
+import { modernBertText, modernBertTokens, normalText } from './normal-samples.ts';
+import { loadOracle, type Texts } from './oracle.ts';
+import { makeRandom } from './samples.ts';
+import { normalizers, replace, rules, trainedUnigram } from './unigram-samples.ts';
+
+/** Of each tokenizer so many texts. */
+const runs = 4 * Number(process.env['LM2MCU_PROPERTY_RUNS'] ?? 100);
+const most = 4096;
+
+function textsOf(make: (random: (below: number) => number) => string, seed: number) {
+  const random = makeRandom(seed);
+  return Array.from({ length: runs }, (): Texts => [make(random)]);
+}
+
+/** Each form, and each way to split. */
+const bpe: Readonly<Record<NormalFormName, object>> = {
+  NFC: { pre_tokenizer: sequence(cl100k('\\p{N}'), byteLevel(false)) },
+  NFD: { pre_tokenizer: byteLevel(true, true) },
+  NFKC: { pre_tokenizer: byteLevel(false) },
+  NFKD: { pre_tokenizer: sequence({ type: 'Digits', individual_digits: true }, byteLevel(true)) },
+};
+
+function bpeOf(name: NormalFormName) {
+  return trainedBpe({ ...bpe[name], ...normalizers({ type: name }) });
+}
+
+describe.each(normalFormNames)('BPE, %s', (name) => {
+  test('texts of marks, Hangul and what composes', { timeout: 120_000 }, async () => {
+    const json = bpeOf(name);
+    const tokenizer = parseBpe(json);
+    const texts = textsOf(normalText, 7);
+    const { c } = await expectSameTokens(json, tokenizer, compileBpe(tokenizer), [[most, texts]]);
+    c.close();
+  });
+});
+
+test('added tokens that are looked for in normalized text', { timeout: 120_000 }, async () => {
+  const plain = trainedBpe();
+  const json = trainedBpe({
+    ...{ normalizer: { type: 'NFC' }, pre_tokenizer: byteLevel(true) },
+    added_tokens: [
+      ...plain.added_tokens,
+      ...modernBertTokens.map((token, i) => ({
+        ...{ id: 1200 + i, single_word: false, rstrip: false, ...token },
+      })),
+    ],
+  });
+  const tokenizer = parseBpe(json);
+  const texts = textsOf(modernBertText, 8);
+  const { c } = await expectSameTokens(json, tokenizer, compileBpe(tokenizer), [[most, texts]]);
+  c.close();
+});
+
+const collapse = replace({ Regex: ' {2,}' }, ' ');
+const unigram: Readonly<Record<string, object>> = {
+  'as trained by the library': normalizers({ type: 'Nmt' }, { type: 'NFKC' }, collapse),
+  'NFKD with its marks, then rules': normalizers({ type: 'NFKD' }, { type: 'Lowercase' }, rules),
+  'NFD without marks': normalizers({ type: 'NFD' }, { type: 'StripAccents' }),
+  'Nmt alone': { normalizer: { type: 'Nmt' } },
+};
+
+describe.each(Object.keys(unigram))('Unigram, %s', (name) => {
+  test('texts of marks, Hangul and what composes', { timeout: 120_000 }, async () => {
+    const json = trainedUnigram(unigram[name]!);
+    const tokenizer = parseUnigram(json);
+    const texts = textsOf(normalText, 9);
+    const compiled = compileUnigram(tokenizer);
+    const { c } = await expectSameTokens(json, tokenizer, compiled, [[most, texts]]);
+    c.close();
+  });
+});
+
+describe.each(normalFormNames)('%s of what it changes', (name) => {
+  const form = { name, cleansText: false };
+  const json = bpeOf(name);
+  const tokenizer = parseBpe(json);
+  const compiled = compileBpe(tokenizer);
+  const chars = [...edgesOf(compiled.normalForm!), ...decomposedCharacters()];
+
+  test('is that of the library, alone and between marks', async () => {
+    const texts = inHundreds(
+      chars.map((char) => `${char} ${char}\u0323${char}\u0301\u0334 e\u0301${char}`),
+    );
+    const host = texts.map(([text]) => encode(tokenizer, text, undefined, 20_000));
+    expectSame('encode', texts, host, await loadOracle(json)(texts, 20_000));
+    const device = makeDevice(compiled, optimized);
+    expectSame('C', texts, device.run(texts.map((text) => inputOf(text, 20_000))), host);
+    device.close();
+  });
+
+  test('is that of String.normalize', () => {
+    for (const char of decomposedCharacters()) {
+      expect(toNormalForm(form, char)).toBe(char.normalize(name));
+    }
+  });
+});
+
+function decomposedCharacters(): readonly string[] {
+  const syllables = Array.from({ length: 300 }, (_, i) => 0xac00 + 37 * i);
+  return [...parseRanges(decomposedRanges), ...parseRanges(markRanges), ...syllables].map(
+    (codePoint) => String.fromCodePoint(codePoint),
+  );
+}
+
+/** The first and last characters of each run. */
+function edgesOf({ planes, runStarts }: CompiledNormalForm): readonly string[] {
+  return Array.from(runStarts).flatMap((start, run) => {
+    const plane = planes.findLastIndex((first) => first <= run);
+    const first = 0x1_0000 * plane + start;
+    return [first - 1, first]
+      .filter((one) => one > 0 && (one < 0xd800 || one > 0xdfff))
+      .map((one) => String.fromCodePoint(one));
+  });
+}
+
+function inHundreds(texts: readonly string[]): readonly Texts[] {
+  return Array.from(
+    { length: Math.ceil(texts.length / 100) },
+    (_, i): Texts => [texts.slice(100 * i, 100 * (i + 1)).join('')],
+  );
+}
+
+/** A test of the tests: each table with one entry changed must not pass. */
+test('broken tables are noticed', { timeout: 120_000 }, () => {
+  const tokenizer = parseBpe(bpeOf('NFC'));
+  const compiled = compileBpe(tokenizer);
+  const form = compiled.normalForm!;
+  const texts = [...textsOf(normalText, 12), ...inHundreds([...decomposedCharacters()])];
+  const inputs = texts.map((text) => inputOf(text, most));
+  const host = texts.map(([text]) => encode(tokenizer, text, undefined, most));
+  const middle = (array: { readonly length: number }): number => array.length >> 1;
+  const swapped = <T extends Uint8Array | Uint16Array | Uint32Array>(array: T): T => {
+    const copy = array.slice() as T; // `slice` is typed per class
+    const at = middle(array);
+    [copy[at], copy[at + 1]] = [array[at + 1]!, array[at]!];
+    return copy;
+  };
+  const mutants: Readonly<Record<string, Partial<CompiledNormalForm>>> = {
+    'as it is': {},
+    runStarts: { runStarts: form.runStarts.with(40, form.runStarts[40]! + 1) },
+    runValues: { runValues: swapped(form.runValues) },
+    rows: { rows: swapped(form.rows) },
+    tailOf: { tailOf: form.tailOf.with(3, form.tailOf[3]! + 1) },
+    tails: { tails: form.tails.with(2, form.tails[2]! + 1) },
+    text: { text: swapped(form.text) },
+    composites: { composites: swapped(form.composites) },
+    groups: { groups: form.groups.with(5, form.groups[5]! + 1) },
+    composes: { composes: false },
+  };
+  const passing = Object.keys(mutants).filter((name) => {
+    const device = makeDevice(
+      { ...compiled, normalForm: { ...form, ...mutants[name] } },
+      optimized,
+    );
+    const ours = device.run(inputs);
+    device.close();
+    return ours.every(({ ids }, i) => ids.join(' ') === host[i]!.ids.join(' '));
+  });
+  expect(passing).toEqual(['as it is']);
+});
+
+test('bytes of the tables', () => {
+  const bytes = normalFormNames.map((name) => {
+    const { sizeBytes } = compileNormalForm({ name, cleansText: false });
+    return [name, sizeBytes] as const;
+  });
+  expect(Object.fromEntries(bytes)).toMatchInlineSnapshot(`
+    {
+      "NFC": 12391,
+      "NFD": 10219,
+      "NFKC": 24349,
+      "NFKD": 22201,
+    }
+  `);
+});
