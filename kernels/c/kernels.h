@@ -308,6 +308,24 @@ void lm_residual_add_s16_s16_dsp(const lm_residual_add *p, lm_wide_rows a, lm_wi
 void lm_residual_add_s16_s16_mve(const lm_residual_add *p, lm_wide_rows a, lm_wide_rows b,
                                  int32_t rows, int16_t *y, int32_t y_stride);
 
+/* y = clamp((a * multiplier + (b - zero_point_b) * gamma + offset) >> shift) */
+typedef struct {
+  int32_t width;
+  int32_t multiplier;   /* at most 2^21, like those of gamma */
+  const int32_t *gamma; /* (width) */
+  int32_t zero_point_b;
+  int32_t offset; /* rounding half and zero points, at most 2^30 */
+  int32_t shift;  /* 1 ... 21 */
+  int32_t min;
+  int32_t max;
+} lm_scaled_add;
+
+/* a, b, y: (rows, width); an int8 y may be a or b. */
+void lm_scaled_add_s8_s8(const lm_scaled_add *p, lm_rows a, lm_rows b, int32_t rows, int8_t *y,
+                         int32_t y_stride);
+void lm_scaled_add_s8_s16(const lm_scaled_add *p, lm_rows a, lm_rows b, int32_t rows, int16_t *y,
+                          int32_t y_stride);
+
 /* y = (x * width / sqrt(width * sum x^2 + epsilon) * gamma + offset) >> out_shift; width at most
  * 2^14 */
 typedef struct {
@@ -498,6 +516,15 @@ void lm_codebook_rows_s8_s8(const lm_codebook_rows *p, const lm_token_tile *tile
 void lm_codebook_rows_s8_s8_dsp(const lm_codebook_rows *p, const lm_token_tile *tile, int8_t *y,
                                 int32_t y_stride);
 
+/* y = the rows of x after, of and before each token, side by side; beyond the ends zeros */
+typedef struct {
+  int32_t width; /* of x */
+} lm_trigrams;
+
+/* x: (tokens, width), y: (rows, 3 * width), of the tokens from row_start on */
+void lm_trigrams_s8_s8(const lm_trigrams *p, lm_rows x, int32_t rows, int32_t row_start,
+                       int32_t tokens, int8_t *y, int32_t y_stride);
+
 /* y = LayerNorm(word + position + segment[token >= segment_start]), bounded likewise. */
 typedef struct {
   lm_norm norm;
@@ -516,6 +543,21 @@ typedef struct {
   int32_t row_start;     /* the token of the first row */
   int32_t segment_start; /* the first token of the last segment */
 } lm_embedding_tile;
+
+/* y = clamp((word * multiplier_word + ... + offset) >> shift) */
+typedef struct {
+  int32_t width;
+  const int8_t *segment; /* (segments, width); the first row, then the last */
+  int32_t segments;
+  int32_t multiplier_word; /* at most 2^21, like the others */
+  int32_t multiplier_position;
+  int32_t multiplier_segment;
+  int32_t offset; /* rounding half and zero point, at most 2^30 */
+  int32_t shift;  /* 1 ... 21 */
+} lm_embed;
+
+/* y: (rows, width); it may be the word rows. */
+void lm_embed_s8_s8(const lm_embed *p, const lm_embedding_tile *tile, int8_t *y, int32_t y_stride);
 
 /* y: (rows, width); an int8 y may be the word rows. */
 void lm_embed_layernorm_s8_s8(const lm_embed_layernorm *p, const lm_embedding_tile *tile,

@@ -68,7 +68,9 @@ const example = exampleModel();
 const models = [...fixtureModels(), ...(example === undefined ? [] : [example])];
 
 describe.each(models)('$name', (model) => {
-  const fitting = machines.filter(({ models: names }) => names?.includes(model.name) ?? true);
+  const fitting = machines
+    .filter(({ models: names }) => names?.includes(model.name) ?? true)
+    .filter(({ on, target }) => on !== 'emulator' || (model.emulated?.includes(target) ?? true));
   describe.each(fitting)('$on, $target, $kernels', (machine) => {
     const examples = model.examples.filter((_, index) => index % (machine.textStep ?? 1) === 0);
     let reference: Executor;

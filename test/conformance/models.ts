@@ -11,13 +11,16 @@ export interface ConformanceModel {
   readonly name: string;
   readonly request: Omit<CompileRequest, 'target'>;
   readonly examples: readonly Example[];
+  /** Targets whose emulators run it; without it all. */
+  readonly emulated?: readonly string[] | undefined;
 }
 
-/** Every head kind, attention to neighbours, widths that no vector divides, one and several heads, ReLU, GELU and tanh. */
+/** Every head kind, attention to neighbours, bottlenecks, widths that no vector divides, one and several heads, ReLU, GELU and tanh. */
 const fixtures: readonly {
   readonly name: string;
   readonly maxTokens: number;
   readonly pooling?: 'cls' | 'mean';
+  readonly emulated?: readonly string[];
 }[] = [
   { name: 'seqcls-gelu', maxTokens: 40 },
   { name: 'seqcls-odd-f32', maxTokens: 33 },
@@ -25,13 +28,16 @@ const fixtures: readonly {
   { name: 'embed-tanh-bf16', maxTokens: 64, pooling: 'mean' },
   { name: 'embed-tanh-bf16', maxTokens: 17, pooling: 'cls' },
   { name: 'modernbert-seqcls', maxTokens: 40 },
+  // What it alone has is portable C.
+  { name: 'mobilebert-embed', maxTokens: 40, pooling: 'cls', emulated: ['mps3-an547'] },
 ];
 
 export function fixtureModels(): readonly ConformanceModel[] {
-  return fixtures.map(({ name, maxTokens, pooling }) => ({
+  return fixtures.map(({ name, maxTokens, pooling, emulated }) => ({
     name: pooling === undefined ? name : `${name}, ${pooling}`,
     request: { modelPath: fixturePath(name), pooling, maxTokens, calibration: null },
     examples: [...awkwardExamples, ...randomExamples(20)],
+    emulated,
   }));
 }
 

@@ -25,11 +25,13 @@ import {
 const base = fixtureFiles('seqcls-odd-f32');
 const embedding = fixtureFiles('embed-tanh-bf16');
 const modern = fixtureFiles('modernbert-seqcls');
+const mobile = fixtureFiles('mobilebert-seqcls');
 const weights = 'model.safetensors';
 const stored = base[weights]!;
 const word = 'bert.embeddings.word_embeddings.weight';
 
 const config = (changes: object): Files => withJson(base, 'config.json', changes);
+const mobileConfig = (changes: object): Files => withJson(mobile, 'config.json', changes);
 const modernConfig = (changes: object): Files => withJson(modern, 'config.json', changes);
 const bytes = (content: Uint8Array): Files => ({ ...base, [weights]: content });
 const header = (text: string): Files => bytes(joinSafetensors(text, new Uint8Array(8)));
@@ -71,7 +73,7 @@ const cases: Readonly<Record<string, Files>> = {
     'tokenizer.json': utf8('{"model":{"type":"WordLevel"}}'),
     'pytorch_model.bin': new Uint8Array(1),
   },
-  'other model type': config({ model_type: 'mobilebert' }),
+  'other model type': config({ model_type: 'mpnet' }),
   'relative positions': config({ position_embedding_type: 'relative_key' }),
   decoder: config({ is_decoder: true }),
   'other activation': config({ hidden_act: 'silu' }),
@@ -83,6 +85,16 @@ const cases: Readonly<Record<string, Files>> = {
   'a row missing': { ...base, 'vocab.txt': utf8(`${textOf(base['vocab.txt'])}one\n`) },
   'tokens missing': config({ vocab_size: 500 }),
   'vocab.txt too large': { ...base, 'vocab.txt': new Uint8Array(16_000_001) },
+  'MobileBERT for pretraining': mobileConfig({ architectures: ['MobileBertForMaskedLM'] }),
+  'MobileBERT, other norm': mobileConfig({ normalization_type: 'rms_norm' }),
+  'MobileBERT, odd heads': mobileConfig({ num_attention_heads: 3 }),
+  'MobileBERT, wide keys': mobileConfig({ key_query_shared_bottleneck: false }),
+  'MobileBERT, words without a product': mobileConfig({
+    ...{ trigram_input: false, embedding_size: 32 },
+  }),
+  'MobileBERT, wide words': mobileConfig({ embedding_size: 20_000 }),
+  'MobileBERT, no segments': mobileConfig({ type_vocab_size: 0 }),
+  'MobileBERT, other sizes': mobileConfig({ num_feedforward_networks: 3, intermediate_size: 25 }),
   'ModernBERT for pretraining': modernConfig({ architectures: ['ModernBertForMaskedLM'] }),
   'ModernBERT with a classifier of what': modernConfig({ architectures: null }),
   'ModernBERT, other activation': modernConfig({ hidden_activation: 'tanh' }),

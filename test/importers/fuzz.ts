@@ -99,6 +99,7 @@ function startingPoints(): readonly Files[] {
     withPieces(small),
     withBytePieces(small),
     fixtureFiles('modernbert-seqcls'),
+    fixtureFiles('mobilebert-seqcls'),
     {
       ...fixtureFiles('embed-tanh-bf16'),
       'modules.json': utf8(JSON.stringify(modules)),

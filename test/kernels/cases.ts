@@ -9,6 +9,7 @@ import {
   randomAttention,
   randomNormalizedAttention,
 } from './cases/attention.ts';
+import { embedCase, randomScaledAddCase, randomTrigramsCase } from './cases/bottleneck.ts';
 import { type Case, normWidths, randomRange, widths } from './cases/common.ts';
 import {
   causalAttentionCase,
@@ -59,6 +60,9 @@ const families: Readonly<Record<string, (kernel: Kernel) => Case>> = {
   rotary: randomRotaryCase,
   gated_product: (kernel) => gatedProductCase(kernel, randomRows()),
   residual_add: (kernel) => residualAddCase(kernel, randomRows()),
+  trigrams: randomTrigramsCase,
+  embed: (kernel) => embedCase(kernel, randomRows()),
+  scaled_add: randomScaledAddCase,
   rms_norm: (kernel) => rmsNormCase(kernel, randomRows(true)),
   add: (kernel) => addCase(kernel, randomAdd()),
   layer_norm: (kernel) => layerNormCaseOf(kernel, randomLayerNorm(kernel)),

@@ -170,6 +170,11 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       call(p, at(4), args[5]!, at(6), args[7]!, args[8]!, at(9), args[10]!);
       return;
     }
+    case 'scaled_add': {
+      const p = struct(...values(0, 2), at(2), ...values(3, 5));
+      call(p, at(8), args[9]!, at(10), args[11]!, args[12]!, at(13), args[14]!);
+      return;
+    }
     case 'rms_norm': {
       const beta = put(new Int32Array(args[0]! + 7).fill(args[5]!));
       const p = struct(...values(0, 5), ...values(6, 2), at(8), beta);
@@ -222,6 +227,14 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       const lists = [struct(...tiers.flat()), struct(...books.flat())];
       const p = struct(...values(5, 2), at(7), at(8), args[9]!, ...lists);
       call(p, at(0), ...values(1, 2), at(3), args[4]!);
+      return;
+    }
+    case 'trigrams':
+      call(struct(args[0]!), at(1), ...values(2, 4), at(6), args[7]!);
+      return;
+    case 'embed': {
+      const p = struct(args[0]!, at(1), ...values(2, 6));
+      call(p, at(8), args[9]!, at(10), args[11]!, ...values(12, 3), at(15), args[16]!);
       return;
     }
     case 'embed_layernorm':

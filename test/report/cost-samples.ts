@@ -9,6 +9,7 @@ import {
   attentionCase,
   normalizedAttentionCase,
 } from '../kernels/cases/attention.ts';
+import { embedCase, scaledAddCase, trigramsCase } from '../kernels/cases/bottleneck.ts';
 import type { Case } from '../kernels/cases/common.ts';
 import {
   causalAttentionCase,
@@ -255,6 +256,15 @@ export const samples: Readonly<
     byRows((width, rows) => rotaryCase(kernel, { heads: width / 8, headWidth: 8, rows })),
   gated_product: (kernel) => byRows((width, rows) => gatedProductCase(kernel, { width, rows })),
   residual_add: (kernel) => byRows((width, rows) => residualAddCase(kernel, { width, rows })),
+  trigrams: (kernel) =>
+    byRows(
+      (width, rows) => trigramsCase(kernel, { width: width / 3, tokens: rows, rows, rowStart: 0 }),
+      [16, 64, 128],
+      [96, 192, 384],
+    ),
+  embed: (kernel) => byRows((width, rows) => embedCase(kernel, { width, rows })),
+  scaled_add: (kernel) =>
+    byRows((width, rows) => scaledAddCase(kernel, { width, rows, range: dtypes[kernel.output] })),
   rms_norm: (kernel) => byRows((width, rows) => rmsNormCase(kernel, { width, rows })),
   add: (kernel) =>
     byRows((width, rows) => addCase(kernel, { width, rows, data: 'random', gap: 0 })),

@@ -30,7 +30,7 @@ export function embeddingTables(graph: Graph<'float'>): EmbeddingTables {
   if (node === undefined) throw notSearched(graph);
   const [words, position, , segment] = node.inputs as readonly [string, string, string, string];
   const lookup = producersOf(graph).get(words);
-  if (lookup?.op !== 'lookupRows') throw internalError('the word rows are not looked up', words);
+  if (lookup?.op !== 'lookupRows') throw notSearched(graph);
   return {
     word: constantTable(graph, lookup.inputs[1]!),
     position: constantTable(graph, position),
@@ -38,7 +38,7 @@ export function embeddingTables(graph: Graph<'float'>): EmbeddingTables {
   };
 }
 
-/** ModernBERT's words have no positions added to them, and its layers no tensor expressions. */
+/** ModernBERT's words have no positions added to them, MobileBERT's only behind a product. */
 function notSearched({ name }: Graph<'float'>) {
   return userError({
     code: 'not-searched',

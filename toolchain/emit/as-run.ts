@@ -97,6 +97,7 @@ function callLine(request: RunRequest, call: Call): string {
       case 'add':
       case 'addLayerNorm':
       case 'gatedProduct':
+      case 'scaledAdd':
       case 'residualAdd':
         return [...view(inputs[0]), ...view(inputs[1]), count, ...y, ...scratchAddress];
       case 'lookupRows':
@@ -106,6 +107,9 @@ function callLine(request: RunRequest, call: Call): string {
         const ids = node.attrs.index === 'token' ? view(inputs[0])[0]! : '0';
         return [ids, count, first, ...y];
       }
+      case 'trigrams':
+        return [...view(inputs[0]), count, first, 'tokens', ...y];
+      case 'embed':
       case 'embedLayerNorm': {
         const position =
           inputs[1] === null
@@ -120,7 +124,6 @@ function callLine(request: RunRequest, call: Call): string {
       case 'selectRow':
       case 'concat':
       case 'activation':
-      case 'embed':
         throw internalError(`op '${node.op}' has no kernel call`, node.name);
       default:
         return assertExhaustive(node);

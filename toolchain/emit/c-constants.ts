@@ -211,7 +211,7 @@ function positionArray(
   { op, inputs }: Node<'legal'>,
   array: MakeArray,
 ): readonly ConstantArray[] {
-  if (op !== 'embedLayerNorm') return [];
+  if (op !== 'embed' && op !== 'embedLayerNorm') return [];
   const position = tensorOf(graph, inputs[positionOperand]!);
   if (!isConstant(position)) return [];
   const shape = `(${position.shape.join(', ')})`;

@@ -156,6 +156,7 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     case 'add':
     case 'addLayerNorm':
     case 'gatedProduct':
+    case 'scaledAdd':
     case 'residualAdd':
       return [start, matrix(inputs[0]), matrix(inputs[1]), `${count},`, ...end(y)];
     case 'lookupRows':
@@ -169,6 +170,9 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
         `.row_start = ${first}},`,
         ...end(y),
       ];
+    case 'trigrams':
+      return [start, matrix(inputs[0]), `${count},`, `${first},`, 'tokens,', ...end(y)];
+    case 'embed':
     case 'embedLayerNorm':
       return [
         start,
@@ -184,7 +188,6 @@ function callWords({ program, names, kernelName }: RunRequest, call: Call): stri
     case 'selectRow':
     case 'concat':
     case 'activation':
-    case 'embed':
       throw internalError(`op '${node.op}' has no kernel call`, node.name);
     default:
       return assertExhaustive(node);

@@ -7,6 +7,7 @@
 import { assertExhaustive, internalError } from '../errors.ts';
 import type { DType } from '../ir/dtypes.ts';
 import { type Graph, type Node, type Tensor, tensorOf } from '../ir/graph.ts';
+import type { EmbedInteger } from '../ops/embed.ts';
 import type { Requant } from '../ops/fixed-point.ts';
 import type { NormInteger } from '../ops/layer-norm.ts';
 import { constantOf } from '../ops/table-rows.ts';
@@ -50,11 +51,14 @@ export const classFiles = {
   WeightRows: 'weight_rows',
   ClusterRows: 'table_rows',
   CodebookRows: 'table_rows',
+  Trigrams: 'trigrams',
+  Embed: 'embed',
   EmbedNorm: 'embed_layernorm',
   MeanRows: 'mean_rows',
   CausalAttention: 'causal_attention',
   Rotary: 'rotary',
   GatedProduct: 'gated_product',
+  ScaledAdd: 'scaled_add',
   ResidualAdd: 'residual_add',
 } as const;
 export type ClassName = keyof typeof classFiles;
@@ -198,6 +202,24 @@ export function nodeParams(graph: Graph<'legal'>, node: ListedNode): NodeParams 
         ],
       };
     }
+    case 'scaledAdd': {
+      const { multiplier, zeroPointB, offset, shift, min, max } = node.integer;
+      const { data } = constantOf(tensors[2]!);
+      const comment = 'of the columns of b';
+      return {
+        ...{ struct: 'lm_scaled_add', class: 'ScaledAdd' },
+        params: [
+          width,
+          number('multiplier', multiplier),
+          { kind: 'array', ...named('gamma', data, 'int32', { comment }) },
+          number('zero_point_b', zeroPointB),
+          number('offset', offset),
+          number('shift', shift),
+          number('min', min),
+          number('max', max),
+        ],
+      };
+    }
     case 'residualAdd': {
       const { multiplierA, multiplierB, shift } = node.integer;
       return {
@@ -230,11 +252,22 @@ export function nodeParams(graph: Graph<'legal'>, node: ListedNode): NodeParams 
         ],
       };
     }
+    case 'trigrams':
+      return { struct: 'lm_trigrams', class: 'Trigrams', params: [number('width', first!)] };
+    case 'embed': {
+      const { integer } = node;
+      return {
+        ...{ struct: 'lm_embed', class: 'Embed' },
+        params: [
+          width,
+          ...addendParams(integer, tensors[3]!),
+          number('offset', integer.offset),
+          number('shift', integer.shift),
+        ],
+      };
+    }
     case 'embedLayerNorm': {
       const { integer } = node;
-      const { data, shape } = constantOf(tensors[3]!);
-      const comment = `(${shape.join(', ')})`;
-      const segment = named('segment', data, 'int8', { comment, section: 'embedding' });
       return {
         ...{ struct: 'lm_embed_layernorm', class: 'EmbedNorm' },
         params: [
@@ -242,11 +275,7 @@ export function nodeParams(graph: Graph<'legal'>, node: ListedNode): NodeParams 
             ...{ kind: 'struct', field: 'norm' },
             params: normParams(integer, tensors[4]!, tensors[5]!),
           },
-          { kind: 'array', ...segment },
-          number('segments', shape[0] as number),
-          number('multiplier_word', integer.multiplierWord),
-          number('multiplier_position', integer.multiplierPosition),
-          number('multiplier_segment', integer.multiplierSegment),
+          ...addendParams(integer, tensors[3]!),
         ],
       };
     }
@@ -284,7 +313,6 @@ export function nodeParams(graph: Graph<'legal'>, node: ListedNode): NodeParams 
     case 'concat':
       return null;
     case 'activation':
-    case 'embed':
       throw internalError(`op '${node.op}' has no kernel`, node.name);
     default:
       return assertExhaustive(node);
@@ -343,6 +371,21 @@ function scoreRequants(multipliers: ConstantData, shifts: ConstantData): Param {
 function expTableArray(expTables: ConstantData): Param {
   const comment = '127 * exp(-difference), (heads, 256)';
   return { kind: 'array', ...named('exp_tables', expTables, 'uint8', { comment }) };
+}
+
+function addendParams(
+  integer: Pick<EmbedInteger, `multiplier${'Word' | 'Position' | 'Segment'}`>,
+  segment: Tensor,
+): readonly Param[] {
+  const { data, shape } = constantOf(segment);
+  const comment = `(${shape.join(', ')})`;
+  return [
+    { kind: 'array', ...named('segment', data, 'int8', { comment, section: 'embedding' }) },
+    number('segments', shape[0] as number),
+    number('multiplier_word', integer.multiplierWord),
+    number('multiplier_position', integer.multiplierPosition),
+    number('multiplier_segment', integer.multiplierSegment),
+  ];
 }
 
 function normParams(

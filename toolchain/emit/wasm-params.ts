@@ -55,7 +55,7 @@ export function placeParams(
 
 /** Positions lie side by side: their table needs no op that looks them up. */
 function placeRows(image: ConstantImage, graph: Graph<'legal'>, node: Node<'legal'>): number {
-  if (node.op !== 'embedLayerNorm') return 0;
+  if (node.op !== 'embed' && node.op !== 'embedLayerNorm') return 0;
   const position = tensorOf(graph, node.inputs[1]!);
   return isConstant(position) ? image.place(position.data, 'embedding') : 0;
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { type ActivationKind, mostInputs } from '../ops/linear.ts';
-import { families, familyOf, type ModelType, unsupportedTypes } from './families.ts';
+import { type Family, families, familyOf, type ModelType, unsupportedTypes } from './families.ts';
 import { parseJsonFile, quote } from './files.ts';
 import { headFields } from './head.ts';
 
@@ -57,10 +57,15 @@ export function parseConfig(bytes: Uint8Array): Config {
   const own = Object.entries(family.configNames ?? {}).flatMap(([name, theirs]) =>
     raw[theirs] === undefined ? [] : [[name, raw[theirs]]],
   );
-  const fields = { ...raw, ...Object.fromEntries(own), ...family.fixedConfig };
+  const fields = {
+    ...family.standardConfig,
+    ...raw,
+    ...Object.fromEntries(own),
+    ...family.fixedConfig,
+  };
   const text = new TextEncoder().encode(JSON.stringify(fields));
   const config = parseJsonFile(configSchema, text, 'config.json');
-  checkConfig(config);
+  checkConfig(config, family);
   const skipped = family.skipsPaddingPositions === true ? (config.pad_token_id ?? 1) + 1 : 0;
   const full: Config = {
     ...config,
@@ -94,7 +99,7 @@ export function checkArchitecture(type: ModelType, named: string): void {
   );
 }
 
-function checkConfig(config: z.infer<typeof configSchema>): void {
+function checkConfig(config: z.infer<typeof configSchema>, { hasBottlenecks }: Family): void {
   const { hidden_act, hidden_size, num_attention_heads } = config;
   const positions = config.position_embedding_type ?? 'absolute';
   if (positions !== 'absolute') {
@@ -118,7 +123,7 @@ function checkConfig(config: z.infer<typeof configSchema>): void {
       'Supported is 1: a group of layers shares one layer.',
     );
   }
-  if (hidden_size % num_attention_heads !== 0) {
+  if (hasBottlenecks !== true && hidden_size % num_attention_heads !== 0) {
     throw badConfig(
       `hidden_size ${hidden_size} is no multiple of num_attention_heads ${num_attention_heads}`,
     );

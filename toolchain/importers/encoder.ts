@@ -8,6 +8,7 @@ import type { WeightLoader } from './weights.ts';
 /** Makes constants of weights and nodes that read them; a weight is stored once. */
 export interface WeightedBuilder {
   readonly builder: GraphBuilder;
+  readonly weights: WeightLoader;
   table(
     name: string,
     rows: readonly [first: number, count: number, all: number],
@@ -36,6 +37,7 @@ export function weightedBuilder(builder: GraphBuilder, weights: WeightLoader): W
     });
   return {
     builder,
+    weights,
     table: (name, [first, count, all], width) => {
       const values = weights.load(`${name}.weight`, [all, width]);
       const kept = values.subarray(first * width, (first + count) * width);
@@ -92,10 +94,7 @@ function buildEmbeddings(
 ): string {
   const { builder, table, linear, norm } = made;
   const width = config.embedding_size;
-  const tokenIds = builder.input('tokenIds', 'int32', ['tokens', 1]);
-  const segmentStart = builder.input('segmentStart', 'int32', [1, 1]);
-  const words = [0, vocabulary, config.vocab_size] as const;
-  const word = table('embeddings.word_embeddings', words, width);
+  const { rowsOfWords, segmentStart } = buildWords(made, config, vocabulary);
   const all = config.max_position_embeddings;
   const first = all - config.positions;
   const position = table('embeddings.position_embeddings', [first, all - first, all], width);
@@ -105,14 +104,26 @@ function buildEmbeddings(
     segments === 0
       ? builder.constant('embeddings.no-segments', [1, width], new Float32Array(width))
       : table('embeddings.token_type_embeddings', [0, Math.min(segments, 2), segments], width);
-  const wordRows = 'embeddings.word_embeddings';
-  const rowsOfWords = builder.node('lookupRows', wordRows, [tokenIds, word], { index: 'token' });
   const inputs = [rowsOfWords, position, segmentStart, segment];
   const sum = builder.node('embed', 'embeddings', inputs, {});
   const rows = norm(family.embeddingsNorm, sum, width, config.layer_norm_eps);
   const projects = family.alwaysProjects || width !== config.hidden_size;
   if (family.projection === null || !projects) return rows;
   return linear(family.projection, rows, config.hidden_size, width);
+}
+
+/** The inputs of a graph, and the rows of its words. */
+export function buildWords(
+  { builder, table }: WeightedBuilder,
+  { vocab_size, embedding_size }: Config,
+  vocabulary: number,
+): { readonly rowsOfWords: string; readonly segmentStart: string } {
+  const name = 'embeddings.word_embeddings';
+  const tokenIds = builder.input('tokenIds', 'int32', ['tokens', 1]);
+  const segmentStart = builder.input('segmentStart', 'int32', [1, 1]);
+  const words = table(name, [0, vocabulary, vocab_size], embedding_size);
+  const rowsOfWords = builder.node('lookupRows', name, [tokenIds, words], { index: 'token' });
+  return { rowsOfWords, segmentStart };
 }
 
 interface NamesOfLayer {

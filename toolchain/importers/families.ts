@@ -34,6 +34,8 @@ export interface Family {
   readonly prefix: string;
   /** Its own names of the config fields that BERT's have other names for. */
   readonly configNames?: Readonly<Record<string, string>>;
+  /** Fields that are not given, where that is another value than BERT's. */
+  readonly standardConfig?: Readonly<Record<string, number | string>>;
   /** Fields whose value the architecture fixes. */
   readonly fixedConfig?: Readonly<Record<string, number>>;
   /** Rows of the position table before position 0: RoBERTa counts from behind its padding id. */
@@ -47,6 +49,8 @@ export interface Family {
   readonly layer: LayerNames;
   /** The layers share the weights of so many groups, each of a row of layers: `@` and `#`. */
   readonly sharesLayers?: boolean;
+  /** Its layers are those of `mobilebert.ts`, with more than what is said here. */
+  readonly hasBottlenecks?: boolean;
   /** By class of transformers. */
   readonly heads: Readonly<Record<string, HeadForm>>;
   /** Of heads and buffers that are stored but not used. */
@@ -163,6 +167,26 @@ export const families = {
     },
     unused: /^(embeddings\.(position_ids|token_type_ids)$|pooler\.|predictions\.|sop_classifier)/,
   },
+  mobilebert: {
+    prefix: 'mobilebert',
+    standardConfig: { hidden_act: 'relu', embedding_size: 128 },
+    projection: 'embeddings.embedding_transformation',
+    embeddingsNorm: 'embeddings.LayerNorm',
+    layer: bertLayer,
+    hasBottlenecks: true,
+    heads: {
+      MobileBertForSequenceClassification: {
+        ...{ kind: 'classification', dense: 'pooler.dense', activation: 'tanh' },
+        output: 'classifier',
+      },
+      MobileBertForTokenClassification: tokens,
+      MobileBertForQuestionAnswering: answers,
+      MobileBertModel: embedding,
+    },
+    // With bottlenecks for all that a layer reads, the one for queries and keys is there in vain.
+    unused:
+      /^(embeddings\.(position_ids$|embedding_transformation\.)|pooler\.dense\.|cls\.|encoder\.layer\.\d+\.bottleneck\.attention\.)/,
+  },
   roberta: robertaFamily('Roberta'),
   'xlm-roberta': robertaFamily('XLMRoberta'),
   camembert: robertaFamily('Camembert'),
@@ -196,8 +220,6 @@ export function familyOf(type: ModelType): Family {
 
 /** What stands in the way of others that users have, in a sentence. */
 export const unsupportedTypes: Readonly<Record<string, string>> = {
-  mobilebert:
-    'Its embeddings join each token with its neighbours, and its NoNorm scales rows without a mean.',
   nomic_bert: 'It turns queries and keys by rotary positions and gates its feed-forward layers.',
   mpnet: 'It adds a bias by distance to its attention scores.',
   deberta: 'It attends to distances between tokens as well.',

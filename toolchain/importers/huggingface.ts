@@ -1,6 +1,7 @@
 /**
  * A Hugging Face folder (config.json, safetensors, tokenizer) to a float graph: encoders of the BERT
- * kind here, ModernBERT in `modernbert.ts`, decoders in `decoder.ts`.
+ * kind here (layers with bottlenecks in `mobilebert.ts`), ModernBERT in `modernbert.ts`, decoders in
+ * `decoder.ts`.
  */
 import { userError } from '../errors.ts';
 import { graphBuilder } from '../ir/build.ts';
@@ -12,6 +13,8 @@ import { buildEncoder, type WeightedBuilder, weightedBuilder } from './encoder.t
 import { familyOf, type HeadForm, kindOfHead, type ModelType } from './families.ts';
 import { type ModelFiles, recordReads } from './files.ts';
 import { answerLabels, labelsOf, poolingOf, scoresOf } from './head.ts';
+import { buildMobileBert } from './mobilebert.ts';
+import { parseBottlenecks } from './mobilebert-config.ts';
 import type { ImportedModel, ImportOptions, Pooling } from './model-card.ts';
 import { importModernBert } from './modernbert.ts';
 import { isModernBert } from './modernbert-config.ts';
@@ -38,12 +41,17 @@ export function importHuggingFace(
   const architecture = config.architectures?.[0] ?? inferArchitecture(config.model_type, weights);
   checkArchitecture(config.model_type, architecture);
   const form = family.heads[architecture]!;
+  const bottlenecks = family.hasBottlenecks === true ? parseBottlenecks(configFile, config) : null;
   const notes: string[] = [];
   const vocabulary = vocabularyRows(config.vocab_size, 'config.json, vocab_size', tokenizer, notes);
   const builder = graphBuilder(name);
   const made = weightedBuilder(builder, weights);
-  const encoded = buildEncoder(made, config, vocabulary);
-  const head = buildHead(made, weights, config, form, encoded, () =>
+  const encoded =
+    bottlenecks === null
+      ? buildEncoder(made, config, vocabulary)
+      : buildMobileBert(made, config, bottlenecks, vocabulary);
+  const hasPooler = bottlenecks?.hasPooler ?? true;
+  const head = buildHead(made, config, { form, hasPooler }, encoded, () =>
     poolingOf(files, options, notes),
   );
   weights.finish(architecture);
@@ -96,13 +104,12 @@ interface Head {
 
 function buildHead(
   made: WeightedBuilder,
-  weights: WeightLoader,
   config: Config,
-  form: HeadForm,
+  { form, hasPooler }: { readonly form: HeadForm; readonly hasPooler: boolean },
   x: string,
   pooling: () => Pooling,
 ): Head {
-  const { builder, linear } = made;
+  const { builder, weights, linear } = made;
   const width = config.hidden_size;
   const classify = (rows: string, name: string): Head => {
     const labels = labelsOf(config, weights.rowsOf(`${name}.weight`));
@@ -111,6 +118,7 @@ function buildHead(
   switch (form.kind) {
     case 'classification': {
       const first = builder.node('selectRow', 'pooler.first', [x], { which: 'first' });
+      if (!hasPooler) return classify(first, form.output);
       const dense = linear(form.dense, first, width, width);
       const { activation: kind } = form;
       const pooled = builder.node('activation', 'pooler.activation', [dense], { kind });

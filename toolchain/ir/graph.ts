@@ -82,6 +82,10 @@ export function denseMatrix(data: TypedArray, rows: number, columns: number): Ma
   return { data, offset: 0, rows, columns, stride: columns };
 }
 
+export function at(matrix: Matrix, row: number, column: number): number {
+  return matrix.data[matrix.offset + row * matrix.stride + column]!;
+}
+
 export function rowsOf(dim: Dim, tokens: number): number {
   return dim === 'tokens' ? tokens : dim;
 }

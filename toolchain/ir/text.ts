@@ -18,7 +18,6 @@
 import { crc32 } from 'node:zlib';
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { fixedSequence } from '../integers.ts';
-import { opOf } from '../ops/index.ts';
 import { allocate, type DType, dtypes, type TypedArray } from './dtypes.ts';
 import type { Graph, Node, Shape, Stage, Tensor, TensorRole } from './graph.ts';
 import { type AnyGraph, isOpName } from './verify.ts';
@@ -198,7 +197,7 @@ const lineRules: readonly LineRule[] = [
         inputs: operands === '' ? [] : operands!.split(', '),
         output: output!,
         attrs,
-        integer: graph.stage === 'float' || opOf(op).quantize === null ? null : {},
+        integer: graph.stage === 'float' ? null : {},
       });
     },
   },

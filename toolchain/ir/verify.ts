@@ -248,7 +248,6 @@ function integerViolations(
   output: Tensor,
 ): string[] {
   const op = opOf(node.op);
-  if (op.quantize === null) return ['the op has no integer form'];
   const found: string[] = [];
   if (graph.stage === 'legal' && op.kernel === null && op.isView !== true) {
     found.push('the op has no kernel and is no view');

@@ -3,8 +3,7 @@ import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Affine, Matrix } from '../ir/graph.ts';
 import { clamp, type Requant, requantize, toRequant } from './fixed-point.ts';
-import { empty, int32, requantForm, sameShape } from './form.ts';
-import type { NoAttrs } from './layer-norm.ts';
+import { empty, int32, type NoAttrs, requantForm, sameShape } from './form.ts';
 import type { OpDef } from './op.ts';
 
 /**

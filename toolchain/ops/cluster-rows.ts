@@ -66,7 +66,7 @@ export const clusterRows: OpDef<TableAttrs, ClusterInteger> = {
     const clusters = clustersOf(inputs).map(({ factors, projection, offset }, index) => {
       const { quant } = factors;
       if (quant?.kind !== 'affine') throw new Error('factors have one scale');
-      const quantized = linear.quantize!({
+      const quantized = linear.quantize({
         attrs: {},
         inputs: [factors, projection, offset],
         quants: [quant, null, null],

@@ -9,6 +9,7 @@ export const int32 = int.min(dtypes.int32.min).max(dtypes.int32.max);
 export const requantForm = z.strictObject({ multiplier: int32, shift: int.min(-31).max(30) });
 /** Of an op without attributes, or without numbers of its own. */
 export const empty = z.strictObject({});
+export type NoAttrs = Readonly<Record<string, never>>;
 export const table256 = arrayOf(Int8Array, 256);
 
 export function arrayOf<T extends Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array>(

@@ -5,9 +5,10 @@ import { attention } from './attention.ts';
 import { causalAttention } from './causal-attention.ts';
 import { clusterRows } from './cluster-rows.ts';
 import { codebookRows } from './codebook-rows.ts';
+import { embed } from './embed.ts';
 import { gatedProduct } from './gated-product.ts';
 import { heavyAttention } from './heavy-attention.ts';
-import { addLayerNorm, embed, embedLayerNorm, layerNorm } from './layer-norm.ts';
+import { addLayerNorm, embedLayerNorm, layerNorm } from './layer-norm.ts';
 import { activation, linear } from './linear.ts';
 import { normalizedAttention } from './normalized-attention.ts';
 import type { OpDef } from './op.ts';
@@ -15,7 +16,9 @@ import { residualAdd } from './residual-add.ts';
 import { rmsNorm } from './rms-norm.ts';
 import { rotary } from './rotary.ts';
 import { concat, meanRows, selectRow } from './rows.ts';
+import { scaledAdd } from './scaled-add.ts';
 import { lookupRows } from './table-rows.ts';
+import { trigrams } from './trigrams.ts';
 import { weightRows } from './weight-rows.ts';
 import { windowAttention } from './window-attention.ts';
 
@@ -24,6 +27,7 @@ export const ops = {
   weightRows,
   clusterRows,
   codebookRows,
+  trigrams,
   embed,
   embedLayerNorm,
   linear,
@@ -37,6 +41,7 @@ export const ops = {
   rotary,
   gatedProduct,
   add,
+  scaledAdd,
   residualAdd,
   layerNorm,
   rmsNorm,

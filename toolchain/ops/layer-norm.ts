@@ -7,18 +7,11 @@
  */
 import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
-import {
-  type Affine,
-  isConstant,
-  type Matrix,
-  realValues,
-  type Shape,
-  type Tensor,
-} from '../ir/graph.ts';
+import { type Affine, at, isConstant, type Matrix, realValues, type Tensor } from '../ir/graph.ts';
+import { embeddingOperands, embeddingSum, fitsEmbedding, quantizeAddends } from './embed.ts';
 import { clamp, reciprocalSqrt, roundingHighMul, roundingShiftRight } from './fixed-point.ts';
-import { empty, int, int32, isRowVector, sameShape } from './form.ts';
-import type { EvalContext, OpDef, Quantized } from './op.ts';
-import { tableQuant } from './table-rows.ts';
+import { int, int32, isRowVector, sameShape } from './form.ts';
+import type { OpDef, Quantized } from './op.ts';
 
 export interface NormAttrs {
   readonly epsilon: number;
@@ -64,10 +57,6 @@ export const normInteger = z.strictObject({
   min: int32,
   max: int32,
 });
-
-function fitsEmbedding([word, position, , segment]: readonly Shape[]): boolean {
-  return word![1] === position![1] && word![1] === segment![1];
-}
 
 /** y = LayerNorm(a + b). Integer operands gamma: int16 (1, d), beta: int32 (1, d). */
 export const addLayerNorm: OpDef<NormAttrs, AddNormInteger> = {
@@ -138,10 +127,7 @@ export interface EmbedNormInteger extends NormInteger {
 export const embedLayerNorm: OpDef<NormAttrs, EmbedNormInteger> = {
   doc: 'y = LayerNorm(word + position + segment[row ≥ segmentStart])',
   operands: [
-    { name: 'word', reads: 'row', symmetric: true },
-    { name: 'position', reads: 'row', symmetric: true },
-    { name: 'segmentStart', reads: 'scalar' },
-    { name: 'segment', reads: 'constant' },
+    ...embeddingOperands,
     { name: 'gamma', reads: 'constant' },
     { name: 'beta', reads: 'constant' },
   ],
@@ -170,12 +156,8 @@ export const embedLayerNorm: OpDef<NormAttrs, EmbedNormInteger> = {
       embeddingSum(word!, position!, start!, segment!, context, 1, 1, 1),
     ),
   quantize: ({ attrs, inputs, quants, output }) => {
-    const tables = [1, 3].map((index) =>
-      quants[index] === null ? quantizeTable(inputs[index]!) : null,
-    );
-    const word = quants[0]!.scale;
-    const position = tables[0]?.scale ?? quants[1]!.scale;
-    const segment = tables[1]!.scale;
+    const { scales, constants } = quantizeAddends(inputs, quants);
+    const [word, position, segment] = scales;
     const width = output.shape[1];
     const unit = (128 * (word + position + segment)) / (alignedLimit(width) - 3 * 128);
     const quantized = withNorm(inputs, attrs, width, unit, output, 4, {
@@ -185,11 +167,7 @@ export const embedLayerNorm: OpDef<NormAttrs, EmbedNormInteger> = {
     });
     return {
       integer: quantized.integer,
-      constants: {
-        ...quantized.constants,
-        ...(tables[0] == null ? {} : { 1: tables[0].tensor }),
-        3: tables[1]!.tensor,
-      },
+      constants: { ...quantized.constants, ...constants },
     };
   },
   evalInteger: ([word, position, start, segment, gamma, beta], _attrs, integer, out, context) =>
@@ -212,27 +190,6 @@ export const embedLayerNorm: OpDef<NormAttrs, EmbedNormInteger> = {
   macsPerRow: () => 0,
   kernel: 'embed_layernorm',
 };
-
-function embeddingSum(
-  word: Matrix,
-  position: Matrix,
-  start: Matrix,
-  segment: Matrix,
-  { rowStart }: EvalContext,
-  wordFactor: number,
-  positionFactor: number,
-  segmentFactor: number,
-): (row: number, column: number) => number {
-  const segmentStart = start.data[start.offset]!;
-  return (row, column) =>
-    wordFactor * at(word, row, column) +
-    positionFactor * at(position, row, column) +
-    segmentFactor * at(segment, rowStart + row >= segmentStart ? segment.rows - 1 : 0, column);
-}
-
-function at(matrix: Matrix, row: number, column: number): number {
-  return matrix.data[matrix.offset + row * matrix.stride + column]!;
-}
 
 function normalizeFloat(
   out: Matrix,
@@ -263,21 +220,6 @@ function normalizeFloat(
 /** The bound on |v_i|: sums over a row and c_i stay in int32. */
 function alignedLimit(width: number): number {
   return 2 ** Math.min(20, 29 - Math.ceil(Math.log2(width)));
-}
-
-interface QuantizedTable {
-  readonly scale: number;
-  readonly tensor: Pick<Tensor, 'dtype' | 'shape' | 'data' | 'quant'>;
-}
-
-/** Symmetric int8 with one scale for the whole table. */
-function quantizeTable(table: Tensor): QuantizedTable {
-  const reals = realValues(table);
-  let largest = 0;
-  for (const value of reals) largest = Math.max(largest, Math.abs(value));
-  const quant = tableQuant(largest);
-  const data = Int8Array.from(reals, (value) => Math.round(value / quant.scale));
-  return { scale: quant.scale, tensor: { dtype: 'int8', shape: table.shape, data, quant } };
 }
 
 /** The parameters all normalizations share; gamma is operand `gammaIndex`, beta the next. */
@@ -423,27 +365,4 @@ export const layerNorm: OpDef<NormAttrs, NormInteger> = {
     normalizeInteger(out, gamma!, beta!, integer, (row, column) => at(x!, row, column)),
   macsPerRow: () => 0,
   kernel: 'layer_norm',
-};
-
-export type NoAttrs = Readonly<Record<string, never>>;
-
-/** Float only; fused into `embedLayerNorm`. */
-export const embed: OpDef<NoAttrs, null> = {
-  doc: 'y = word + position + segment[row ≥ segmentStart]',
-  operands: embedLayerNorm.operands.slice(0, 4),
-  readsIndex: true,
-  form: { attrs: empty, integer: () => z.null(), fits: fitsEmbedding },
-  infer: ([word]) => word!,
-  evalFloat: ([word, position, start, segment], _attrs, out, context) => {
-    const sumAt = embeddingSum(word!, position!, start!, segment!, context, 1, 1, 1);
-    for (let row = 0; row < out.rows; row++) {
-      for (let column = 0; column < out.columns; column++) {
-        out.data[out.offset + row * out.stride + column] = sumAt(row, column);
-      }
-    }
-  },
-  quantize: null,
-  evalInteger: () => {},
-  macsPerRow: () => 0,
-  kernel: null,
 };

@@ -165,8 +165,7 @@ export interface OpDef<A, I> {
   evalFloat(inputs: readonly Matrix[], attrs: A, out: Matrix, context: EvalContext): void;
   /** Values inside the op that its quantization rule needs: the largest seen of each is kept. */
   observe?(inputs: readonly Matrix[], attrs: A, context: EvalContext): readonly number[];
-  /** Null: the op has no integer form and must be rewritten before quantization. */
-  readonly quantize: ((args: QuantizeArgs<A>) => Quantized<I>) | null;
+  quantize(args: QuantizeArgs<A>): Quantized<I>;
   evalInteger(
     inputs: readonly Matrix[],
     attrs: A,
@@ -185,6 +184,6 @@ export interface OpDef<A, I> {
   kernelRows?(attrs: A): number;
   /** Where it differs from an op that makes each element of its output from one of each operand. */
   work?(inputs: readonly Shape[], node: WorkArgs<A, I>): Partial<Work>;
-  /** Kernel family in `kernels/kernels.json`; null for views and for ops without an integer form. */
+  /** Kernel family in `kernels/kernels.json`; null for views and for what joins its maker (`activation`). */
   readonly kernel: string | null;
 }

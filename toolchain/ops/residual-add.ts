@@ -3,8 +3,7 @@ import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import type { Affine, Matrix } from '../ir/graph.ts';
 import { clamp } from './fixed-point.ts';
-import { empty, int, sameShape } from './form.ts';
-import type { NoAttrs } from './layer-norm.ts';
+import { empty, int, type NoAttrs, sameShape } from './form.ts';
 import type { OpDef } from './op.ts';
 
 /** `y = clamp16((⌊a·multiplierA / 2^16⌋ + ⌊b·multiplierB / 2^16⌋ + 2^(shift − 1)) >> shift)`. */

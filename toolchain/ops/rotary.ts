@@ -12,8 +12,7 @@ import {
   roundingShiftRight,
   toRequant,
 } from './fixed-point.ts';
-import { empty, int, int32 } from './form.ts';
-import type { NoAttrs } from './layer-norm.ts';
+import { empty, int, int32, type NoAttrs } from './form.ts';
 import type { OpDef } from './op.ts';
 
 /**

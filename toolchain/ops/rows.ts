@@ -3,8 +3,7 @@ import { z } from 'zod';
 import { dtypes } from '../ir/dtypes.ts';
 import { denseMatrix, type Matrix } from '../ir/graph.ts';
 import { clamp, divideRequant, type Requant, requantize, toRequant } from './fixed-point.ts';
-import { empty, int32, requantForm } from './form.ts';
-import type { NoAttrs } from './layer-norm.ts';
+import { empty, int32, type NoAttrs, requantForm } from './form.ts';
 import type { OpDef, StreamBlock } from './op.ts';
 
 export interface SelectRowAttrs {

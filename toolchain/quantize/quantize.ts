@@ -5,7 +5,6 @@
  * share a quantization (views), which have zero point 0 (their readers say so), and the range.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { internalError } from '../errors.ts';
 import { wholeOf } from '../ir/derived-names.ts';
 import { type DType, dtypes } from '../ir/dtypes.ts';
 import {
@@ -17,7 +16,7 @@ import {
   tensorOf,
 } from '../ir/graph.ts';
 import { producersOf } from '../ir/rewrite.ts';
-import { operandOf, opOf } from '../ops/index.ts';
+import { type OpName, operandOf, opOf } from '../ops/index.ts';
 import type { QuantizedConstant } from '../ops/op.ts';
 import { bestRange, type Calibration, type Observed } from './calibrate.ts';
 import { type Range, tableRanges } from './table-ranges.ts';
@@ -92,12 +91,8 @@ function quantizeNode(
   quants: ReadonlyMap<string, TensorQuant>,
   tensors: Record<string, Tensor>,
 ): Node<'quantized'> {
-  const op = opOf(node.op);
-  if (op.quantize === null) {
-    throw internalError(`op '${node.op}' has no integer form`, node.name);
-  }
   const output = quants.get(node.output)!;
-  const { integer, constants } = op.quantize({
+  const { integer, constants } = opOf(node.op).quantize({
     attrs: node.attrs,
     inputs: node.inputs.map((name) => tensorOf(graph, name)),
     quants: node.inputs.map((name) => quants.get(name)?.quant ?? null),
@@ -160,8 +155,9 @@ function chooseQuants(
         : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
     const seen = mergeObserved(group.map((name) => calibration.tensors.get(name)!));
     const dtype = sharedDtype(graph, group);
-    const table = group.length === 1 ? tables.get(group[0]!) : undefined;
-    const tableScale = group.length === 1 ? storedScale(graph, producers.get(group[0]!)!) : null;
+    const makers = group.map((name) => producers.get(name)!).filter(({ op }) => !sharesQuant(op));
+    const table = makers.length === 1 ? tables.get(makers[0]!.output) : undefined;
+    const tableScale = makers.length === 1 ? storedScale(graph, makers[0]!) : null;
     const quant =
       dtype === 'int16'
         ? wideQuant(table ?? seen)
@@ -223,12 +219,16 @@ function wideQuant({ min, max }: Range): Affine {
   return { kind: 'affine', scale, zeroPoint: 0 };
 }
 
-/** Activation tensors in sets that share one quantization: views share with their operands. */
+function sharesQuant(op: OpName): boolean {
+  return opOf(op).sameQuantAsInputs === true;
+}
+
+/** Activation tensors in sets that share one quantization: copies share with their operands. */
 function sharingGroups(graph: Graph<'float'>): readonly (readonly string[])[] {
   const groupOf = new Map<string, string[]>();
   for (const node of graph.nodes) groupOf.set(node.output, [node.output]);
   for (const node of graph.nodes) {
-    if (opOf(node.op).sameQuantAsInputs !== true) continue;
+    if (!sharesQuant(node.op)) continue;
     for (const name of node.inputs) {
       const mine = groupOf.get(node.output)!;
       const other = groupOf.get(name);

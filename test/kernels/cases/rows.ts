@@ -58,7 +58,7 @@ export function addCase(kernel: Kernel, { width, rows, data, gap }: PlainAddShap
     zeroPoint: pick([-128, -1, 0, 5, 127]),
   });
   const range = randomRange(kernel);
-  const { integer } = ops.add.quantize!({
+  const { integer } = ops.add.quantize({
     attrs: {},
     inputs: [],
     quants: [quant(), quant()],

@@ -112,6 +112,12 @@ static lm_norm norm_at(const int32_t *a) {
     name(&p, wide_rows_at(a + 4), wide_rows_at(a + 6), a[8], (type *)at(a[9]), a[10]);   \
   }
 
+#define RUN_scaled_add(name, input, type)                                                \
+  static void run_##name(const int32_t *a) {                                             \
+    const lm_scaled_add p = {a[0], a[1], at(a[2]), a[3], a[4], a[5], a[6], a[7]};        \
+    name(&p, rows_at(a + 8), rows_at(a + 10), a[12], (type *)at(a[13]), a[14]);          \
+  }
+
 #define RUN_rms_norm(name, input, type)                                                  \
   static void run_##name(const int32_t *a) {                                             \
     const lm_rms_norm p = {                                                              \
@@ -190,6 +196,19 @@ enum { MAX_GROUPS = 6, MAX_STAGES = 6 };
     const lm_codebook_rows p = {a[9], {a[5], a[6], at(a[7]), at(a[8])}, tiers, books};      \
     const lm_token_tile tile = {at(a[0]), a[1], a[2]};                                      \
     name(&p, &tile, (type *)at(a[3]), a[4]);                                                \
+  }
+
+#define RUN_trigrams(name, input, type)                                                     \
+  static void run_##name(const int32_t *a) {                                                \
+    const lm_trigrams p = {a[0]};                                                           \
+    name(&p, rows_at(a + 1), a[3], a[4], a[5], (type *)at(a[6]), a[7]);                     \
+  }
+
+#define RUN_embed(name, input, type)                                                        \
+  static void run_##name(const int32_t *a) {                                                \
+    const lm_embed p = {a[0], at(a[1]), a[2], a[3], a[4], a[5], a[6], a[7]};                \
+    const lm_embedding_tile tile = {rows_at(a + 8), rows_at(a + 10), a[12], a[13], a[14]};  \
+    name(&p, &tile, (type *)at(a[15]), a[16]);                                              \
   }
 
 #define RUN_embed_layernorm(name, input, type)                                              \
