@@ -14,9 +14,10 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { digestOf, filesBelow } from '../../toolchain/build/out-folder.ts';
+import { wantsJson } from '../../toolchain/cli/answer.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
 import { hasCompiler, hasEmulator } from '../firmware/fake-firmware.ts';
-import { lm2mcu, start, temporaryFolder } from './lm2mcu.ts';
+import { lm2mcu, lm2mcuHere, start, temporaryFolder } from './lm2mcu.ts';
 
 const folder = temporaryFolder();
 const at = (...parts: string[]) => join(folder.path, ...parts);
@@ -26,6 +27,13 @@ async function json(args: readonly string[]) {
   const { stdout, stderr, code } = await lm2mcu([...args, '--json'], folder.path);
   expect(code, stderr + stdout).toBe(0);
   return JSON.parse(stdout);
+}
+
+/** The same without a process, which is quicker: for what only the answer tells. */
+async function jsonHere(args: readonly string[]) {
+  const { json, text } = await lm2mcuHere(args, folder.path);
+  expect(json.code, text.stderr).toBe(0);
+  return JSON.parse(json.stdout);
 }
 
 function build(model: string, out: string, ...more: readonly string[]) {
@@ -85,6 +93,7 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
   });
 
   test('run and eval need graph.bin and the images only', async () => {
+    const { logits } = await json(['run', 'out', '--text', 'the lamp', '--pair', 'a door']);
     for (const on of ['emulator', 'interpreter', 'program', 'host']) {
       const answer = await json([
         'run',
@@ -100,9 +109,7 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
         ...['on', 'tokens', 'truncated', 'label', 'scores', 'logits', 'instructions'],
       ]);
       expect(answer.on).toBe(on);
-      expect(answer.logits).toEqual(
-        (await json(['run', 'out', '--text', 'the lamp', '--pair', 'a door'])).logits,
-      );
+      expect(answer.logits).toEqual(logits);
       const sum = Object.values<number>(answer.scores).reduce((a, b) => a + b, 0);
       expect(sum).toBeCloseTo(1, 9);
       expect(answer.scores[answer.label]).toBe(Math.max(...Object.values<number>(answer.scores)));
@@ -116,7 +123,7 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
 
   test('eval compares with the float model, and only with the right one', async () => {
     const args = ['eval', 'out', '--data', 'data.jsonl', '--on', 'interpreter', '--model'];
-    const { accuracy, agreement, floatAccuracy, accuracyLoss, maxLogitError } = await json([
+    const { accuracy, agreement, floatAccuracy, accuracyLoss, maxLogitError } = await jsonHere([
       ...[...args, 'seqcls-gelu'],
     ]);
     expect(agreement).toBeGreaterThan(0);
@@ -124,23 +131,23 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
     expect(accuracyLoss.low).toBeLessThanOrEqual(accuracyLoss.points);
     expect(accuracyLoss.high).toBeGreaterThanOrEqual(accuracyLoss.points);
     expect(maxLogitError).toBeGreaterThan(0);
-    const other = await lm2mcu([...args, 'tokcls-relu'], folder.path);
-    expect(other.stderr).toContain('is not the model that "out" was built from');
+    const other = await lm2mcuHere([...args, 'tokcls-relu'], folder.path);
+    expect(other.text.stderr).toContain('is not the model that "out" was built from');
     writeFileSync(at('wrong.jsonl'), '{"text": "x", "label": "lihgt"}\n');
-    const wrong = await lm2mcu(['eval', 'out', '--data', 'wrong.jsonl'], folder.path);
-    expect(wrong.stderr).toContain('the model has no label "lihgt"');
-    expect(wrong.stderr).toContain('wrong.jsonl:1');
-    expect(wrong.stderr).toContain('Did you mean light?');
+    const wrong = await lm2mcuHere(['eval', 'out', '--data', 'wrong.jsonl'], folder.path);
+    expect(wrong.text.stderr).toContain('the model has no label "lihgt"');
+    expect(wrong.text.stderr).toContain('wrong.jsonl:1');
+    expect(wrong.text.stderr).toContain('Did you mean light?');
   });
 
   test('report in each form, and the difference to itself', async () => {
-    const report = await json(['report', 'out']);
+    const report = await jsonHere(['report', 'out']);
     expect(report.target.name).toBe('nrf52840-dk');
     for (const format of ['text', 'html', 'md', 'json']) {
-      const { stdout } = await lm2mcu(['report', 'out', '--format', format], folder.path);
-      expect(stdout.length).toBeGreaterThan(500);
+      const { text } = await lm2mcuHere(['report', 'out', '--format', format], folder.path);
+      expect(text.stdout.length).toBeGreaterThan(500);
     }
-    expect((await lm2mcu(['report', 'out', '--diff', 'out'], folder.path)).code).toBe(0);
+    expect((await lm2mcuHere(['report', 'out', '--diff', 'out'], folder.path)).text.code).toBe(0);
   });
 
   test('a build that fails leaves the older one as it was, and nothing beside it', async () => {
@@ -248,25 +255,25 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
 });
 
 test('a library is sources only', async () => {
-  const { files, report } = await json(build('seqcls-gelu', 'lib', '--emit', 'library'));
+  const { files, report } = await jsonHere(build('seqcls-gelu', 'lib', '--emit', 'library'));
   expect(files).toContain('library/CMakeLists.txt');
   expect(files).not.toContain('firmware.elf');
   expect(report.flash.usedBytes).toBeNull();
-  const { on } = await json(['run', 'lib', '--text', 'x']);
+  const { on } = await jsonHere(['run', 'lib', '--text', 'x']);
   expect(on).toBe('interpreter');
 });
 
 test('heads: a label a token, an embedding', async () => {
-  await json(build('tokcls-relu', 'tags', '--emit', 'library'));
-  const tags = await json(['run', 'tags', '--text', 'one two three']);
+  await jsonHere(build('tokcls-relu', 'tags', '--emit', 'library'));
+  const tags = await jsonHere(['run', 'tags', '--text', 'one two three']);
   expect(tags.label).toBeNull();
   expect(tags.tokenLabels).toHaveLength(tags.tokens);
   expect(tags.logits).toHaveLength(tags.tokens);
-  await json(build('embed-tanh-bf16', 'vector', '--emit', 'library', '--pooling', 'mean'));
+  await jsonHere(build('embed-tanh-bf16', 'vector', '--emit', 'library', '--pooling', 'mean'));
   rmSync(at('vector', 'manifest.json'));
-  const vector = await json(['run', 'vector', '--text', 'one two three']);
+  const vector = await jsonHere(['run', 'vector', '--text', 'one two three']);
   expect(vector.embedding.every(Number.isFinite)).toBe(true);
-  const { accuracy, agreement, maxLogitError } = await json([
+  const { accuracy, agreement, maxLogitError } = await jsonHere([
     ...['eval', 'vector', '--data', 'data.jsonl', '--model', 'embed-tanh-bf16'],
   ]);
   expect([accuracy, agreement]).toEqual([null, null]);
@@ -277,10 +284,10 @@ test('eval pools the float model as the built one, with nothing but graph.bin', 
   const errors: number[] = [];
   for (const pooling of ['mean', 'cls']) {
     const flags = ['--emit', 'library', '--pooling', pooling, '--calibrate', 'data.jsonl'];
-    await json(build('embed-tanh-bf16', pooling, ...flags));
+    await jsonHere(build('embed-tanh-bf16', pooling, ...flags));
     rmSync(at(pooling, 'manifest.json'));
     const args = ['eval', pooling, '--data', 'data.jsonl', '--model', 'embed-tanh-bf16'];
-    errors.push((await json(args)).maxLogitError);
+    errors.push((await jsonHere(args)).maxLogitError);
   }
   expect(Math.max(...errors)).toBeLessThan(0.2);
 });
@@ -301,14 +308,20 @@ test.each<[readonly string[], boolean]>([
   [['--json=false'], false],
   [['--json', '--json=false'], false],
 ])('%j: JSON is %s', async (flags, isJson) => {
-  for (const args of [
-    ['targets', 'nrf52840-dk'],
-    ['targets', 'nowhere'],
-  ]) {
-    const { stdout } = await lm2mcu([...args, ...flags], folder.path);
-    expect(stdout.startsWith('{')).toBe(isJson);
-  }
+  const args = ['targets', 'nrf52840-dk', ...flags];
+  expect(wantsJson(args)).toBe(isJson);
+  expect((await lm2mcuHere(args, folder.path)).text.code).toBe(0);
 });
+
+test.each(['nrf52840-dk', 'nowhere'])(
+  'targets %s prints JSON if and only if asked to',
+  async (name) => {
+    for (const flags of [[], ['--json']]) {
+      const { stdout } = await lm2mcu(['targets', name, ...flags], folder.path);
+      expect(stdout.startsWith('{')).toBe(flags.length > 0);
+    }
+  },
+);
 
 test.skipIf(process.getuid?.() === 0)('a folder that may not be written to', async () => {
   const { stderr, code } = await lm2mcu(build('seqcls-gelu', '/out'), folder.path);
