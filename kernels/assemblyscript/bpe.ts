@@ -4,7 +4,7 @@
  * spelling.
  */
 import { emit, isListFull, tokenizeFramed } from './frame';
-import { isRead, keepPlace, readChar, returnToPlace, startReading } from './normal_reader';
+import { isRead, keepPlace, readChar, READERS_BYTES, returnToPlace, startReading } from './normal_reader';
 import {
   findRun, findSpecial, foundEnd, foundStart, foundToken, IS_SPECIAL, SPECIAL_HEADER,
 } from './specials';
@@ -53,6 +53,8 @@ const WINDOW: i32 = 256;
 const ROWS_OFFSET: usize = 512;
 const CHAR_OFFSET: usize = 1024;
 const READERS_OFFSET: usize = 1040;
+/** Of all that is in `window`. */
+export const SCRATCH_BYTES: usize = READERS_OFFSET + READERS_BYTES;
 
 /** kernels/c/bpe.h: lm_bpe_words. */
 const WORDS_WHOLE: i32 = 0;

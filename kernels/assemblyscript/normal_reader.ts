@@ -40,6 +40,8 @@ class NormalReader {
 }
 
 const READER_BYTES: usize = 36;
+/** Room for six readers, in whole vectors. */
+export const READERS_BYTES: usize = 224;
 /** The reader, copies of it for what reads ahead, and those that are kept by number. */
 const COMPOSING: usize = READER_BYTES;
 const AHEAD: usize = 2 * READER_BYTES;

@@ -34,7 +34,7 @@ export class Tokenizer {
   segmentBreak: i32;
   maxWordChars: i32;
   unknown: i32;
-  /** The word being read, normalized: UTF-8, in WORD_BYTES bytes. */
+  /** The word being read, normalized: UTF-8, in SCRATCH_BYTES bytes. */
   word: usize;
 
   tokenizeText(text: usize, bytes: i32, countAll: bool): void {
@@ -43,7 +43,7 @@ export class Tokenizer {
 }
 
 /** At most 100 characters of four bytes, and in `lm_spell` 256 lists. */
-export const WORD_BYTES: i32 = 512;
+export const SCRATCH_BYTES: usize = 512;
 
 /** toolchain/tokenizer/char-map.ts: actionKinds. */
 const ACTION_SHIFT: i32 = 0;

@@ -4,7 +4,7 @@
  * one word, its best path; spelling.
  */
 import { emit, isListFull, tokenizeFramed } from './frame';
-import { isRead, readChar, startReading } from './normal_reader';
+import { isRead, READERS_BYTES, readChar, startReading } from './normal_reader';
 import { findSpecial, foundEnd, foundStart, foundToken, isWhiteSpace } from './specials';
 import { encodeUtf8 } from './text';
 import { nextPrefix, prefixToken, spell, startWalk } from './trie';
@@ -69,6 +69,8 @@ const BEST_OFFSET: usize = 280;
 const TOKENS_OFFSET: usize = 2336;
 const SIZES_OFFSET: usize = 2850;
 const READERS_OFFSET: usize = 3376;
+/** Of all that is in `scratch`. */
+export const SCRATCH_BYTES: usize = READERS_OFFSET + READERS_BYTES;
 
 const WORD_MARK: i32 = 0x2581;
 const NO_TOKEN: i32 = 0xffff;

@@ -96,10 +96,7 @@ export interface ModuleDescription {
 }
 
 export const pageBytes = 65_536;
-/**
- * kernels/assemblyscript/tokenizer.ts: WORD_BYTES; bpe.ts: the window, a character and readers;
- * unigram.ts.
- */
+/** Of what a tokenizer works in; the compiler compares it with the kernels' SCRATCH_BYTES. */
 export const wordBytes = { wordpiece: 512, bpe: 1264, unigram: 3600 } as const;
 /** Room for text that never makes the memory grow. */
 const usualTextBytes = 16_384;
@@ -244,7 +241,9 @@ function tokenizerExports({ program, compiledTokenizer }: ModuleRequest, layout:
   const { assemblyScript, assemblyScriptGlobals } = tokenizerCode(compiledTokenizer);
   const { tokenizerAddress, textAddress } = layout;
   const tokenizer = `changetype<Tokenizer>(${hex(tokenizerAddress)})`;
-  return `${assemblyScriptGlobals}import { Tokenizer, lm_spell, lm_tokenize } from '${assemblyScript}';
+  return `${assemblyScriptGlobals}import { SCRATCH_BYTES, Tokenizer, lm_spell, lm_tokenize } from '${assemblyScript}';
+
+if (SCRATCH_BYTES !== ${wordBytes[compiledTokenizer.kind]}) ERROR('the tokenizer needs other room than it has');
 
 export { segmentStartOfTokens, tokensAreTruncated } from './text';
 

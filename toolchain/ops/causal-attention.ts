@@ -65,6 +65,20 @@ export function causalIntegerForm(
   });
 }
 
+/** Of every attention of a decoder. */
+export const causalOperands = [
+  { name: 'q', reads: 'row', symmetric: true },
+  { name: 'k', reads: 'past', symmetric: true },
+  { name: 'v', reads: 'past', symmetric: true, turned: true },
+] as const satisfies OpDef<CausalAttentionAttrs, CausalAttentionInteger>['operands'];
+
+export function causalShape(
+  [q, , v]: readonly Shape[],
+  { heads, keyValueHeads }: CausalAttentionAttrs,
+): Shape {
+  return [q![0], (v![1] * heads) / keyValueHeads];
+}
+
 export function headsFit(
   [q, k, v]: readonly Shape[],
   { heads, keyValueHeads }: CausalAttentionAttrs,
@@ -80,14 +94,10 @@ export function headsFit(
 
 export const causalAttention: OpDef<CausalAttentionAttrs, CausalAttentionInteger> = {
   doc: 'y = softmax(scale·q·kᵀ)·v for each head, over the rows up to its own',
-  operands: [
-    { name: 'q', reads: 'row', symmetric: true },
-    { name: 'k', reads: 'past', symmetric: true },
-    { name: 'v', reads: 'past', symmetric: true, turned: true },
-  ],
+  operands: causalOperands,
   readsIndex: true,
   form: { attrs: z.strictObject(headAttrs), integer: causalIntegerForm, fits: headsFit },
-  infer: ([q, , v], { heads, keyValueHeads }) => [q![0], (v![1] * heads) / keyValueHeads],
+  infer: causalShape,
   evalFloat: ([q, k, v], attrs, out, { rowStart }) =>
     causalFloat(operandsOf(q!, k!, v!, out, attrs), attrs, rowStart),
   observe: largestCausalScores,

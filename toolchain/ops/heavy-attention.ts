@@ -13,6 +13,8 @@ import {
   type CausalAttentionInteger,
   causalInteger,
   causalIntegerForm,
+  causalOperands,
+  causalShape,
   headAttrs,
   headsFit,
   largestCausalScores,
@@ -40,11 +42,7 @@ export interface HeavyAttentionAttrs extends CausalAttentionAttrs, Ring {
  */
 export const heavyAttention: OpDef<HeavyAttentionAttrs, CausalAttentionInteger> = {
   doc: 'y = softmax(scale·q·kᵀ)·v for each head, over the newest rows and those looked at most',
-  operands: [
-    { name: 'q', reads: 'row', symmetric: true },
-    { name: 'k', reads: 'past', symmetric: true },
-    { name: 'v', reads: 'past', symmetric: true, turned: true },
-  ],
+  operands: causalOperands,
   readsIndex: true,
   form: {
     attrs: z.strictObject({ ...headAttrs, ...ringAttrs, steps: int.nonnegative() }),
@@ -52,7 +50,7 @@ export const heavyAttention: OpDef<HeavyAttentionAttrs, CausalAttentionInteger> 
     fits: (shapes, attrs) =>
       headsFit(shapes, attrs) && attrs.pinned > 0 && attrs.pinned < attrs.rows,
   },
-  infer: ([q, , v], { heads, keyValueHeads }) => [q![0], (v![1] * heads) / keyValueHeads],
+  infer: causalShape,
   evalFloat: (inputs, attrs, out, { rowStart }) =>
     forTokens(inputs, attrs, out, rowStart, newScores(attrs), (heads, see) =>
       attendReal(heads, attrs.scale, see),

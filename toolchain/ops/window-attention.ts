@@ -12,6 +12,8 @@ import {
   causalFloat,
   causalInteger,
   causalIntegerForm,
+  causalOperands,
+  causalShape,
   type HeadOperands,
   headAttrs,
   headsFit,
@@ -27,18 +29,14 @@ export interface WindowAttentionAttrs extends CausalAttentionAttrs, Ring {}
 /** As in causalAttention, over the rows that the cache holds when the query's own is in. */
 export const windowAttention: OpDef<WindowAttentionAttrs, CausalAttentionInteger> = {
   doc: 'y = softmax(scale·q·kᵀ)·v for each head, over the first rows and the newest up to its own',
-  operands: [
-    { name: 'q', reads: 'row', symmetric: true },
-    { name: 'k', reads: 'past', symmetric: true },
-    { name: 'v', reads: 'past', symmetric: true, turned: true },
-  ],
+  operands: causalOperands,
   readsIndex: true,
   form: {
     attrs: z.strictObject({ ...headAttrs, ...ringAttrs }),
     integer: causalIntegerForm,
     fits: (shapes, attrs) => headsFit(shapes, attrs) && attrs.pinned < attrs.rows,
   },
-  infer: ([q, , v], { heads, keyValueHeads }) => [q![0], (v![1] * heads) / keyValueHeads],
+  infer: causalShape,
   evalFloat: (inputs, attrs, out, context) =>
     overRing(inputs, attrs, out, context, (heads, rowStart) => causalFloat(heads, attrs, rowStart)),
   observe: largestCausalScores,
