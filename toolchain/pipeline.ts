@@ -58,7 +58,13 @@ import {
   constantParts,
   placeConstants,
 } from './schedule/placement.ts';
-import { choosePlan, type PlanGoal, type Planned, realizeForms } from './schedule/plan.ts';
+import {
+  choosePlan,
+  type Plan,
+  type PlanGoal,
+  type Planned,
+  realizeForms,
+} from './schedule/plan.ts';
 import type { Program } from './schedule/program.ts';
 import { type ScratchBytes, schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
@@ -246,7 +252,7 @@ function compileProgram<T extends AnyTarget>(
 
   const constrained = constrain(request, imported.card, model.tokenizer, tokenizer);
 
-  const floatGraph = limitCache(simplify(model.graph, tokenizer.idOrder, kernelSet), cache);
+  const floatGraph = plannedGraph(model, tokenizer.idOrder, kernelSet, cache);
 
   const goal = request.goal ?? (isEngine(target) ? 'fastest' : 'fits');
   // The plan comes before calibration, so that every plan is calibrated as it will run.
@@ -264,7 +270,7 @@ function compileProgram<T extends AnyTarget>(
       programInstructions(program, maxTokens, kernelOf, target) +
       (npu === null ? 0 : jobCycles(program, maxTokens, npu) / cyclesPerInstruction(target)),
   });
-  const realized = trimPositions(realizeForms(floatGraph, planned.plan), maxTokens);
+  const realized = realizePlan(floatGraph, planned.plan, maxTokens);
   // Absorbed forms have weights of their own: only now are all of them there.
   const planGraph = request.weights === 'w7' ? narrowWeights(realized) : realized;
   verify(planGraph);
@@ -350,6 +356,21 @@ function wordTableOf(graph: Graph<'float'>): string | null {
   return node?.inputs[1] ?? null;
 }
 
+/** What a plan is made for. */
+function plannedGraph(
+  { graph }: Pick<ImportedModel, 'graph'>,
+  idOrder: Int32Array,
+  kernels: KernelSet,
+  cache: CachePolicy,
+): Graph<'float'> {
+  return limitCache(simplify(graph, idOrder, kernels), cache);
+}
+
+/** As the plan has it, with all bits of the weights. */
+function realizePlan(graph: Graph<'float'>, plan: Plan, maxTokens: number): Graph<'float'> {
+  return trimPositions(realizeForms(graph, plan), maxTokens);
+}
+
 /** The exact passes; `idOrder`: the vocabulary id of each compact id. */
 export function simplify(
   imported: Graph<'float'>,
@@ -398,9 +419,8 @@ export function floatGraphOf(
   imported: ImportedModel,
   { recipe, idOrder, plan, maxTokens, cache, target }: Omit<StoredModel, 'card' | 'tokenizer'>,
 ): Graph<'float'> {
-  const { graph } = recipe === null ? imported : applyRecipe(imported, recipe);
-  const simple = limitCache(simplify(graph, idOrder, kernelSetOf(target)), cache);
-  return trimPositions(realizeForms(simple, plan), maxTokens);
+  const model = recipe === null ? imported : applyRecipe(imported, recipe);
+  return realizePlan(plannedGraph(model, idOrder, kernelSetOf(target), cache), plan, maxTokens);
 }
 
 /**
