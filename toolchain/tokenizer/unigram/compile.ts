@@ -52,7 +52,7 @@ export function compileUnigram(tokenizer: UnigramTokenizer): CompiledUnigram {
   const framing = framingTokens(frame);
   const named = [unknownId, ...framing, ...addedTokens.map(({ id }) => id), ...(byteIds ?? [])];
   const idOrder = [...new Set([...trie.idOrder, ...named])];
-  checkTokenCount(idOrder.length);
+  checkTokenCount(idOrder.length, 'unigram');
   const compactOf = new Map(idOrder.map((id, index) => [id, index]));
   const compact = (id: number): number => compactOf.get(id)!;
   const specials = compileSpecials(addedTokens, compact);
