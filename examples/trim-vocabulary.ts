@@ -46,6 +46,9 @@ export function trimVocabulary(model: string, texts: readonly Example[], out: st
     writeFileSync(join(out, 'vocab.txt'), lines.join(''));
   } else {
     const json = JSON.parse(read('tokenizer.json').toString());
+    const { type } = json.model;
+    if (type !== 'Unigram')
+      throw new Error(`a ${type} vocabulary cannot be trimmed, only Unigram and vocab.txt`);
     const trimmed = trimUnigram(json, usedBy(parseTokenizer({ tokenizerJson: json })));
     kept = trimmed.kept;
     writeJson('tokenizer.json', trimmed.json);

@@ -13,9 +13,9 @@ process.exitCode =
  * @param {readonly string[]} options
  */
 function bench(name, options) {
-  if (!['mcu', 'decoder', 'constraint', 'flash', 'wasm', 'npu'].includes(name)) {
+  if (!['mcu', 'decoder', 'constraint', 'flash', 'wasm', 'npu', 'import'].includes(name)) {
     process.stderr.write(
-      `error: there is no benchmark ${name}; use mcu, decoder, constraint, flash, wasm or npu\n`,
+      `error: there is no benchmark ${name}; use mcu, decoder, constraint, flash, wasm, npu or import\n`,
     );
     return 1;
   }

@@ -57,7 +57,7 @@ function compileWordPiece(tokenizer: WordPieceTokenizer): CompiledWordPiece {
   const kept = new Set(trie.idOrder);
   const special = [unknownId, clsId, sepId, padId, ...addedTokens.map(({ id }) => id)];
   const idOrder = [...trie.idOrder, ...new Set(special.filter((id) => !kept.has(id)))];
-  checkTokenCount(idOrder.length);
+  checkTokenCount(idOrder.length, 'wordpiece');
   const compactOf = new Map(idOrder.map((id, index) => [id, index]));
   const specials = compileSpecials(tokenizer, compactOf);
   return {

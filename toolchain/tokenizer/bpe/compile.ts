@@ -56,7 +56,7 @@ export function compileBpe(tokenizer: BpeTokenizer): CompiledBpe {
   const framing = framingTokens(frame);
   const named = [...framing, ...addedTokens.map(({ id }) => id)];
   const idOrder = [...new Set([...bytes, ...merged, ...named])];
-  checkTokenCount(Math.max(idOrder.length + parts.length, rows.length));
+  checkTokenCount(Math.max(idOrder.length + parts.length, rows.length), 'bpe');
   const compactOf = new Map([...idOrder, ...parts].map((id, index) => [id, index]));
   const compact = (id: number): number => compactOf.get(id)!;
   const isPlain = merged.length === rows.length && parts.length === 0;

@@ -48,11 +48,11 @@ export function compileUnigram(tokenizer: UnigramTokenizer): CompiledUnigram {
   const { pieces, normalizer } = reachablePieces(tokenizer);
   const form = tokenizer.normalizer.normalForm;
   const normalForm = form && compileNormalForm(form);
-  const trie = compileTrie([pieces]);
   const framing = framingTokens(frame);
   const named = [unknownId, ...framing, ...addedTokens.map(({ id }) => id), ...(byteIds ?? [])];
+  checkTokenCount(new Set([...pieces.map(({ id }) => id), ...named]).size, 'unigram');
+  const trie = compileTrie([pieces]);
   const idOrder = [...new Set([...trie.idOrder, ...named])];
-  checkTokenCount(idOrder.length);
   const compactOf = new Map(idOrder.map((id, index) => [id, index]));
   const compact = (id: number): number => compactOf.get(id)!;
   const specials = compileSpecials(addedTokens, compact);
