@@ -190,19 +190,22 @@ static uint32_t lm_next_rank(const lm_reader *reader, lm_part_place from, uint32
   }
 }
 
-/* The next character of the decomposed text in canonical order, LM_NO_CHAR at the end. */
-static uint32_t lm_read_ordered(lm_reader *reader) {
+/* The next character of the decomposed text in canonical order, LM_NO_CHAR at the end. It stays where
+ * it is, but is found at once from there on; `behind` is the place behind it. */
+static uint32_t lm_next_ordered(lm_reader *reader, lm_part_place *behind) {
   for (;;) {
     lm_part_place place = reader->next;
-    uint32_t code_point = lm_read_part(reader, &place);
+    *behind = place;
+    uint32_t code_point = lm_read_part(reader, behind);
     uint32_t rank = lm_rank_of(reader->form, code_point);
     if (reader->rank == 0 && rank != 0) {
-      reader->run = reader->next;
-      reader->rank = lm_next_rank(reader, reader->run, 0, &place);
+      reader->run = place;
+      reader->rank = lm_next_rank(reader, place, 0, behind);
       continue;
     }
     while (rank != 0 && rank != reader->rank) {
-      code_point = lm_read_part(reader, &place);
+      place = *behind;
+      code_point = lm_read_part(reader, behind);
       rank = lm_rank_of(reader->form, code_point);
     }
     if (rank == reader->rank) {
@@ -214,30 +217,39 @@ static uint32_t lm_read_ordered(lm_reader *reader) {
   }
 }
 
+static uint32_t lm_read_ordered(lm_reader *reader) {
+  lm_part_place behind;
+  const uint32_t code_point = lm_next_ordered(reader, &behind);
+  reader->next = behind;
+  return code_point;
+}
+
 /* Passes what the starter takes in, up to what it does not, which stays where it is (Unicode D117). */
 static void lm_take_in(lm_reader *reader) {
   for (;;) {
-    lm_reader ahead = *reader;
-    const uint32_t code_point = lm_read_ordered(&ahead);
+    lm_part_place behind;
+    const uint32_t code_point = lm_next_ordered(reader, &behind);
     const uint32_t rank = lm_rank_of(reader->form, code_point);
-    const bool is_blocked =
-        code_point == LM_NO_CHAR || (reader->last_rank != 0 && reader->last_rank >= rank);
-    const uint32_t composite =
-        is_blocked ? LM_NO_CHAR : lm_compose(reader->form, reader->starter, code_point);
+    if (!reader->form->composes || reader->starter == LM_NO_CHAR || code_point == LM_NO_CHAR ||
+        (reader->last_rank != 0 && reader->last_rank >= rank)) {
+      return;
+    }
+    const uint32_t composite = lm_compose(reader->form, reader->starter, code_point);
     if (composite == LM_NO_CHAR) return;
-    *reader = ahead;
+    reader->next = behind;
     reader->starter = composite;
   }
 }
 
 /* What the starter becomes with all marks behind it. */
 static uint32_t lm_composed_starter(lm_reader ahead) {
-  for (;;) {
+  while (ahead.form->composes) {
     lm_take_in(&ahead);
     const uint32_t rank = lm_rank_of(ahead.form, lm_read_ordered(&ahead));
-    if (rank == 0) return ahead.starter;
+    if (rank == 0) break;
     ahead.last_rank = rank;
   }
+  return ahead.starter;
 }
 
 static bool lm_is_printable(uint8_t byte) { return byte >= 0x20 && byte < 0x7F; }
@@ -252,7 +264,8 @@ static bool lm_is_simple(const lm_reader *reader) {
 
 static bool lm_is_read(const lm_reader *reader) {
   lm_reader ahead = *reader;
-  return !lm_is_simple(reader) && lm_read_ordered(&ahead) == LM_NO_CHAR;
+  lm_part_place behind;
+  return !lm_is_simple(reader) && lm_next_ordered(&ahead, &behind) == LM_NO_CHAR;
 }
 
 static uint32_t lm_read_char(lm_reader *reader) {
@@ -261,17 +274,14 @@ static uint32_t lm_read_char(lm_reader *reader) {
     reader->next.at++;
     return reader->starter;
   }
-  const uint32_t code_point = lm_read_ordered(reader);
-  if (!reader->form->composes) return code_point;
-  const uint32_t rank = lm_rank_of(reader->form, code_point);
-  uint32_t composed = code_point;
-  reader->last_rank = rank;
-  if (rank == 0) {
+  uint32_t code_point = lm_read_ordered(reader);
+  reader->last_rank = lm_rank_of(reader->form, code_point);
+  if (reader->last_rank == 0) {
     reader->starter = code_point;
-    composed = lm_composed_starter(*reader);
+    code_point = lm_composed_starter(*reader);
   }
-  if (reader->starter != LM_NO_CHAR) lm_take_in(reader);
-  return composed;
+  lm_take_in(reader);
+  return code_point;
 }
 
 #endif

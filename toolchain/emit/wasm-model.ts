@@ -100,7 +100,7 @@ export const pageBytes = 65_536;
  * kernels/assemblyscript/tokenizer.ts: WORD_BYTES; bpe.ts: the window, a character and readers;
  * unigram.ts.
  */
-export const wordBytes = { wordpiece: 512, bpe: 1264, unigram: 3600 } as const;
+export const wordBytes = { wordpiece: 512, bpe: 1232, unigram: 3568 } as const;
 /** Room for text that never makes the memory grow. */
 const usualTextBytes = 16_384;
 
