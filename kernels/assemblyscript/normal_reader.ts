@@ -19,6 +19,7 @@ class NormalForm {
   composites: usize;
   groups: usize;
   firstSingle: i32;
+  firstStable: i32;
   firstPair: i32;
   firstSequence: i32;
   composingTails: i32;
@@ -45,6 +46,7 @@ const AHEAD: usize = READER_BYTES;
 const KEPT: usize = 2 * READER_BYTES;
 
 /** toolchain/tokenizer/compile-normal-form.ts: formClasses, mappedFirst. */
+const FORM_STARTER: i32 = 0;
 const FORM_JOINING: i32 = 61;
 const FORM_SYLLABLE: i32 = 62;
 const FORM_MAPPED: i32 = 63;
@@ -139,9 +141,9 @@ function decomposedPart(f: NormalForm, codePoint: i32, part: i32): i32 {
   while (findRow(f, codePoint)) {
     const row = rowOrClass;
     if (row >= f.firstSequence) return sequencePart(f, row, part);
-    const tail = row < f.firstPair
+    const tail = row < f.firstStable
       ? 0
-      : tailAt(f, <i32>load<u8>(f.tailOf + <usize>(row - f.firstPair)));
+      : tailAt(f, <i32>load<u8>(f.tailOf + <usize>(row - f.firstStable)));
     const target = <i32>load<u16>(f.rows + 2 * <usize>row) + rowOffset;
     if (tail === 0 && target === (codePoint & 0xffff)) {
       rowOrClass = 0; // becomes itself
@@ -324,30 +326,44 @@ function composedStarter(reader: NormalReader): i32 {
   return ahead.starter;
 }
 
-function isPrintable(byte: i32): bool {
-  return byte >= 0x20 && byte < 0x7f;
+function isPrintable(codePoint: i32): bool {
+  return codePoint >= 0x20 && codePoint < 0x7f;
 }
 
-/** Whether a character of ASCII is next that nothing behind it changes: so is most text. */
-function isSimple(reader: NormalReader): bool {
+/**
+ * Whether it begins with a starter that belongs to nothing before it, and stays as it is where the like
+ * of it follows.
+ */
+function isStable(f: NormalForm, codePoint: i32): bool {
+  if (isPrintable(codePoint)) return true;
+  if (findRow(f, codePoint)) return rowOrClass >= f.firstStable && rowOrClass < f.firstPair;
+  return rowOrClass === FORM_STARTER || (rowOrClass === FORM_SYLLABLE && f.composes !== 0);
+}
+
+/** Whether the next character stays as it is: so does most text. It is passed then. */
+function passStable(reader: NormalReader): bool {
   const at = reader.at;
   if (reader.rank !== 0 || reader.part !== 0 || at >= reader.end) return false;
-  return isPrintable(<i32>load<u8>(at)) &&
-    (at + 1 === reader.end || isPrintable(<i32>load<u8>(at, 1)));
+  const codePoint = decodeUtf8(at, reader.end);
+  const behind = decodedEnd;
+  if (!isStable(reader.form, codePoint)) return false;
+  if (behind < reader.end && !isStable(reader.form, decodeUtf8(behind, reader.end))) return false;
+  reader.starter = codePoint;
+  reader.at = behind;
+  return true;
 }
 
 export function isRead(): bool {
   const reader = changetype<NormalReader>(readers);
-  return !isSimple(reader) && nextOrdered(copyOf(reader)) === NO_CHAR;
+  const isText = reader.at < reader.end && reader.part === 0;
+  if (isText && isPrintable(<i32>load<u8>(reader.at))) return false;
+  const ahead = copyOf(reader);
+  return !passStable(ahead) && nextOrdered(ahead) === NO_CHAR;
 }
 
 export function readChar(): i32 {
   const reader = changetype<NormalReader>(readers);
-  if (isSimple(reader)) {
-    reader.starter = <i32>load<u8>(reader.at);
-    reader.at++;
-    return reader.starter;
-  }
+  if (passStable(reader)) return reader.starter;
   let codePoint = readOrdered(reader);
   reader.lastRank = rankOf(reader.form, codePoint);
   if (reader.lastRank === 0) {

@@ -81,7 +81,7 @@ static bool lm_find_row(const lm_normal_form *f, uint32_t code_point, uint32_t *
 }
 
 static uint32_t lm_tail_of(const lm_normal_form *f, uint32_t row) {
-  return row < f->first_pair ? 0 : f->tails[f->tail_of[row - f->first_pair]];
+  return row < f->first_stable ? 0 : f->tails[f->tail_of[row - f->first_stable]];
 }
 
 /* What is `part` of what a character is decomposed into; LM_NO_CHAR: there are not so many. */
@@ -252,28 +252,49 @@ static uint32_t lm_composed_starter(lm_reader ahead) {
   return ahead.starter;
 }
 
-static bool lm_is_printable(uint8_t byte) { return byte >= 0x20 && byte < 0x7F; }
+static bool lm_is_printable(uint32_t code_point) { return code_point >= 0x20 && code_point < 0x7F; }
 
-/* Whether a character of ASCII is next that nothing behind it changes: so is most text. */
-static bool lm_is_simple(const lm_reader *reader) {
-  const uint8_t *const data = reader->text.data;
-  const size_t at = reader->next.at;
-  return reader->rank == 0 && reader->next.part == 0 && at < reader->text.bytes &&
-         lm_is_printable(data[at]) && (at + 1 == reader->text.bytes || lm_is_printable(data[at + 1]));
+/* Whether it begins with a starter that belongs to nothing before it, and stays as it is where the
+ * like of it follows. */
+static bool lm_is_stable(const lm_normal_form *f, uint32_t code_point) {
+  if (lm_is_printable(code_point)) return true;
+  uint32_t row;
+  uint32_t offset;
+  if (lm_find_row(f, code_point, &row, &offset)) {
+    return row >= f->first_stable && row < f->first_pair;
+  }
+  return row == LM_FORM_STARTER || (row == LM_FORM_SYLLABLE && f->composes);
+}
+
+/* Whether the next character stays as it is: so does most text. It is passed then. */
+static bool lm_pass_stable(lm_reader *reader) {
+  size_t at = reader->next.at;
+  if (reader->rank != 0 || reader->next.part != 0 || at >= reader->text.bytes) return false;
+  const uint32_t code_point = lm_decode_utf8(reader->text, &at);
+  if (!lm_is_stable(reader->form, code_point)) return false;
+  size_t behind = at;
+  if (at < reader->text.bytes &&
+      !lm_is_stable(reader->form, lm_decode_utf8(reader->text, &behind))) {
+    return false;
+  }
+  reader->starter = code_point;
+  reader->next.at = at;
+  return true;
 }
 
 static bool lm_is_read(const lm_reader *reader) {
+  const size_t at = reader->next.at;
+  if (at < reader->text.bytes && lm_is_printable(reader->text.data[at]) &&
+      reader->next.part == 0) {
+    return false;
+  }
   lm_reader ahead = *reader;
   lm_part_place behind;
-  return !lm_is_simple(reader) && lm_next_ordered(&ahead, &behind) == LM_NO_CHAR;
+  return !lm_pass_stable(&ahead) && lm_next_ordered(&ahead, &behind) == LM_NO_CHAR;
 }
 
 static uint32_t lm_read_char(lm_reader *reader) {
-  if (lm_is_simple(reader)) {
-    reader->starter = reader->text.data[reader->next.at];
-    reader->next.at++;
-    return reader->starter;
-  }
+  if (lm_pass_stable(reader)) return reader->starter;
   uint32_t code_point = lm_read_ordered(reader);
   reader->last_rank = lm_rank_of(reader->form, code_point);
   if (reader->last_rank == 0) {
