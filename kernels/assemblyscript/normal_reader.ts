@@ -19,6 +19,7 @@ class NormalForm {
   composites: usize;
   groups: usize;
   firstSingle: i32;
+  firstStable: i32;
   firstPair: i32;
   firstSequence: i32;
   composingTails: i32;
@@ -40,14 +41,14 @@ class NormalReader {
 }
 
 const READER_BYTES: usize = 36;
-/** Room for six readers, in whole vectors. */
-export const READERS_BYTES: usize = 224;
-/** The reader, copies of it for what reads ahead, and those that are kept by number. */
-const COMPOSING: usize = READER_BYTES;
-const AHEAD: usize = 2 * READER_BYTES;
-const KEPT: usize = 3 * READER_BYTES;
+/** Room for five readers, in whole vectors. */
+export const READERS_BYTES: usize = 192;
+/** The reader, a copy of it that reads ahead, and three that are kept by number. */
+const AHEAD: usize = READER_BYTES;
+const KEPT: usize = 2 * READER_BYTES;
 
 /** toolchain/tokenizer/compile-normal-form.ts: formClasses, mappedFirst. */
+const FORM_STARTER: i32 = 0;
 const FORM_JOINING: i32 = 61;
 const FORM_SYLLABLE: i32 = 62;
 const FORM_MAPPED: i32 = 63;
@@ -63,7 +64,7 @@ const L_COUNT: i32 = 19;
 const V_COUNT: i32 = 21;
 const T_COUNT: i32 = 28;
 
-/** Where the readers lie: 6 * READER_BYTES. */
+/** Where the readers lie: 5 * READER_BYTES. */
 let readers: usize = 0;
 
 export function startReading(memory: usize, form: usize, text: usize, end: usize): void {
@@ -112,7 +113,7 @@ function sequencePart(f: NormalForm, row: i32, part: i32): i32 {
   return NO_CHAR;
 }
 
-/** Of the character that `findRow` found no row for its class; else where it is in its run. */
+/** Of the character that `findRow` found no row for: its class; else where it is in its run. */
 let rowOrClass: i32 = 0;
 let rowOffset: i32 = 0;
 
@@ -142,9 +143,9 @@ function decomposedPart(f: NormalForm, codePoint: i32, part: i32): i32 {
   while (findRow(f, codePoint)) {
     const row = rowOrClass;
     if (row >= f.firstSequence) return sequencePart(f, row, part);
-    const tail = row < f.firstPair
+    const tail = row < f.firstStable
       ? 0
-      : tailAt(f, <i32>load<u8>(f.tailOf + <usize>(row - f.firstPair)));
+      : tailAt(f, <i32>load<u8>(f.tailOf + <usize>(row - f.firstStable)));
     const target = <i32>load<u16>(f.rows + 2 * <usize>row) + rowOffset;
     if (tail === 0 && target === (codePoint & 0xffff)) {
       rowOrClass = 0; // becomes itself
@@ -253,26 +254,33 @@ function nextRank(reader: NormalReader, rank: i32): i32 {
   return lowest;
 }
 
-/** The next character of the decomposed text in canonical order, NO_CHAR at the end. */
-function readOrdered(reader: NormalReader): i32 {
+/**
+ * The next character of the decomposed text in canonical order, NO_CHAR at the end. It stays where it
+ * is, but is found at once from there on; the place is behind it.
+ */
+function nextOrdered(reader: NormalReader): i32 {
   while (true) {
-    placeAt = reader.at;
-    placePart = reader.part;
+    let at = reader.at;
+    let part = reader.part;
+    placeAt = at;
+    placePart = part;
     let codePoint = readPart(reader);
     let rank = rankOf(reader.form, codePoint);
     if (reader.rank === 0 && rank !== 0) {
-      reader.runAt = reader.at;
-      reader.runPart = reader.part;
+      reader.runAt = at;
+      reader.runPart = part;
       reader.rank = nextRank(reader, 0);
       continue;
     }
     while (rank !== 0 && rank !== reader.rank) {
+      at = placeAt;
+      part = placePart;
       codePoint = readPart(reader);
       rank = rankOf(reader.form, codePoint);
     }
     if (rank === reader.rank) {
-      reader.at = placeAt;
-      reader.part = placePart;
+      reader.at = at;
+      reader.part = part;
       return codePoint;
     }
     reader.rank = nextRank(reader, reader.rank);
@@ -281,69 +289,89 @@ function readOrdered(reader: NormalReader): i32 {
   }
 }
 
-function copyTo(offset: usize, from: NormalReader): NormalReader {
-  memory.copy(readers + offset, changetype<usize>(from), READER_BYTES);
-  return changetype<NormalReader>(readers + offset);
+function readOrdered(reader: NormalReader): i32 {
+  const codePoint = nextOrdered(reader);
+  reader.at = placeAt;
+  reader.part = placePart;
+  return codePoint;
+}
+
+function copyOf(reader: NormalReader): NormalReader {
+  memory.copy(readers + AHEAD, changetype<usize>(reader), READER_BYTES);
+  return changetype<NormalReader>(readers + AHEAD);
 }
 
 /** Passes what the starter takes in, up to what it does not, which stays where it is. */
 function takeIn(reader: NormalReader): void {
   while (true) {
-    const ahead = copyTo(AHEAD, reader);
-    const codePoint = readOrdered(ahead);
+    const codePoint = nextOrdered(reader);
     const rank = rankOf(reader.form, codePoint);
-    const isBlocked = codePoint === NO_CHAR || (reader.lastRank !== 0 && reader.lastRank >= rank);
-    const composite = isBlocked ? NO_CHAR : compose(reader.form, reader.starter, codePoint);
+    if (reader.form.composes === 0 || reader.starter === NO_CHAR || codePoint === NO_CHAR) return;
+    if (reader.lastRank !== 0 && reader.lastRank >= rank) return;
+    const composite = compose(reader.form, reader.starter, codePoint);
     if (composite === NO_CHAR) return;
-    memory.copy(changetype<usize>(reader), changetype<usize>(ahead), READER_BYTES);
+    reader.at = placeAt;
+    reader.part = placePart;
     reader.starter = composite;
   }
 }
 
 /** What the starter becomes with all marks behind it. */
 function composedStarter(reader: NormalReader): i32 {
-  const ahead = copyTo(COMPOSING, reader);
-  while (true) {
+  const ahead = copyOf(reader);
+  while (ahead.form.composes !== 0) {
     takeIn(ahead);
     const rank = rankOf(ahead.form, readOrdered(ahead));
-    if (rank === 0) return ahead.starter;
+    if (rank === 0) break;
     ahead.lastRank = rank;
   }
+  return ahead.starter;
 }
 
-function isPrintable(byte: i32): bool {
-  return byte >= 0x20 && byte < 0x7f;
+function isPrintable(codePoint: i32): bool {
+  return codePoint >= 0x20 && codePoint < 0x7f;
 }
 
-/** Whether a character of ASCII is next that nothing behind it changes: so is most text. */
-function isSimple(reader: NormalReader): bool {
+/**
+ * Whether it begins with a starter that belongs to nothing before it, and stays as it is where the like
+ * of it follows.
+ */
+function isStable(f: NormalForm, codePoint: i32): bool {
+  if (isPrintable(codePoint)) return true;
+  if (findRow(f, codePoint)) return rowOrClass >= f.firstStable && rowOrClass < f.firstPair;
+  return rowOrClass === FORM_STARTER || (rowOrClass === FORM_SYLLABLE && f.composes !== 0);
+}
+
+/** Whether the next character stays as it is: so does most text. It is passed then. */
+function passStable(reader: NormalReader): bool {
   const at = reader.at;
   if (reader.rank !== 0 || reader.part !== 0 || at >= reader.end) return false;
-  return isPrintable(<i32>load<u8>(at)) &&
-    (at + 1 === reader.end || isPrintable(<i32>load<u8>(at, 1)));
+  const codePoint = decodeUtf8(at, reader.end);
+  const behind = decodedEnd;
+  if (!isStable(reader.form, codePoint)) return false;
+  if (behind < reader.end && !isStable(reader.form, decodeUtf8(behind, reader.end))) return false;
+  reader.starter = codePoint;
+  reader.at = behind;
+  return true;
 }
 
 export function isRead(): bool {
   const reader = changetype<NormalReader>(readers);
-  return !isSimple(reader) && readOrdered(copyTo(AHEAD, reader)) === NO_CHAR;
+  const isText = reader.at < reader.end && reader.part === 0;
+  if (isText && isPrintable(<i32>load<u8>(reader.at))) return false;
+  const ahead = copyOf(reader);
+  return !passStable(ahead) && nextOrdered(ahead) === NO_CHAR;
 }
 
 export function readChar(): i32 {
   const reader = changetype<NormalReader>(readers);
-  if (isSimple(reader)) {
-    reader.starter = <i32>load<u8>(reader.at);
-    reader.at++;
-    return reader.starter;
-  }
-  const codePoint = readOrdered(reader);
-  if (reader.form.composes === 0) return codePoint;
-  const rank = rankOf(reader.form, codePoint);
-  let composed = codePoint;
-  reader.lastRank = rank;
-  if (rank === 0) {
+  if (passStable(reader)) return reader.starter;
+  let codePoint = readOrdered(reader);
+  reader.lastRank = rankOf(reader.form, codePoint);
+  if (reader.lastRank === 0) {
     reader.starter = codePoint;
-    composed = composedStarter(reader);
+    codePoint = composedStarter(reader);
   }
-  if (reader.starter !== NO_CHAR) takeIn(reader);
-  return composed;
+  takeIn(reader);
+  return codePoint;
 }

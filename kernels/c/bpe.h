@@ -58,7 +58,8 @@ typedef struct {
 /*
  * Writes text, or text and pair where `pair.data` is not NULL, with the tokens around them to
  * ids[0..max_tokens). Too long pairs are cut as Hugging Face's `longest_first` does. 0 tokens where
- * max_tokens has no room for the tokens around. Needs no memory but the stack, under 1,500 bytes.
+ * max_tokens has no room for the tokens around. Needs no memory but the stack, under 1,500 bytes, and
+ * under 2,000 where texts are normalized.
  */
 lm_tokens lm_bpe_tokenize(const lm_bpe *t, lm_text text, lm_text pair, uint16_t *ids,
                           int32_t max_tokens);

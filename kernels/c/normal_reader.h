@@ -81,7 +81,7 @@ static bool lm_find_row(const lm_normal_form *f, uint32_t code_point, uint32_t *
 }
 
 static uint32_t lm_tail_of(const lm_normal_form *f, uint32_t row) {
-  return row < f->first_pair ? 0 : f->tails[f->tail_of[row - f->first_pair]];
+  return row < f->first_stable ? 0 : f->tails[f->tail_of[row - f->first_stable]];
 }
 
 /* What is `part` of what a character is decomposed into; LM_NO_CHAR: there are not so many. */
@@ -190,19 +190,22 @@ static uint32_t lm_next_rank(const lm_reader *reader, lm_part_place from, uint32
   }
 }
 
-/* The next character of the decomposed text in canonical order, LM_NO_CHAR at the end. */
-static uint32_t lm_read_ordered(lm_reader *reader) {
+/* The next character of the decomposed text in canonical order, LM_NO_CHAR at the end. It stays where
+ * it is, but is found at once from there on; `behind` is the place behind it. */
+static uint32_t lm_next_ordered(lm_reader *reader, lm_part_place *behind) {
   for (;;) {
     lm_part_place place = reader->next;
-    uint32_t code_point = lm_read_part(reader, &place);
+    *behind = place;
+    uint32_t code_point = lm_read_part(reader, behind);
     uint32_t rank = lm_rank_of(reader->form, code_point);
     if (reader->rank == 0 && rank != 0) {
-      reader->run = reader->next;
-      reader->rank = lm_next_rank(reader, reader->run, 0, &place);
+      reader->run = place;
+      reader->rank = lm_next_rank(reader, place, 0, behind);
       continue;
     }
     while (rank != 0 && rank != reader->rank) {
-      code_point = lm_read_part(reader, &place);
+      place = *behind;
+      code_point = lm_read_part(reader, behind);
       rank = lm_rank_of(reader->form, code_point);
     }
     if (rank == reader->rank) {
@@ -214,64 +217,92 @@ static uint32_t lm_read_ordered(lm_reader *reader) {
   }
 }
 
+static uint32_t lm_read_ordered(lm_reader *reader) {
+  lm_part_place behind;
+  const uint32_t code_point = lm_next_ordered(reader, &behind);
+  reader->next = behind;
+  return code_point;
+}
+
 /* Passes what the starter takes in, up to what it does not, which stays where it is (Unicode D117). */
 static void lm_take_in(lm_reader *reader) {
   for (;;) {
-    lm_reader ahead = *reader;
-    const uint32_t code_point = lm_read_ordered(&ahead);
+    lm_part_place behind;
+    const uint32_t code_point = lm_next_ordered(reader, &behind);
     const uint32_t rank = lm_rank_of(reader->form, code_point);
-    const bool is_blocked =
-        code_point == LM_NO_CHAR || (reader->last_rank != 0 && reader->last_rank >= rank);
-    const uint32_t composite =
-        is_blocked ? LM_NO_CHAR : lm_compose(reader->form, reader->starter, code_point);
+    if (!reader->form->composes || reader->starter == LM_NO_CHAR || code_point == LM_NO_CHAR ||
+        (reader->last_rank != 0 && reader->last_rank >= rank)) {
+      return;
+    }
+    const uint32_t composite = lm_compose(reader->form, reader->starter, code_point);
     if (composite == LM_NO_CHAR) return;
-    *reader = ahead;
+    reader->next = behind;
     reader->starter = composite;
   }
 }
 
 /* What the starter becomes with all marks behind it. */
 static uint32_t lm_composed_starter(lm_reader ahead) {
-  for (;;) {
+  while (ahead.form->composes) {
     lm_take_in(&ahead);
     const uint32_t rank = lm_rank_of(ahead.form, lm_read_ordered(&ahead));
-    if (rank == 0) return ahead.starter;
+    if (rank == 0) break;
     ahead.last_rank = rank;
   }
+  return ahead.starter;
 }
 
-static bool lm_is_printable(uint8_t byte) { return byte >= 0x20 && byte < 0x7F; }
+static bool lm_is_printable(uint32_t code_point) { return code_point >= 0x20 && code_point < 0x7F; }
 
-/* Whether a character of ASCII is next that nothing behind it changes: so is most text. */
-static bool lm_is_simple(const lm_reader *reader) {
-  const uint8_t *const data = reader->text.data;
-  const size_t at = reader->next.at;
-  return reader->rank == 0 && reader->next.part == 0 && at < reader->text.bytes &&
-         lm_is_printable(data[at]) && (at + 1 == reader->text.bytes || lm_is_printable(data[at + 1]));
+/* Whether it begins with a starter that belongs to nothing before it, and stays as it is where the
+ * like of it follows. */
+static bool lm_is_stable(const lm_normal_form *f, uint32_t code_point) {
+  if (lm_is_printable(code_point)) return true;
+  uint32_t row;
+  uint32_t offset;
+  if (lm_find_row(f, code_point, &row, &offset)) {
+    return row >= f->first_stable && row < f->first_pair;
+  }
+  return row == LM_FORM_STARTER || (row == LM_FORM_SYLLABLE && f->composes);
+}
+
+/* Whether the next character stays as it is: so does most text. It is passed then. */
+static bool lm_pass_stable(lm_reader *reader) {
+  size_t at = reader->next.at;
+  if (reader->rank != 0 || reader->next.part != 0 || at >= reader->text.bytes) return false;
+  const uint32_t code_point = lm_decode_utf8(reader->text, &at);
+  if (!lm_is_stable(reader->form, code_point)) return false;
+  size_t behind = at;
+  if (at < reader->text.bytes &&
+      !lm_is_stable(reader->form, lm_decode_utf8(reader->text, &behind))) {
+    return false;
+  }
+  reader->starter = code_point;
+  reader->next.at = at;
+  return true;
 }
 
 static bool lm_is_read(const lm_reader *reader) {
+  const size_t at = reader->next.at;
+  if (at < reader->text.bytes && lm_is_printable(reader->text.data[at]) &&
+      reader->next.part == 0) {
+    return false;
+  }
   lm_reader ahead = *reader;
-  return !lm_is_simple(reader) && lm_read_ordered(&ahead) == LM_NO_CHAR;
+  lm_part_place behind;
+  return !lm_pass_stable(&ahead) && lm_next_ordered(&ahead, &behind) == LM_NO_CHAR;
 }
 
 static uint32_t lm_read_char(lm_reader *reader) {
-  if (lm_is_simple(reader)) {
-    reader->starter = reader->text.data[reader->next.at];
-    reader->next.at++;
-    return reader->starter;
-  }
-  const uint32_t code_point = lm_read_ordered(reader);
-  if (!reader->form->composes) return code_point;
-  const uint32_t rank = lm_rank_of(reader->form, code_point);
-  uint32_t composed = code_point;
-  reader->last_rank = rank;
-  if (rank == 0) {
+  if (lm_pass_stable(reader)) return reader->starter;
+  uint32_t code_point = lm_read_ordered(reader);
+  reader->last_rank = lm_rank_of(reader->form, code_point);
+  if (reader->last_rank == 0) {
     reader->starter = code_point;
-    composed = lm_composed_starter(*reader);
+    code_point = lm_composed_starter(*reader);
   }
-  if (reader->starter != LM_NO_CHAR) lm_take_in(reader);
-  return composed;
+  lm_take_in(reader);
+  return code_point;
 }
 
 #endif

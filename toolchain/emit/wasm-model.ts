@@ -97,7 +97,7 @@ export interface ModuleDescription {
 
 export const pageBytes = 65_536;
 /** Of what a tokenizer works in; the compiler compares it with the kernels' SCRATCH_BYTES. */
-export const wordBytes = { wordpiece: 512, bpe: 1264, unigram: 3600 } as const;
+export const wordBytes = { wordpiece: 512, bpe: 1232, unigram: 3568 } as const;
 /** Room for text that never makes the memory grow. */
 const usualTextBytes = 16_384;
 

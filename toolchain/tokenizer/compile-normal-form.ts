@@ -6,6 +6,7 @@
  *
  *   shifted   one row for all of the run: what the first becomes; the others what follows it
  *   single    the character that it becomes, which may be decomposed again; itself: it is a starter
+ *   stable    as pair, and composed again where nothing stands beside it: it stays as it is
  *   pair      the first of two characters, likewise, and in `tailOf` which of `tails` the second is;
  *             the tail 0: there is none
  *   sequence  where in `text` what it becomes stands, all the way: UTF-8, ended by NUL
@@ -18,6 +19,7 @@ import { hangul, isHangulSyllable } from './hangul.ts';
 import {
   canonicalParts,
   characterProperties,
+  compose,
   composes,
   decomposition,
   type NormalForm,
@@ -53,6 +55,7 @@ export interface CompiledNormalForm {
   /** The first row of each kind but the first. */
   readonly firstRows: {
     readonly single: number;
+    readonly stable: number;
     readonly pair: number;
     readonly sequence: number;
   };
@@ -67,7 +70,7 @@ const planeCount = 17;
 type Entry =
   | { readonly kind: 'class'; readonly value: number }
   | { readonly kind: 'single'; readonly target: number }
-  | { readonly kind: 'pair'; readonly first: number; readonly second: number }
+  | { readonly kind: 'stable' | 'pair'; readonly first: number; readonly second: number }
   | { readonly kind: 'sequence'; readonly text: string };
 
 export function compileNormalForm(form: NormalForm): CompiledNormalForm {
@@ -76,14 +79,17 @@ export function compileNormalForm(form: NormalForm): CompiledNormalForm {
   const rowsOf = (kind: RunKind) => of(kind).flatMap(charactersOf);
   const shifts = of('shifted').map(({ parts }) => targetOf(parts[0]!, 0));
   const singles = rowsOf('single').map(({ stretch, offset }) => targetOf(stretch, offset));
-  const pairs = rowsOf('pair').map(({ stretch, offset }) => pairOf(stretch, offset));
+  const stable = rowsOf('stable').map(({ stretch, offset }) => pairOf(stretch, offset));
+  const others = rowsOf('pair').map(({ stretch, offset }) => pairOf(stretch, offset));
+  const pairs = [...stable, ...others];
   const { text, offsets } = textPool(rowsOf('sequence').map(sequenceOf));
   const composed = compositesOf(form);
   const tails = [...new Set([0, ...composed.keys(), ...pairs.map(({ second }) => second)])];
   if (tails.length > 0x100) throw internalError(`${tails.length} second characters`);
   const firstRows = {
     single: shifts.length,
-    pair: shifts.length + singles.length,
+    stable: shifts.length + singles.length,
+    pair: shifts.length + singles.length + stable.length,
     sequence: shifts.length + singles.length + pairs.length,
   };
   const groupSizes = [...composed.values()].map((group) => group.length);
@@ -140,7 +146,7 @@ function follows(entry: Entry, first: Entry, offset: number): boolean {
   );
 }
 
-type RunKind = 'class' | 'shifted' | 'single' | 'pair' | 'sequence';
+type RunKind = 'class' | 'shifted' | 'single' | 'stable' | 'pair' | 'sequence';
 
 interface Run {
   readonly kind: RunKind;
@@ -148,7 +154,7 @@ interface Run {
 }
 
 const runBytes = 4;
-const rowBytes = { single: 2, pair: 3, sequence: 2 } as const;
+const rowBytes = { single: 2, stable: 3, pair: 3, sequence: 2 } as const;
 /** More starters than so many are never cheaper within another run. */
 const mostFilled = 8;
 const mostParts = 64;
@@ -157,7 +163,8 @@ const mostParts = 64;
 function bytesIn(kind: keyof typeof rowBytes, { entry, length }: Stretch): number {
   const isStarter = entry.kind === 'class' && entry.value === formClasses.starter;
   const isFilling = isStarter && length <= mostFilled && kind !== 'sequence';
-  const fits = entry.kind === kind || isFilling || (kind === 'pair' && entry.kind === 'single');
+  const isPair = kind === 'pair' && (entry.kind === 'single' || entry.kind === 'stable');
+  const fits = entry.kind === kind || isFilling || isPair;
   return fits ? rowBytes[kind] * length : Number.POSITIVE_INFINITY;
 }
 
@@ -176,7 +183,7 @@ function cheapestRuns(stretches: readonly Stretch[]): readonly Run[] {
     costs[start] = Number.POSITIVE_INFINITY;
     if (first.entry.kind === 'class') consider('class', start + 1, 0);
     if (first.entry.kind === 'single') consider('shifted', start + 1, rowBytes.single);
-    for (const kind of ['single', 'pair', 'sequence'] as const) {
+    for (const kind of ['stable', 'single', 'pair', 'sequence'] as const) {
       let bytes = 0;
       for (let end = start; end < Math.min(stretches.length, start + mostParts); end++) {
         const isOtherPlane = stretches[end]!.start >> 16 !== first.start >> 16;
@@ -231,7 +238,8 @@ function targetOf({ start, entry }: Stretch, offset: number): number {
 
 function pairOf(stretch: Stretch, offset: number) {
   const { entry } = stretch;
-  return entry.kind === 'pair' ? entry : { first: targetOf(stretch, offset), second: 0 };
+  const isPair = entry.kind === 'pair' || entry.kind === 'stable';
+  return isPair ? entry : { first: targetOf(stretch, offset), second: 0 };
 }
 
 function sequenceOf({ stretch: { entry } }: Character): string {
@@ -252,7 +260,9 @@ function entryOf(form: NormalForm, joining: ReadonlySet<number>, codePoint: numb
   if (isCanonical && canonical.length === 2) {
     const [first, second] = canonical;
     if (first! >> 16 !== second! >> 16) throw internalError('a pair of characters of two planes');
-    return { kind: 'pair', first: first!, second: second! };
+    const isStable =
+      composes(form) && !joining.has(parts[0]!) && compose(first!, second!) === codePoint;
+    return { kind: isStable ? 'stable' : 'pair', first: first!, second: second! };
   }
   if (parts.length === 1 && parts[0]! < planeSize) return { kind: 'single', target: parts[0]! };
   return { kind: 'sequence', text: String.fromCodePoint(...parts) };
@@ -282,7 +292,8 @@ function compositesOf(form: NormalForm): ReadonlyMap<number, readonly number[]> 
   const rows = [...characterProperties().composites.values()].flatMap((composite) => {
     const entry = entryOf(form, new Set(), composite);
     // Of others the first character is decomposed for compatibility, and never there.
-    return entry.kind === 'pair' ? [{ composite, ...entry }] : [];
+    const isPair = entry.kind === 'pair' || entry.kind === 'stable';
+    return isPair ? [{ composite, ...entry }] : [];
   });
   rows.sort((a, b) => a.second - b.second || a.first - b.first);
   for (const { composite, second } of rows) {

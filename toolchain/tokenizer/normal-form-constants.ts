@@ -32,6 +32,7 @@ function arraysOf(form: CompiledNormalForm) {
 function numbersOf({ firstRows, groups, composes }: CompiledNormalForm) {
   return {
     first_single: firstRows.single,
+    first_stable: firstRows.stable,
     first_pair: firstRows.pair,
     first_sequence: firstRows.sequence,
     composing_tails: groups.length - 1,
