@@ -34,8 +34,8 @@ import { serializeGraph } from './ir/serialize.ts';
 import { verify } from './ir/verify.ts';
 import { macsOf } from './ops/macs.ts';
 import { mostScores } from './ops/softmax.ts';
-import { type CachePolicy, fullCache, keepsDistances } from './passes/cache-policy.ts';
-import { checkCache, checkCacheOfModule, positionsOf } from './passes/check-cache.ts';
+import { type CachePolicy, fullCache, keepsDistances, promptNote } from './passes/cache-policy.ts';
+import { checkCache, checkCacheOfModule, checkReach, positionsOf } from './passes/check-cache.ts';
 import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
 import { limitCache } from './passes/limit-cache.ts';
@@ -243,6 +243,7 @@ function compileProgram<T extends AnyTarget>(
   const options = importOptionsOf(pooling ?? null, cache, maxTokens);
   const imported = importModel(request.modelPath, options);
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
+  checkReach(cache, imported, maxTokens);
   checkMaxTokens(maxTokens, Math.min(positionsOf(imported, cache), mostTokens));
   checkCache(cache, imported, maxTokens);
   // Before all passes: a recipe speaks of the model's constants by the names they came with.
@@ -296,6 +297,7 @@ function compileProgram<T extends AnyTarget>(
     );
   }
 
+  const cacheNote = promptNote(cache);
   const stored: StoredModel = {
     card: imported.card,
     tokenizer: model.tokenizer,
@@ -327,6 +329,7 @@ function compileProgram<T extends AnyTarget>(
         ? []
         : recipeNotes(recipe, tokenizer.idOrder, wordTableOf(imported.graph))),
       ...(request.calibration === null ? [uncalibrated] : []),
+      ...(cacheNote === null ? [] : [cacheNote]),
       ...(constrained?.notes ?? []),
     ],
   };

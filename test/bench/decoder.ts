@@ -2,19 +2,22 @@
  * `npm run bench decoder -- --cores m4,m7,m55 --models story,writer [--calls]`: instructions of one
  * generated token at position 128 on emulated cores, all work included: the token is chosen, put
  * behind the others, and computed. Exact under QEMU; no cycles. Ends with exit code 1 when a goal is
- * missed.
+ * missed. `--cores wasm`: tokens a second of a module in this Node instead, on one thread.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
+import type { Model } from '../../firmware-templates/wasm/model.d.ts';
 import { buildFirmware, type FirmwareSource } from '../../toolchain/build/firmware.ts';
 import { openQemuConsole } from '../../toolchain/emulate/qemu.ts';
 import { tensorOf } from '../../toolchain/ir/graph.ts';
 import { opOf } from '../../toolchain/ops/index.ts';
 import { type Compiled, compile } from '../../toolchain/pipeline.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
+import { buildModule } from '../wasm/build.ts';
 import { type DecoderName, decoders, writeRandomDecoder } from './decoder-models.ts';
 import { boards, type CoreName } from './options.ts';
 import { profiledSources } from './profile.ts';
@@ -22,6 +25,9 @@ import { profiledSources } from './profile.ts';
 const position = 128;
 /** Over which the instructions of a token are averaged, around the position. */
 const averaged = 8;
+
+/** Of which the median is taken. */
+const rounds = 15;
 
 /** Instructions a multiply-accumulate, or of a token. */
 const goals: readonly {
@@ -57,8 +63,9 @@ try {
   for (const model of values.models.split(',') as DecoderName[]) {
     const path = join(folder, model);
     writeRandomDecoder(path, decoders[model], position + 2 * averaged);
-    for (const core of values.cores.toUpperCase().split(',') as CoreName[]) {
-      missed += await bench(model, path, core);
+    for (const core of values.cores.toUpperCase().split(',')) {
+      if (core === 'WASM') await timeModule(model, path);
+      else missed += await bench(model, path, core as CoreName);
     }
   }
 } finally {
@@ -96,6 +103,42 @@ async function bench(model: DecoderName, modelPath: string, core: CoreName): Pro
     console.log(`  goal ${count(limit)}: ${isMissed ? 'MISSED' : 'reached'}`);
     return isMissed;
   }).length;
+}
+
+/** The median of the rounds, of tokens around the position; weights of 7 bits, which both variants take. */
+async function timeModule(model: DecoderName, modelPath: string): Promise<void> {
+  const out = join(folder, `${model}-wasm`);
+  mkdirSync(out);
+  await buildModule(
+    {
+      ...{ modelPath, maxTokens: position + 2 * averaged, weights: 'w7' },
+      calibration: Array.from({ length: 4 }, (_, index) => ({ text: textOf(index) })),
+    },
+    out,
+  );
+  const { load }: Loader = await import(pathToFileURL(join(out, 'model.mjs')).href);
+  const prompt = promptOf(position - averaged);
+  for (const variant of ['simd', 'relaxed'] as const) {
+    const module = await load({ variant });
+    const seconds = async (maxNew: number): Promise<number> => {
+      const start = performance.now();
+      await module.generate(prompt, { maxNew });
+      return (performance.now() - start) / 1000;
+    };
+    await seconds(averaged); // warm
+    const each: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      each.push(((await seconds(2 * averaged)) - (await seconds(1))) / (2 * averaged - 1));
+    }
+    const median = each.sort((a, b) => a - b)[rounds >> 1]!;
+    console.log(
+      `${model}, WebAssembly, ${variant}: ${count(1 / median)} tokens a second at position ${position}`,
+    );
+  }
+}
+
+interface Loader {
+  load(options: { readonly variant: 'simd' | 'relaxed' }): Promise<Model>;
 }
 
 function count(value: number): string {

@@ -17,6 +17,9 @@ beforeAll(() => {
   cpSync(packagePath('test', 'fixtures', 'decoders', 'gpt2'), join(folder.path, 'decoder'), {
     recursive: true,
   });
+  cpSync(packagePath('test', 'fixtures', 'decoders', 'llama'), join(folder.path, 'rotary'), {
+    recursive: true,
+  });
   for (const name of [
     'empty',
     'theirs',
@@ -119,6 +122,14 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   ],
   'a cache of no policy': [...build, '--cache', 'windows:28'],
   'a cache policy without one of its numbers': [...build, '--cache', 'heavy:28'],
+  'a cache beyond learned positions': [
+    ...['build', 'decoder', '--target', 'mps2-an386', '--max-tokens', '4000'],
+    ...['--cache', 'window:12'],
+  ],
+  'a cache with sinks beyond the context': [
+    ...['build', 'rotary', '--target', 'mps2-an386', '--max-tokens', '4000'],
+    ...['--cache', 'window:12'],
+  ],
   'a cache that an encoder has no use for': [
     ...[...build, '--max-tokens', '16'],
     ...['--cache', 'window:12,sinks:2'],

@@ -34,6 +34,21 @@ export function cacheRows(policy: CachePolicy): number {
   }
 }
 
+/** What a user should know of how a prompt is computed; null: nothing. */
+export function promptNote(policy: CachePolicy): string | null {
+  switch (policy.kind) {
+    case 'full':
+      return null;
+    case 'window':
+      return `Attention of a prompt goes token by token, not in tiles, where more than the ${cacheRows(policy)} tokens of the cache have come.`;
+    case 'heavy':
+    case 'local-sum':
+      return `Attention goes token by token, in a prompt too, with --cache ${policy.kind}.`;
+    default:
+      return assertExhaustive(policy);
+  }
+}
+
 /** Whether no key is ever further from its query than the cache has rows. */
 export function keepsDistances(policy: CachePolicy): boolean {
   return policy.kind === 'window' && policy.sinks === 0;
