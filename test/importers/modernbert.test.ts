@@ -76,6 +76,19 @@ test('a folder that names no class is an embedding where it has no classifier', 
   expect(read(embedding, { pooling: 'cls' }).card.pooling).toBe('cls');
 });
 
+test('a model that marks answers classifies tokens as start and end', () => {
+  // All its classifiers have the same weights.
+  const files = fixtureFiles('modernbert-mean');
+  const [marks, classes] = ['QuestionAnswering', 'TokenClassification'].map((name) =>
+    read(withJson(files, 'config.json', { architectures: [`ModernBertFor${name}`] })),
+  ) as [ReturnType<typeof read>, ReturnType<typeof read>];
+  const { card } = marks;
+  expect(card).toMatchObject({ kind: 'token-classification', labels: ['start', 'end'] });
+  expect([card.scores, classes.card.scores]).toEqual(['none', 'softmax']);
+  const text = { ids: longest, segmentStart: longest.length };
+  expect(interpret(marks.graph, text)[0]!.data).toEqual(interpret(classes.graph, text)[0]!.data);
+});
+
 /** What 8 bits cost with such weights: BERT's fixtures have 0.03 to 0.06. */
 const mostError = 0.1;
 

@@ -90,6 +90,22 @@ function attend(
   return builder.add('matmul', {}, [builder.add('softmax', { axis: -1 }, [masked]), v]);
 }
 
+/** Rows from `first` on, one less than all, with a row of zeros behind or before them. */
+function shifted({ builder, x }: Sketch, by: 1 | -1): string {
+  const range = by === 1 ? [1, tokens] : [0, tokens - 1];
+  const [start, end, axis] = [...range, 1].map((one) => builder.integers([one!]));
+  const rows = builder.add('slice', {}, [x, start!, end!, axis!]);
+  const pads = builder.integers(by === 1 ? [0, 0, 0, 0, 1, 0] : [0, 1, 0, 0, 0, 0]);
+  return builder.add('pad', {}, [rows, pads, builder.float(0)]);
+}
+
+const besideNeighbours = (s: Sketch): string =>
+  s.builder.add('concat', { axis: -1 }, [shifted(s, 1), s.x, shifted(s, -1)]);
+
+/** x·c + β, a number for each column. */
+const scaledByColumn = (s: Sketch, x: string): string =>
+  s.two('add', s.two('multiply', x, s.matrix(width)), s.matrix(width));
+
 const norm = ({ builder, matrix }: Sketch, x: string): string =>
   builder.add('layerNorm', { axis: -1, epsilon: 1e-5 }, [x, matrix(width), matrix(width)]);
 
@@ -265,6 +281,23 @@ const examples: Readonly<Record<string, Example>> = {
     ]);
     return s.two('add', s.two('add', s.two('add', s.x, segments), positions), s.matrix(width));
   },
+  'tokens beside their neighbours, in a product, with positions and segments, scaled by column': (
+    s,
+  ) => {
+    const product = s.builder.add('matmul', {}, [besideNeighbours(s), s.matrix(3 * width, width)]);
+    const positions = s.builder.add('slice', {}, [
+      ...[s.matrix(9, width), s.builder.integers([0]), s.builder.integers([tokens])],
+    ]);
+    const segments = s.builder.add('gather', { axis: 0 }, [s.matrix(2, width), 'token_type_ids']);
+    const biased = s.two('add', product, s.matrix(width));
+    return scaledByColumn(s, s.two('add', s.two('add', biased, positions), segments));
+  },
+  'a product, and a product and a residual, scaled by column': (s) => {
+    const residual = scaledByColumn(s, linear(s));
+    return scaledByColumn(s, s.two('add', linear({ ...s, x: residual }), residual));
+  },
+  'neighbours in another order: no op': (s) =>
+    s.builder.add('concat', { axis: -1 }, [shifted(s, -1), s.x, shifted(s, 1)]),
   'two activations multiplied: no op': (s) => s.two('multiply', linear(s), linear(s)),
   'a bias by distance on the scores: no op': (s) => {
     const [q, k] = [linear(s), s.builder.add('swapLastAxes', {}, [linear(s)])];

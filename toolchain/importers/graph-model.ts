@@ -19,7 +19,7 @@ import { fixedTokens, rolesOf } from './recognize/inputs.ts';
 import { outline, sourcesOf } from './recognize/outline.ts';
 import { type ModelOutput, outputOf } from './recognize/output.ts';
 import { recognize } from './recognize/recognize.ts';
-import { depthOf, type Source, type SourceOf } from './recognize/source.ts';
+import { depthOf, type EmbeddingParts, type Source, type SourceOf } from './recognize/source.ts';
 import { readTokenizer } from './tokenizer-files.ts';
 import { vocabularyRows } from './vocabulary.ts';
 
@@ -91,7 +91,7 @@ function recognizeModel(graph: PrimitiveGraph, file: string, config: Config): Fo
   const recognizeAt = (tokens: number): Found => {
     const recognized = recognize(graph, { tokens, roles });
     const output = outputOf(graph, recognized, file, tokens);
-    const { position } = embeddingOf(output.source, file).parts;
+    const position = positionsOf(output.source, file);
     const maxPositions =
       position === null
         ? Math.min(mostPositions, config.max_position_embeddings ?? mostPositions)
@@ -120,6 +120,13 @@ const longestProbe = 512;
 
 /** Of a model without a table of positions. */
 const mostPositions = 512;
+
+/** The table that the words' positions are read from. */
+function positionsOf(source: Source, file: string): EmbeddingParts['position'] {
+  const words = embeddingOf(source, file);
+  const sum = sourcesOf(source).find((one) => one.kind === 'embedSum');
+  return words.parts.position ?? sum?.parts.position ?? null;
+}
 
 function embeddingOf(source: Source, file: string): SourceOf<'embed'> {
   const found = sourcesOf(source).find((one) => one.kind === 'embed');

@@ -138,7 +138,9 @@ function scaledJoins({ builder, weights }: WeightedBuilder, config: Config): Joi
     const bias = weights.load(`${dense}.bias`, [outputs]);
     const beta = weights.load(`${norm}.bias`, [outputs]);
     const rows = weight.map((value, index) => value * gamma[Math.floor(index / inputs)]!);
-    const offsets = bias.map((value, column) => value * gamma[column]! + beta[column]!);
+    const offsets = bias
+      .map((value, column) => value * gamma[column]!)
+      .map((value, column) => value + beta[column]!);
     const constants = [
       builder.constant(`${dense}.weight`, [outputs, inputs], rows),
       builder.constant(`${dense}.bias`, [1, outputs], offsets),

@@ -8,7 +8,7 @@ import { readCheckpoint } from './checkpoint.ts';
 import { unsupported } from './config.ts';
 import type { LinearWeights, NormWeights } from './decoder-weights.ts';
 import { type ModelFiles, quote, recordReads } from './files.ts';
-import { labelsOf, poolingOf, scoresOf } from './head.ts';
+import { answerLabels, labelsOf, poolingOf, scoresOf } from './head.ts';
 import { type Makers, makersOf } from './makers.ts';
 import type { ImportedModel, ImportOptions, ModelCard, ModelKind, Pooling } from './model-card.ts';
 import {
@@ -21,10 +21,11 @@ import { readTokenizer } from './tokenizer-files.ts';
 import { vocabularyRows } from './vocabulary.ts';
 import { type WeightLoader, weightLoader } from './weights.ts';
 
-/** By class of transformers. */
-const kinds: Readonly<Record<string, Exclude<ModelKind, 'generation'>>> = {
+/** By class of transformers; answers are marked by a start and an end logit for each token. */
+const heads: Readonly<Record<string, Exclude<ModelKind, 'generation'> | 'answers'>> = {
   ModernBertForSequenceClassification: 'classification',
   ModernBertForTokenClassification: 'token-classification',
+  ModernBertForQuestionAnswering: 'answers',
   ModernBertModel: 'embedding',
 };
 
@@ -43,7 +44,8 @@ export function importModernBert(
   const tokenizer = readTokenizer(files);
   const stored = readCheckpoint(files);
   const architecture = architectureOf(config, stored.has('classifier.weight'));
-  const kind = kinds[architecture]!;
+  const head = heads[architecture]!;
+  const kind = head === 'answers' ? 'token-classification' : head;
   const loader = weightLoader(stored, {
     prefix: 'model',
     unused: kind === 'embedding' ? unused : /^$/,
@@ -58,8 +60,13 @@ export function importModernBert(
   const words = { ...all, outputs: vocabulary, weight };
   const encoded = buildEncoder(made, config, words);
   const pooling = kind === 'embedding' ? poolingOf(files, options, notes) : config.pooling;
+  const classes = loader.rowsOf('classifier.weight');
   const labels =
-    kind === 'embedding' ? null : labelsOf(config.labels, loader.rowsOf('classifier.weight'));
+    head === 'embedding'
+      ? null
+      : head === 'answers'
+        ? answerLabels
+        : labelsOf(config.labels, classes);
   const rows = kind === 'token-classification' ? encoded : pool(builder, encoded, pooling);
   const output = labels === null ? rows : buildHead(made, config, rows, labels.length);
   loader.finish(architecture);
@@ -67,7 +74,7 @@ export function importModernBert(
     name,
     kind,
     labels,
-    scores: scoresOf(config.labels, labels),
+    scores: head === 'answers' ? 'none' : scoresOf(config.labels, labels),
     pooling: kind === 'embedding' ? pooling : null,
     maxPositions: config.positions,
     parameters: loader.parameters(),
@@ -79,12 +86,12 @@ export function importModernBert(
 
 function architectureOf({ architecture }: ModernBertConfig, isClassifier: boolean): string {
   const named = architecture ?? (isClassifier ? null : 'ModernBertModel');
-  if (named !== null && Object.hasOwn(kinds, named)) return named;
+  if (named !== null && Object.hasOwn(heads, named)) return named;
   throw unsupported(
     named === null
       ? 'config.json does not say which classifier the model is: it has no architectures'
       : `the architecture ${quote(named)} is not supported`,
-    `Supported are ${Object.keys(kinds).join(', ')}.`,
+    `Supported are ${Object.keys(heads).join(', ')}.`,
   );
 }
 

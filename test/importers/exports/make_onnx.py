@@ -210,6 +210,14 @@ VARIANTS = {
     },
 }
 EAGER = dict(attention="eager")
+VARIANTS["mobilebert"] = {
+    "torchscript-11": lambda r, s, p: export(r, s, p, dynamo=False, opset=11, **EAGER),
+    "torchscript-17": lambda r, s, p: export(r, s, p, **PLAIN, **EAGER),
+    "torchscript-fixed": lambda r, s, p: export(r, s, p, **PLAIN, **EAGER, fixed=True),
+}
+VARIANTS["mobilebert-tokens"] = {
+    "torchscript-17": lambda r, s, p: export(r, s, p, **PLAIN, **EAGER),
+}
 VARIANTS["modernbert"] = {
     "torchscript-11": lambda r, s, p: export(r, s, p, dynamo=False, opset=11, **EAGER),
     "torchscript-17": lambda r, s, p: export(r, s, p, **PLAIN),

@@ -95,6 +95,21 @@ SOURCES = {
             **LABELS, type_vocab_size=1, pad_token_id=1,
         ),
     ),
+    "mobilebert": (
+        hf.MobileBertForSequenceClassification,
+        hf.MobileBertConfig(
+            **SHAPE, **LABELS, embedding_size=12, intra_bottleneck_size=8,
+            num_feedforward_networks=2,
+        ),
+    ),
+    "mobilebert-tokens": (
+        hf.MobileBertForTokenClassification,
+        hf.MobileBertConfig(
+            **SHAPE, **LABELS, embedding_size=10, intra_bottleneck_size=12,
+            num_feedforward_networks=2, normalization_type="layer_norm",
+            use_bottleneck_attention=True, layer_norm_eps=1e-3,
+        ),
+    ),
     "modernbert": (
         hf.ModernBertForSequenceClassification,
         hf.ModernBertConfig(**{**MODERN, "num_hidden_layers": 3}, **LABELS),

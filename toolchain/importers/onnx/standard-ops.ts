@@ -104,6 +104,20 @@ export const gemm: Converter = (context) => {
   builder.add('binary', { function: 'add' }, [product, times(input(2), beta)], output());
 };
 
+const pad: Converter = ({ builder, input, output, ints, float, text }) => {
+  if ((text('mode') ?? 'constant') !== 'constant') {
+    builder.add('opaque', { what: 'Pad' }, [input(0)], output());
+    return;
+  }
+  // Before operator set 11 these were attributes.
+  const pads = ints('pads');
+  const operands =
+    pads === undefined
+      ? [1, 2, 3].map((index) => input(index))
+      : [builder.integers(pads), builder.float(float('value') ?? 0)];
+  builder.add('pad', {}, [input(0), ...operands], output());
+};
+
 const slice: Converter = (context) => {
   const { builder, input, output, ints } = context;
   const starts = ints('starts');
@@ -276,6 +290,7 @@ export const standardOps: Readonly<Record<string, Converter>> = {
     builder.add('concat', { axis: int('axis') ?? 0 }, node.inputs, output());
   },
   Split: split,
+  Pad: pad,
   Slice: slice,
   Gather: ({ builder, input, output, int }) => {
     builder.add('gather', { axis: int('axis') ?? 0 }, [input(0), input(1)], output());

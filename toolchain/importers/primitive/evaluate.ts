@@ -77,6 +77,7 @@ function evaluateElements(node: PrimitiveNode, operands: readonly (Value | undef
     case 'softmax':
     case 'layerNorm':
     case 'attentionMask':
+    case 'pad':
     case 'einsum':
       throw new BadNode('is computed of constants only');
     case 'matmul':

@@ -30,6 +30,8 @@ export interface PrimitiveAttrs {
   readonly unsqueeze: NoAttrs;
   /** [x, shape] */
   readonly expand: NoAttrs;
+  /** [x, counts, value, axes]: so many elements of the value before, then behind each axis. */
+  readonly pad: NoAttrs;
   /** [x, repeats] */
   readonly tile: NoAttrs;
   readonly concat: { readonly axis: number };

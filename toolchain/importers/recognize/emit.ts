@@ -120,6 +120,19 @@ function emitNode(emitter: Emitter, source: Source): string {
       return emitter.stream.has(source)
         ? builder.node('residualAdd', name(), streamOperands(emitter, source), {})
         : builder.node('add', name(), [operand(source.a), operand(source.b)], {});
+    case 'scaledAdd': {
+      const operands = [operand(source.a), operand(source.b)];
+      const layer = name();
+      const gamma = row(emitter, source.gamma, source.columns, 1, `${layer}.weight`);
+      return builder.node('scaledAdd', layer, [...operands, gamma], {});
+    }
+    case 'trigrams':
+      return builder.node('trigrams', name(), [operand(source.x)], {});
+    case 'embedSum': {
+      const x = operand(source.x);
+      const layer = name();
+      return emitSum(emitter, x, source.parts, source.columns, layer);
+    }
     case 'selectRow':
       return builder.node('selectRow', name(), [operand(source.x)], { which: source.which });
     case 'meanRows':
@@ -223,43 +236,60 @@ function sameBytes(a: Float32Array, b: Float32Array): boolean {
 function emitEmbedding(emitter: Emitter, source: SourceOf<'embed'>): string {
   const { builder, options } = emitter;
   const { columns } = source;
-  const { word, position, segment } = joinConstants(source.parts, columns);
+  const parts = joinConstants(source.parts, columns);
+  const { word, position, segment } = parts;
   const layer = uniqueName(emitter, source.name);
-  const table = (value: Value | null, first: number, rows: number, part: string): string => {
-    const read = () =>
-      value === null
-        ? new Float32Array(rows * columns)
-        : floatsOf(value).subarray(first * columns, (first + rows) * columns);
-    return constant(
-      emitter,
-      computedReals(rows * columns, read),
-      [rows, columns],
-      `${layer}.${part}`,
-    );
-  };
-  const rowsOf = (value: Value) => value.shape.at(-2)!;
-  const words = table(word, 0, Math.min(options.vocabulary, rowsOf(word!)), 'word');
+  const count = Math.min(options.vocabulary, rowsOf(word!));
+  const words = table(emitter, word, [0, count], columns, `${layer}.word`);
   const wordRows = (name: string) =>
     builder.node('lookupRows', name, ['tokenIds', words], { index: 'token' });
   if (position === null && segment === null) return wordRows(layer);
+  const rows = wordRows(uniqueName(emitter, `${layer}.words`));
+  return emitSum(emitter, rows, parts, columns, layer);
+}
+
+/** `rows` and the rows of positions and segments, added up. */
+function emitSum(
+  emitter: Emitter,
+  rows: string,
+  { position, segment }: EmbeddingParts,
+  columns: number,
+  layer: string,
+): string {
+  const { builder, options } = emitter;
   const positions =
     position === null
-      ? table(null, 0, options.positions, 'position')
+      ? table(emitter, null, [0, options.positions], columns, `${layer}.position`)
       : table(
+          emitter,
           position.table,
-          position.firstRow,
-          rowsOf(position.table) - position.firstRow,
-          'position',
+          [position.firstRow, rowsOf(position.table) - position.firstRow],
+          columns,
+          `${layer}.position`,
         );
-  const segments = table(
-    segment,
-    0,
-    segment === null ? 1 : Math.min(2, rowsOf(segment)),
-    'segment',
-  );
-  const rows = wordRows(uniqueName(emitter, `${layer}.words`));
+  const count = segment === null ? 1 : Math.min(2, rowsOf(segment));
+  const segments = table(emitter, segment, [0, count], columns, `${layer}.segment`);
   const inputs = [rows, positions, 'segmentStart', segments];
   return builder.node('embed', layer, inputs, {});
+}
+
+/** Some rows of a table; without one zeros. */
+function table(
+  emitter: Emitter,
+  value: Value | null,
+  [first, count]: readonly [first: number, count: number],
+  columns: number,
+  name: string,
+): string {
+  const read = () =>
+    value === null
+      ? new Float32Array(count * columns)
+      : floatsOf(value).subarray(first * columns, (first + count) * columns);
+  return constant(emitter, computedReals(count * columns, read), [count, columns], name);
+}
+
+function rowsOf(value: Value): number {
+  return value.shape.at(-2)!;
 }
 
 /** Rows that are added to all are a table of one segment, or are added to every row of a table. */

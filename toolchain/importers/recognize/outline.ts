@@ -25,6 +25,7 @@ export function inputsOf(source: Source): readonly Source[] {
     case 'attention':
       return [source.q, source.k, source.v];
     case 'add':
+    case 'scaledAdd':
       return [source.a, source.b];
     case 'gatedProduct':
       return [source.gate, source.up];
@@ -34,6 +35,8 @@ export function inputsOf(source: Source): readonly Source[] {
     case 'layerNorm':
     case 'activation':
     case 'rotary':
+    case 'trigrams':
+    case 'embedSum':
     case 'selectRow':
     case 'meanRows':
       return [source.x];

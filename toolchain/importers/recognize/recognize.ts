@@ -200,6 +200,7 @@ function termText(term: Term): string {
     swappedHalves: 'an activation with its halves swapped',
     turning: 'an activation times cosines or sines',
     rotated: 'an activation turned by its position',
+    shiftedRows: 'rows moved by one token',
     rowSum: 'a sum over tokens',
     finished: 'final scores',
     length: 'lengths of rows',

@@ -125,7 +125,7 @@ function all(type: 'bool' | 'int', shape: readonly number[], element: number): T
   return known(lazyValue(type, shape, read));
 }
 
-const noParts: EmbeddingParts = { word: null, position: null, segment: null, constants: [] };
+export const noParts: EmbeddingParts = { word: null, position: null, segment: null, constants: [] };
 
 function lookup(
   table: Value,
@@ -148,14 +148,14 @@ function embedded(
 }
 
 /** A view of all of an embedding. */
-function embeddingOf(term: Term): SourceOf<'embed'> | null {
+export function embeddingOf(term: Term): SourceOf<'embed'> | null {
   if (term.kind !== 'view' || term.source.kind !== 'embed' || term.factor !== 1) return null;
   const layout = layoutOf(term);
   const isWhole = layout?.columns.every((column, index) => column === index);
   return isWhole && layout?.columns.length === term.source.columns ? term.source : null;
 }
 
-function joinParts(a: EmbeddingParts, b: EmbeddingParts | null): EmbeddingParts | null {
+export function joinParts(a: EmbeddingParts, b: EmbeddingParts | null): EmbeddingParts | null {
   if (b === null) return null;
   const clashes = (['word', 'position', 'segment'] as const).some(
     (part) => a[part] !== null && b[part] !== null,
@@ -170,7 +170,11 @@ function joinParts(a: EmbeddingParts, b: EmbeddingParts | null): EmbeddingParts 
 }
 
 /** Constant rows: of a table from some position on, computed for all positions, or all the same. */
-function partOf(value: Value, columns: number, { tokens }: RuleContext): EmbeddingParts | null {
+export function partOf(
+  value: Value,
+  columns: number,
+  { tokens }: RuleContext,
+): EmbeddingParts | null {
   if (value.shape.at(-1) !== columns) return null;
   if (sizeOf(value.shape) === columns) return { ...noParts, constants: [value] };
   if (value.shape.at(-2) !== tokens || sizeOf(value.shape) !== tokens * columns) return null;

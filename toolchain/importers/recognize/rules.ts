@@ -1,6 +1,7 @@
 /** All rules of the recognizer, in the order in which they are tried. */
 import type { Rule } from './rule.ts';
 import { attentionRules } from './rules-attention.ts';
+import { bottleneckRules } from './rules-bottleneck.ts';
 import { embeddingRules } from './rules-embedding.ts';
 import { linearRules } from './rules-linear.ts';
 import { normRules } from './rules-norm.ts';
@@ -16,6 +17,7 @@ export const rules: readonly Rule[] = [
   ...normRules,
   ...rotaryRules,
   ...attentionRules,
+  ...bottleneckRules,
   ...linearRules,
   ...rowRules,
   // Last, for they take every function of one element.

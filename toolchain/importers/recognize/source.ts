@@ -90,6 +90,17 @@ export type Source = SourceBase &
         readonly activation: ActivationKind;
       }
     | { readonly kind: 'add'; readonly a: Source; readonly b: Source }
+    /** a + b·gamma, a number for each column. */
+    | {
+        readonly kind: 'scaledAdd';
+        readonly a: SourceOf<'linear'>;
+        readonly b: Source;
+        readonly gamma: Reals;
+      }
+    /** The rows after, of and before each token, side by side. */
+    | { readonly kind: 'trigrams'; readonly x: Source }
+    /** x and rows of tables; among the parts are no words and no constants. */
+    | { readonly kind: 'embedSum'; readonly x: SourceOf<'linear'>; readonly parts: EmbeddingParts }
     | { readonly kind: 'selectRow'; readonly x: Source; readonly which: 'first' | 'last' }
     | { readonly kind: 'meanRows'; readonly x: Source }
     | { readonly kind: 'concat'; readonly parts: readonly Source[] }

@@ -90,6 +90,8 @@ export type Term =
       readonly table: Value;
     })
   | (Shaped & Rotated & { readonly kind: 'rotated' })
+  /** Each row where the one before it (by 1) or behind it (by −1) stood; zeros where there is none. */
+  | (Shaped & { readonly kind: 'shiftedRows'; readonly of: Source; readonly by: 1 | -1 })
   /** The sum of all rows. */
   | (Shaped & { readonly kind: 'rowSum'; readonly of: Source })
   /** Scores made of logits at the end of a model, or rows scaled to length 1. */
