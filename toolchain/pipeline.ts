@@ -14,7 +14,7 @@ import {
 } from './constrain/constraint.ts';
 import { sectionNames } from './emit/c-constants.ts';
 import { endTokensOf } from './emit/c-generation.ts';
-import { emitModel, type SourceFile } from './emit/c-model.ts';
+import { type Emitted, emitModel, type SourceFile } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
 import { emitModule, type ModuleSources } from './emit/wasm-model.ts';
 import type { Tokens } from './emulate/interpreter.ts';
@@ -49,7 +49,7 @@ import { calibrate } from './quantize/calibrate.ts';
 import { narrowWeights } from './quantize/narrow-weights.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
-import { type KernelOf, kernelsFor, loadKernels } from './schedule/kernels.ts';
+import { type KernelOf, type KernelTable, kernelsFor, loadKernels } from './schedule/kernels.ts';
 import { jobCycles, type NpuTarget } from './schedule/npu.ts';
 import { npuOf } from './schedule/npu-target.ts';
 import {
@@ -68,6 +68,7 @@ import {
 import type { Program } from './schedule/program.ts';
 import { type ScratchBytes, schedule } from './schedule/schedule.ts';
 import { kernelScratch } from './schedule/scratch.ts';
+import { isSpare, spareFlashNote, withSpareFlash } from './schedule/spare-flash.ts';
 import { sha256Of } from './sha256.ts';
 import {
   type AnyTarget,
@@ -165,17 +166,8 @@ export function compile(request: CompileRequest): Compiled {
   // A library runs on the core alone.
   const npu = request.emit === 'library' ? null : npuOf(target, kernelOf);
   const machine = { room, kernelOf, scratchBytes, npu };
-  const compiled = compileProgram({ ...request, target }, machine);
-  const emitted = emitModel({
-    program: compiled.program,
-    card: compiled.imported.card,
-    tokenizer: compiled.tokenizer,
-    constraint: compiled.constraint,
-    targetName: target.name,
-    features: target.core.features,
-    kernels,
-    sha256: sha256Of(compiled.graphBin),
-  });
+  const planned = compileProgram({ ...request, target }, machine);
+  const { emitted, ...compiled } = emitFor(planned, kernels, request);
   const regions = placeConstants(target, emitted.constantSizes);
   return {
     ...compiled,
@@ -185,6 +177,33 @@ export function compile(request: CompileRequest): Compiled {
       [sectionNames.arena]: arena.region.name,
     },
     sources: emitted.sources,
+  };
+}
+
+/** The sources; where flash is left over, with kernels that spend it. */
+function emitFor(
+  compiled: CompiledProgram<Target>,
+  kernels: KernelTable,
+  { emit = 'firmware', recipe }: CompileRequest,
+) {
+  const { program, imported, tokenizer, constraint, graphBin, goal, target } = compiled;
+  const emitWith = ({ name, core }: Target): Emitted =>
+    emitModel({
+      ...{ program, card: imported.card, tokenizer, constraint, kernels },
+      ...{ targetName: name, features: core.features, sha256: sha256Of(graphBin) },
+    });
+  const emitted = emitWith(target);
+  const maySpend = emit === 'firmware' && recipe === undefined;
+  const spending = maySpend ? withSpareFlash(target, program, goal) : null;
+  const quick = spending === null ? emitted : emitWith(spending);
+  const bytes = quick.constantSizes.encoder - emitted.constantSizes.encoder;
+  if (spending === null || !isSpare(target, quick.constantSizes)) return { ...compiled, emitted };
+  return {
+    ...compiled,
+    target: spending,
+    kernelOf: kernelsFor(spending.core.features, kernels),
+    notes: [...compiled.notes, ...(bytes > 0 ? [spareFlashNote(bytes)] : [])],
+    emitted: quick,
   };
 }
 

@@ -36,8 +36,11 @@ export interface Emulation {
 /** A board with its core, and its emulated twin where it has one (an emulated board is its own). */
 export type Target = Omit<Board, 'core' | 'twin' | 'machine'> & {
   readonly core: Omit<Core, 'features'> & {
-    /** What kernels can count on: of the core, and `cmsis-nn` where the user gives that library. */
-    readonly features: readonly (Core['features'][number] | 'cmsis-nn')[];
+    /**
+     * What kernels can count on: of the core, `cmsis-nn` where the user gives that library, and
+     * `spare-flash` where the model leaves some (schedule/spare-flash.ts).
+     */
+    readonly features: readonly (Core['features'][number] | 'cmsis-nn' | 'spare-flash')[];
   };
   readonly emulation: Emulation | undefined;
 };

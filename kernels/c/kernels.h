@@ -74,6 +74,11 @@ void lm_linear_rows_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_
 void lm_linear_rows_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
                                int32_t y_stride, void *scratch);
 
+void lm_linear_triples_s8_s8_dsp(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y,
+                                 int32_t y_stride, void *scratch);
+void lm_linear_triples_s8_s16_dsp(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,
+                                  int32_t y_stride, void *scratch);
+
 void lm_linear_s8_s8_mve(const lm_linear *p, lm_rows x, int32_t rows, int8_t *y, int32_t y_stride,
                          void *scratch);
 void lm_linear_s8_s16_mve(const lm_linear *p, lm_rows x, int32_t rows, int16_t *y,

@@ -1,8 +1,9 @@
 /**
- * `npm run bench decoder -- --cores m4,m7,m55 --models story,writer [--calls]`: instructions of one
- * generated token at position 128 on emulated cores, all work included: the token is chosen, put
+ * `npm run bench decoder -- --cores m4,m7,m55 --models story,writer --plan fits [--calls]`: instructions
+ * of one generated token at position 128 on emulated cores, all work included: the token is chosen, put
  * behind the others, and computed. Exact under QEMU; no cycles. Ends with exit code 1 when a goal is
- * missed. `--cores wasm`: tokens a second of a module in this Node instead, on one thread.
+ * missed. The emulated boards have flash to spend on speed; `--plan smallest` spends none. `--cores wasm`:
+ * tokens a second of a module in this Node instead, on one thread.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +17,7 @@ import { openQemuConsole } from '../../toolchain/emulate/qemu.ts';
 import { tensorOf } from '../../toolchain/ir/graph.ts';
 import { opOf } from '../../toolchain/ops/index.ts';
 import { type Compiled, compile } from '../../toolchain/pipeline.ts';
+import type { PlanGoal } from '../../toolchain/schedule/plan.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
 import { buildModule } from '../wasm/build.ts';
 import { type DecoderName, decoders, writeRandomDecoder } from './decoder-models.ts';
@@ -51,6 +53,7 @@ const { values } = parseArgs({
   options: {
     cores: { type: 'string', default: 'm4,m7,m55' },
     models: { type: 'string', default: 'story,writer' },
+    plan: { type: 'string', default: 'fits' },
     calls: { type: 'boolean', default: false },
   },
 });
@@ -76,7 +79,7 @@ process.exitCode = missed === 0 ? 0 : 1;
 async function bench(model: DecoderName, modelPath: string, core: CoreName): Promise<number> {
   const target = loadTarget(boards[core]);
   const compiled = compile({
-    ...{ modelPath, target, maxTokens: position + 2 * averaged },
+    ...{ modelPath, target, maxTokens: position + 2 * averaged, goal: values.plan as PlanGoal },
     calibration: Array.from({ length: 4 }, (_, index) => ({ text: textOf(index) })),
   });
   const macs = macsOfToken(compiled);
@@ -84,7 +87,7 @@ async function bench(model: DecoderName, modelPath: string, core: CoreName): Pro
   const cache = Object.values(buffers).filter(({ kind }) => kind === 'state');
   const cacheBytes = cache.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   console.log(
-    `${model}, ${core}: ${count(macs)} MACs a token at position ${position}, arena ${count(arenaBytes)} B, of it ${count(cacheBytes)} B cache`,
+    `${model}, ${core}: ${count(macs)} MACs a token at position ${position}, arena ${count(arenaBytes)} B, of it ${count(cacheBytes)} B cache; layers ${count(compiled.constantSizes.encoder)} B of flash`,
   );
   const image = await build(compiled, compiled.sources, `${model}-${core}`);
   let greedy = 0;

@@ -46,7 +46,7 @@ function cortexM(
     name: cpu,
     compiler: 'arm-none-eabi-gcc',
     flags: [`-mcpu=${cpu}`, '-mthumb', '-mfloat-abi=hard', '-O2'],
-    features: [...features, 'cmsis-nn'],
+    features: [...features, 'cmsis-nn', 'spare-flash'],
     cmsisNn: contract,
     emulator,
   };

@@ -1,5 +1,6 @@
 /** Selection, scratch and packing by the rows of kernels.json. */
 import { existsSync } from 'node:fs';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ops } from '../../toolchain/ops/index.ts';
 import { packagePath } from '../../toolchain/package-root.ts';
@@ -22,6 +23,7 @@ test('the best variant a core can run is selected', () => {
     selectKernel(table, 'linear', 'int8', features).name;
   expect(select([])).toBe('lm_linear_s8_s8');
   expect(select(['fpu', 'dsp'])).toBe('lm_linear_s8_s8_dsp');
+  expect(select(['dsp', 'spare-flash'])).toBe('lm_linear_triples_s8_s8_dsp');
   expect(select(['mve', 'dsp', 'fpu', 'caches'])).toBe('lm_linear_s8_s8_mve');
   expect(selectKernel(table, 'mean_rows', 'int16', ['dsp', 'mve']).name).toBe(
     'lm_mean_rows_s8_s16',
@@ -112,6 +114,40 @@ test('rows too long for the sums of pairs stay rows, and -128 is no weight', () 
   const kernel = selectKernel(table, 'linear', 'int8', ['dsp']);
   const long = new Int8Array(8193).fill(3);
   expect(packWeights(kernel, long, 1, 8193)).toEqual(long);
+  expect(() => packWeights(kernel, Int8Array.of(-1, -128), 2, 1)).toThrow('-128');
+});
+
+test('triples of four outputs as halfwords low + 256 * high of neighbours', () => {
+  const kernel = selectKernel(table, 'linear', 'int8', ['dsp', 'spare-flash']);
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 9 }),
+      fc.integer({ min: 1, max: 40 }),
+      (outputs, inputs) => {
+        const weights = Int8Array.from(
+          { length: outputs * inputs },
+          (_, i) => ((i * 89) % 255) - 127,
+        );
+        const weightOf = (o: number, i: number): number =>
+          o < outputs && i < inputs ? weights[o * inputs + i]! : 0;
+        const packed = packWeights(kernel, weights, outputs, inputs);
+        const padded = Math.ceil(inputs / 16) * 16;
+        expect(packed.length).toBe(Math.ceil(outputs / 4) * 6 * padded);
+        const halves = new DataView(packed.buffer);
+        for (let half = 0; half < packed.length / 2; half++) {
+          // Two inputs of each of three neighbours, of inputs 0 and 2 and then of 1 and 3.
+          const [pair, within] = [Math.floor(half / 6), half % 6];
+          const [fours, at] = [Math.floor(pair / (padded / 2)), pair % (padded / 2)];
+          const input = 4 * (at >> 1) + (at & 1) + 2 * (within & 1);
+          const output = 4 * fours + (within >> 1);
+          expect(halves.getInt16(2 * half, true)).toBe(
+            weightOf(output, input) + 256 * weightOf(output + 1, input),
+          );
+        }
+      },
+    ),
+  );
+  expect(() => packWeights(kernel, Int8Array.of(0, -128), 2, 1)).not.toThrow();
   expect(() => packWeights(kernel, Int8Array.of(-1, -128), 2, 1)).toThrow('-128');
 });
 

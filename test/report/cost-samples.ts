@@ -81,6 +81,11 @@ export const ways: Readonly<
       { mostInputs: 128, taken: [1, 2, 3, 2], chunk: null },
       { mostInputs: null, taken: [1, 2], chunk: null },
     ],
+    // Longer rows of random weights have sums that kernels/c/dsp/linear_triples.c does not bound.
+    'dsp-triples': [
+      { mostInputs: 600, taken: [1], chunk: null },
+      { mostInputs: null, taken: [1], chunk: null },
+    ],
     mve: [{ mostInputs: null, taken: [1, 2, 3], chunk: null }],
     'wasm-simd': [{ mostInputs: null, taken: [1, 2, 3, 4], chunk: 64 }],
   },

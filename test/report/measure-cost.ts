@@ -116,8 +116,9 @@ function worstError(cost: Terms, { list, counts }: Counted): string {
 
 /** Every kernel that some model would run on the machine; those of Arm's only from Arm's own library. */
 function kernelsToMeasure(table: KernelTable, { features }: Machine): readonly Kernel[] {
-  const own = features.filter((feature) => feature !== 'cmsis-nn');
-  const best = [own, ...(cmsisNn === undefined ? [] : [features])].flatMap((some) =>
+  const own = features.filter((feature) => !['cmsis-nn', 'spare-flash'].includes(feature));
+  const foreign = cmsisNn === undefined ? [] : [[...own, 'cmsis-nn']];
+  const best = [own, [...own, 'spare-flash'], ...foreign].flatMap((some) =>
     table.kernels.map((kernel) => {
       const { family, output, input } = kernel;
       return selectKernel(table, family, output, some, { input, weights: weightType(kernel) });

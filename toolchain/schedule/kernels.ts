@@ -11,7 +11,15 @@ import { packagePath } from '../package-root.ts';
 import { type Packing, type PackingName, packings, type Weights } from './packings.ts';
 
 /** Best first: the order in which `selectKernel` looks. */
-const variants = ['cmsis-nn', 'mve', 'dsp', 'wasm-relaxed', 'wasm-simd', 'portable'] as const;
+const variants = [
+  'cmsis-nn',
+  'mve',
+  'dsp-triples',
+  'dsp',
+  'wasm-relaxed',
+  'wasm-simd',
+  'portable',
+] as const;
 
 const bytes = z.int().nonnegative().default(0);
 const file = z
@@ -27,8 +35,10 @@ const kernelSchema = z.strictObject({
   variant: z.enum(variants),
   /** The source, from `kernels/` on. */
   file,
-  /** Features of the core, as in `targets/cores`; Arm's library; weights of 7 bits. */
-  needs: z.array(z.enum(['dsp', 'mve', 'cmsis-nn', 'wasm-simd', 'wasm-relaxed', 'w7'])),
+  /** Features of the core, as in `targets/cores`; Arm's library; weights of 7 bits; flash to spend. */
+  needs: z.array(
+    z.enum(['dsp', 'mve', 'cmsis-nn', 'wasm-simd', 'wasm-relaxed', 'w7', 'spare-flash']),
+  ),
   /** Kernels with constant weights only. */
   weights: z.enum(Object.keys(packings) as [PackingName]).optional(),
   /** Bytes, and bytes for each of what a call has; aligned to 4 bytes; see `scratchBytes`. */

@@ -21,6 +21,7 @@ export interface Packing {
 export const packings = {
   'row-major': { dtype: 'int8', pack: (weights) => weights },
   pairs: { dtype: 'int8', pack: packPairs },
+  triples: { dtype: 'int8', pack: packTriples },
   'bands-64x32': { dtype: 'int8', pack: packBands },
   quads: { dtype: 'int8', pack: packQuads },
   nibbles: { dtype: 'int4', pack: packNibbles },
@@ -67,6 +68,42 @@ function packPairs(weights: Weights, outputs: number, inputs: number): Weights {
     }
   }
   return packed;
+}
+
+/** The multiple of inputs that the loop over triples takes at once (c/dsp/linear_triples.c). */
+const triplesBlock = 16;
+
+/**
+ * Of four outputs a, b, c and d three halfwords, a + 256 · b, b + 256 · c and c + 256 · d: half as many
+ * bytes again as the weights. Of four inputs 0 and 2, then 1 and 3, each two in a word, as SMLAD takes
+ * them (c/dsp/linear_triples.c).
+ */
+function packTriples(weights: Weights, outputs: number, inputs: number): Weights {
+  const padded = roundUp(inputs, triplesBlock);
+  const halves = new Int16Array((roundUp(outputs, 4) / 4) * 3 * padded);
+  const at = readerOf(weights, outputs, inputs);
+  let to = 0;
+  for (let output = 0; output < outputs; output += 4) {
+    for (let quad = 0; quad < padded; quad += 4) {
+      for (const input of [quad, quad + 1]) {
+        for (const low of [output, output + 1, output + 2]) {
+          for (const one of [input, input + 2]) {
+            const half = at(low, one) + 256 * at(low + 1, one);
+            if (half < -32_768) throw internalError('a weight of -128 cannot be packed', 'triples');
+            halves[to++] = half;
+          }
+        }
+      }
+    }
+  }
+  return bytesOfHalves(halves);
+}
+
+/** The lower byte first. */
+function bytesOfHalves(halves: Int16Array): Weights {
+  return Int8Array.from({ length: 2 * halves.length }, (_, index) =>
+    index % 2 === 0 ? halves[index >> 1]! : halves[index >> 1]! >> 8,
+  );
 }
 
 /** Outputs of a band and inputs of a group (c/mve/linear.c). */

@@ -78,31 +78,6 @@ typedef char lm_quads_offsets_are_as_assembled[offsetof(lm_quads_block, saved) =
   "str r6, [r0], #4\n\t"           \
   "str r0, [lr, #36]\n\t"
 
-/* A row as pairs of int16, zeros from `inputs` to `padded`. */
-__attribute__((noinline)) static void lm_widen_single(const int8_t *x, int32_t inputs,
-                                                      int32_t padded, uint32_t *to) {
-  const int8_t *const end = x + (inputs & ~7);
-  uint32_t a, b, odd;
-  if (x != end) {
-    __asm volatile(
-        "1:\n\t"
-        "ldr %[a], [%[x]], #4\n\t"
-        "ldr %[b], [%[x]], #4\n\t"
-        "sxtb16 %[odd], %[a], ror #8\n\t"
-        "sxtb16 %[a], %[a]\n\t"
-        "strd %[a], %[odd], [%[to]], #8\n\t"
-        "sxtb16 %[odd], %[b], ror #8\n\t"
-        "sxtb16 %[b], %[b]\n\t"
-        "strd %[b], %[odd], [%[to]], #8\n\t"
-        "cmp %[x], %[end]\n\t"
-        "bne 1b"
-        : [x] "+&r"(x), [to] "+&r"(to), [a] "=&r"(a), [b] "=&r"(b), [odd] "=&r"(odd)
-        : [end] "r"(end)
-        : "cc", "memory");
-  }
-  if ((inputs & ~7) != padded) lm_widen_row(x, inputs & 7, padded - (inputs & ~7), 1, to);
-}
-
 /* A high sum begins with its own bias 256 times, beside the low one's. */
 #define LM_QUADS_FUNCTION(type, END)                                             \
   __attribute__((naked, noinline)) static void quads_##type(                     \
