@@ -214,6 +214,9 @@ VARIANTS["mobilebert"] = {
     "torchscript-11": lambda r, s, p: export(r, s, p, dynamo=False, opset=11, **EAGER),
     "torchscript-17": lambda r, s, p: export(r, s, p, **PLAIN, **EAGER),
     "torchscript-fixed": lambda r, s, p: export(r, s, p, **PLAIN, **EAGER, fixed=True),
+    "int8-qdq": lambda r, s, p: quantize(
+        r / s / "torchscript-17.onnx", p, QuantFormat.QDQ, per_channel=True,
+        weight_type=QuantType.QInt8, ops=["MatMul", "Gemm"]),
 }
 VARIANTS["mobilebert-tokens"] = {
     "torchscript-17": lambda r, s, p: export(r, s, p, **PLAIN, **EAGER),

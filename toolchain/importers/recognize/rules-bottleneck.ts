@@ -18,6 +18,7 @@ import {
   type Reals,
   type Source,
   type SourceOf,
+  type WeightCodes,
 } from './source.ts';
 import type { Term } from './term.ts';
 import { layoutOf } from './view.ts';
@@ -140,6 +141,7 @@ function embedSum(x: SourceOf<'linear'>, parts: EmbeddingParts, name: string): S
 
 function scaledLinear({ x, weight, bias, name }: SourceOf<'linear'>, c: Reals): SourceOf<'linear'> {
   const { outputs, inputs, length, name: weightName } = weight;
+  const codes = weight.codes && scaledCodes(weight.codes, inputs, c.read());
   const read = () => {
     const factors = c.read();
     return weight.read().map((value, index) => value * factors[Math.floor(index / inputs)]!);
@@ -150,7 +152,21 @@ function scaledLinear({ x, weight, bias, name }: SourceOf<'linear'>, c: Reals): 
       const factors = c.read();
       return bias.read().map((value, column) => value * factors[column]!);
     });
-  return linearSource(x, { outputs, inputs, length, name: weightName, read }, scaled, name);
+  return linearSource(x, { outputs, inputs, length, name: weightName, codes, read }, scaled, name);
+}
+
+/** A step of each output's is worth so much more; a negative number turns its codes, which end at ±127. */
+function scaledCodes(
+  { scales, read }: WeightCodes,
+  inputs: number,
+  factors: Float32Array,
+): WeightCodes | undefined {
+  if (factors.includes(0)) return undefined;
+  return {
+    scales: scales.map((scale, output) => scale * Math.abs(factors[output]!)),
+    read: () =>
+      read().map((code, index) => (factors[Math.floor(index / inputs)]! < 0 ? -code : code)),
+  };
 }
 
 function biased({ x, weight, bias, name }: SourceOf<'linear'>, beta: Reals): SourceOf<'linear'> {
