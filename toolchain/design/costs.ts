@@ -202,8 +202,10 @@ function rowCosts(kernels: KernelTable, { core }: Target) {
       instructions(kernelOf('layer_norm', 'int8', wide).name, { inputs: width, outputs: width }),
     add: (width: number) =>
       instructions(kernelOf('residual_add', 'int16', wide).name, { inputs: width, outputs: width }),
-    /** A token's row and a position's. */
+    /** A token's row, of the head's weight, and a position's. */
     lookups: (width: number) =>
-      2 * instructions(kernelOf('lookup_rows', 'int16').name, { inputs: width, outputs: width }),
+      ['weight_rows', 'lookup_rows']
+        .map((family) => kernelOf(family, 'int16').name)
+        .reduce((all, name) => all + instructions(name, { inputs: width, outputs: width }), 0),
   };
 }
