@@ -35,7 +35,7 @@ import { verify } from './ir/verify.ts';
 import { macsOf } from './ops/macs.ts';
 import { mostScores } from './ops/softmax.ts';
 import { type CachePolicy, fullCache, keepsDistances, promptNote } from './passes/cache-policy.ts';
-import { checkCache, checkCacheOfModule, checkReach, positionsOf } from './passes/check-cache.ts';
+import { checkCache, checkReach, positionsOf } from './passes/check-cache.ts';
 import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
 import { limitCache } from './passes/limit-cache.ts';
@@ -215,7 +215,6 @@ export interface CompiledModule extends CompiledProgram<EngineTarget> {
 export function compileModule(request: ProgramRequest<EngineTarget>): CompiledModule {
   const { target, maxTokens } = request;
   if ((request.kernels ?? 'native') !== 'native') throw noForeignKernels(target);
-  checkCacheOfModule(request.cache ?? fullCache, target.name);
   const kernels = loadKernels();
   const kernelOf = kernelsFor(target.core.features, kernels);
   const scratchBytes = kernelScratch(kernelOf, maxTokens);

@@ -37,27 +37,46 @@ export function lm_causal_attention_s8_s8_simd(
   scratch: usize, y: usize, yStride: i32,
 ): void {
   const sharing = p.heads / p.keyValueHeads;
-  const query = scratch + QUERY, sums = scratch + SUMS;
-  const weights = query + 2 * <usize>((p.headWidth + 7) & ~7);
   for (let row = 0; row < rows; row++) {
     const keys = rowStart + row + 1;
     for (let head = 0; head < p.heads; head++) {
       const shared = head / sharing;
-      widenRow(q + <usize>(row * qStride + head * p.headWidth), p.headWidth, query);
-      scoreKeys(p, head, query, k + <usize>(shared * p.headWidth), kStride, keys, weights);
-      const filled = (keys + 7) & ~7;
-      const total = weigh(p.expTables + <usize>(head << 8), weights, keys, filled, false);
-      store<i64>(scratch, divideRequant(p.mixMultiplier, p.mixShift, total));
+      const from = q + <usize>(row * qStride + head * p.headWidth);
       const to = y + <usize>(row * yStride + head * p.valueWidth);
       const values = v + <usize>(shared * p.valueWidth * vStride);
-      for (let column = 0; column < p.valueWidth; column += 8) {
-        const from = values + <usize>(column * vStride), left = p.valueWidth - column;
-        mixFour(from, vStride, left, weights, filled, sums);
-        mixFour(from + <usize>(4 * vStride), vStride, left - 4, weights, filled, sums + 16);
-        finishMixes(left, p.zeroPoint, sums, scratch, 1, keys, to + <usize>column, yStride);
-      }
+      const shift = <usize>(shared * p.headWidth);
+      attendQuery(p, head, from, k + shift, kStride, values, vStride, keys, scratch, to);
     }
   }
+}
+
+/** Where the weights of a query's keys are when it has been attended, as int16. */
+// @ts-ignore: decorator
+@inline
+export function weightsOf(p: CausalAttention, scratch: usize): usize {
+  return scratch + QUERY + 2 * <usize>((p.headWidth + 7) & ~7);
+}
+
+/** One query and one head, whose keys and values are given; returns the sum of the weights. */
+// @ts-ignore: decorator
+@inline
+export function attendQuery(
+  p: CausalAttention, head: i32, q: usize, k: usize, kStride: i32, v: usize, vStride: i32,
+  keys: i32, scratch: usize, y: usize,
+): i32 {
+  const query = scratch + QUERY, sums = scratch + SUMS, weights = weightsOf(p, scratch);
+  widenRow(q, p.headWidth, query);
+  scoreKeys(p, head, query, k, kStride, keys, weights);
+  const filled = (keys + 7) & ~7;
+  const total = weigh(p.expTables + <usize>(head << 8), weights, keys, filled, false);
+  store<i64>(scratch, divideRequant(p.mixMultiplier, p.mixShift, total));
+  for (let column = 0; column < p.valueWidth; column += 8) {
+    const from = v + <usize>(column * vStride), left = p.valueWidth - column;
+    mixFour(from, vStride, left, weights, filled, sums);
+    mixFour(from + <usize>(4 * vStride), vStride, left - 4, weights, filled, sums + 16);
+    finishMixes(left, p.zeroPoint, sums, scratch, 1, keys, y + <usize>column, 0);
+  }
+  return total;
 }
 
 /** Scores of four keys at a time; those behind the last are that one again, and nothing reads theirs. */

@@ -138,10 +138,6 @@ const cases: Readonly<Record<string, readonly string[]>> = {
     ...['build', 'decoder', '--target', 'mps2-an386', '--max-tokens', '16'],
     ...['--cache', 'window:12,sinks:4'],
   ],
-  'a cache that modules have no kernel for': [
-    ...['build', 'decoder', '--target', 'wasm', '--max-tokens', '16'],
-    ...['--cache', 'heavy:4,recent:4'],
-  ],
   'no recipe there': [...build, '--recipe', 'nowhere.json'],
   'no data there': [...build, '--calibrate', 'nowhere.jsonl'],
   'data that are a folder': [...build, '--calibrate', 'empty'],

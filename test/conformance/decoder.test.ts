@@ -53,11 +53,6 @@ function cachesInTurn(): (shape: DecoderShape) => DecoderShape {
   };
 }
 
-/** Modules have no kernel that counts what was looked at: a build for them refuses these policies. */
-function isInModules({ kind }: CachePolicy): boolean {
-  return kind === 'full' || kind === 'window';
-}
-
 /** The graph as if it had come from a model with the fixture's tokenizer. */
 function builtModel(
   shape: DecoderShape,
@@ -154,7 +149,7 @@ test('program, host C and modules', async () => {
       const executors = [
         await openExecutor('program', built),
         await openExecutor('host', built, { sanitize: true }),
-        ...(isInModules(shape.cache) ? await openVariants(built) : []),
+        ...(await openVariants(built)),
       ];
       await compareGenerations(executors, await openExecutor('interpreter', built), shape);
       await Promise.all(executors.map((executor) => executor.close()));

@@ -157,6 +157,12 @@ function callsOf(memory: WebAssembly.Memory, { kernel, args }: Case, call: Kerne
       );
       return;
     }
+    case 'heavy_attention': {
+      const p = struct(...values(0, 4), at(4), at(5), ...values(6, 6));
+      const [token, , , kStride, , vStride] = args.slice(12);
+      call(...[p, token!, at(13), at(14), kStride!, at(16), vStride!, at(18), at(19), at(20)]);
+      return;
+    }
     case 'rotary':
       call(struct(...values(0, 4), at(4)), at(5), ...values(6, 3), at(9), args[10]!);
       return;

@@ -87,6 +87,11 @@ function callLine(request: RunRequest, call: Call): string {
           node.op === 'causalAttention' ? first : `min(${first}, ${node.attrs.rows - 1})`;
         return [count, held, ...inputs.flatMap(view), ...scratchAddress, ...y];
       }
+      case 'heavyAttention':
+        return [
+          ...[first, view(inputs[0])[0]!, ...view(inputs[1]), ...view(inputs[2])],
+          ...[names.buffers.get(carry!)!, ...scratchAddress, y[0]!],
+        ];
       case 'rotary':
         return [...view(inputs[0]), count, first, ...y];
       case 'attendInputs':
@@ -120,7 +125,6 @@ function callLine(request: RunRequest, call: Call): string {
       }
       case 'meanRows':
         return [...block(inputs[0]), y[0]!];
-      case 'heavyAttention':
       case 'selectRow':
       case 'concat':
       case 'activation':

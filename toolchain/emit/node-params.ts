@@ -56,6 +56,7 @@ export const classFiles = {
   EmbedNorm: 'embed_layernorm',
   MeanRows: 'mean_rows',
   CausalAttention: 'causal_attention',
+  HeavyAttention: 'heavy_attention',
   Rotary: 'rotary',
   GatedProduct: 'gated_product',
   ScaledAdd: 'scaled_add',
@@ -147,7 +148,7 @@ export function nodeParams(graph: Graph<'legal'>, node: ListedNode): NodeParams 
       const { rows, pinned, steps } = node.attrs;
       const params = causalParams(node, first!, third!);
       return {
-        ...{ struct: 'lm_heavy_attention', class: null },
+        ...{ struct: 'lm_heavy_attention', class: 'HeavyAttention' },
         params: [
           { kind: 'struct', field: 'attention', params },
           number('rows', rows),

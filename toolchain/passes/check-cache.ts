@@ -53,13 +53,3 @@ export function checkReach(policy: CachePolicy, model: ImportedModel, maxTokens:
       : `Use --max-tokens ${most} or fewer, or a window without sinks, --cache window:W,sinks:0.`,
   });
 }
-
-/** Modules have kernels for attention over rings only. */
-export function checkCacheOfModule(policy: CachePolicy, target: string): void {
-  if (policy.kind === 'full' || policy.kind === 'window') return;
-  throw userError({
-    code: 'unsupported-cache',
-    message: `--cache ${cacheText(policy)} is for boards; --target ${target} has no kernel that counts what was looked at`,
-    hint: 'Use --cache full or a window, for example --cache window:28,sinks:4.',
-  });
-}
