@@ -19,7 +19,7 @@ import { parseUnigram } from '../../toolchain/tokenizer/unigram/parse.ts';
 import { expectSameTokens, inputOf } from './agreement.ts';
 import { byteLevel, cl100k, sequence, trainedBpe } from './bpe-samples.ts';
 import { makeDevice } from './device.ts';
-import { modernBertText, modernBertTokens, normalText } from './normal-samples.ts';
+import { languageNames, modernBertText, modernBertTokens, normalText } from './normal-samples.ts';
 import type { Texts } from './oracle.ts';
 import { makeRandom } from './samples.ts';
 import { normalizers, replace, rules, trainedUnigram } from './unigram-samples.ts';
@@ -50,11 +50,11 @@ describe.each(normalFormNames)('BPE, %s', (name) => {
   const tokenizer = parseBpe(json);
   const compiled = compileBpe(tokenizer);
 
-  test('odd texts, and every character that changes or is at the edge of a run', async () => {
+  test('odd texts, what people write, every character that changes or is at the edge of a run', async () => {
     const chars = [...edgesOf(compiled.normalForm!), ...decomposedCharacters()];
     const { c } = await expectSameTokens(json, tokenizer, compiled, [
       [most, textsOf(normalText, 7)],
-      [20_000, inAllPlaces(chars)],
+      [20_000, [...inAllPlaces(chars), ...languageNames().map((text): Texts => [text])]],
     ]);
     c.close();
   }, 120_000);

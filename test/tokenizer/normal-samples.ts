@@ -36,6 +36,73 @@ export function normalText(random: Random): string {
   return String.fromCodePoint(...codePoints);
 }
 
+const languages = [
+  ...[
+    'am',
+    'ar',
+    'as',
+    'bn',
+    'bo',
+    'chr',
+    'cs',
+    'cy',
+    'de',
+    'dz',
+    'el',
+    'es',
+    'fa',
+    'fi',
+    'fr',
+    'ga',
+  ],
+  ...[
+    'gu',
+    'haw',
+    'he',
+    'hi',
+    'hu',
+    'hy',
+    'ig',
+    'is',
+    'ja',
+    'ka',
+    'km',
+    'kn',
+    'ko',
+    'lo',
+    'lv',
+    'ml',
+  ],
+  ...[
+    'mn',
+    'mr',
+    'my',
+    'ne',
+    'or',
+    'pa',
+    'pl',
+    'pt',
+    'ro',
+    'ru',
+    'si',
+    'sk',
+    'ta',
+    'te',
+    'th',
+    'ti',
+  ],
+  ...['tr', 'ug', 'uk', 'ur', 'vi', 'yi', 'yo', 'yue', 'zh'],
+];
+
+/** What languages are called in each of them, composed and taken apart: what people write. */
+export function languageNames(): readonly string[] {
+  return languages.flatMap((language) => {
+    const names = new Intl.DisplayNames([language], { type: 'language' });
+    const text = languages.map((other) => names.of(other)).join(', ');
+    return [text.normalize('NFC'), text.normalize('NFD')];
+  });
+}
+
 /** ModernBERT's added tokens, some of which are looked for in normalized text. */
 export const modernBertTokens = [
   ...['<|padding|>', '[CLS]', '[SEP]', '[MASK]'].map((content) => ({
