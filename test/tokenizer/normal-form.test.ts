@@ -12,15 +12,16 @@ import {
   normalFormNames,
   toNormalForm,
 } from '../../toolchain/tokenizer/normal-form.ts';
+import { changedTokens } from '../../toolchain/tokenizer/normalized-tokens.ts';
 import { parseRanges } from '../../toolchain/tokenizer/packed.ts';
 import { decomposedRanges, markRanges } from '../../toolchain/tokenizer/unicode-tables.ts';
 import { compileUnigram } from '../../toolchain/tokenizer/unigram/compile.ts';
 import { parseUnigram } from '../../toolchain/tokenizer/unigram/parse.ts';
 import { expectSameTokens, inputOf } from './agreement.ts';
 import { byteLevel, cl100k, sequence, trainedBpe } from './bpe-samples.ts';
-import { makeDevice } from './device.ts';
+import { expectSame, makeDevice } from './device.ts';
 import { languageNames, modernBertText, modernBertTokens, normalText } from './normal-samples.ts';
-import type { Texts } from './oracle.ts';
+import { loadOracle, type Texts } from './oracle.ts';
 import { makeRandom } from './samples.ts';
 import { normalizers, replace, rules, trainedUnigram } from './unigram-samples.ts';
 
@@ -89,6 +90,44 @@ test('added tokens that are looked for in normalized text', { timeout: 120_000 }
   device.close();
   c.close();
 });
+
+test.each(normalFormNames)(
+  'the raw text has the tokens that %s is said not to touch just where the library finds them',
+  async (name) => {
+    const isChanged = changedTokens({ name, cleansText: false });
+    const chars = [
+      ...['a', 'e', 'K', '|', '>', ';', '`', ' ', '<', '語', 'é', '\u0301', '\u0323', '\u0338'],
+      ...['\u212a', '\u037e', '\u2000', '\u00a8', '½', 'ﬁ', '\u1100', '\u1161', '각', '\u09c7'],
+      ...['\u09be', '\u0344', '\ufdfa', ...'|#~[]ᚠᚢᚦᚨᚱᚠᚢᚦᚨᚱ'],
+    ];
+    const random = makeRandom(15);
+    const some = (most: number) =>
+      Array.from({ length: 1 + random(most) }, () => chars[random(chars.length)]!).join('');
+    const token = {
+      ...{ single_word: false, lstrip: false, rstrip: false, special: false, normalized: true },
+    };
+    const { vocab } = trainedBpe().model;
+    const tokens = [...new Set(Array.from({ length: 300 }, () => some(3)))]
+      .filter((content) => vocab[content] === undefined)
+      .map((content) => ({ content, ...token }))
+      .map((one, i) => ({ id: 1200 + i, ...one }));
+    const kept = tokens
+      .filter((one) => !isChanged(one))
+      .map((one, i) => ({ ...one, id: 1200 + i }));
+    expect(kept.length).toBeGreaterThan(5);
+    const json = trainedBpe({
+      ...{ normalizer: { type: name }, pre_tokenizer: byteLevel(true), added_tokens: kept },
+    });
+    const tokenizer = parseBpe(json);
+    const parts = [...chars, ...kept.map(({ content }) => content)];
+    const texts = Array.from(
+      { length: 10 * runs },
+      (): Texts => [Array.from({ length: random(8) }, () => parts[random(parts.length)]!).join('')],
+    );
+    const host = texts.map(([text]) => encode(tokenizer, text, undefined, most));
+    expectSame('encode', texts, host, await loadOracle(json)(texts, most));
+  },
+);
 
 const collapse = replace({ Regex: ' {2,}' }, ' ');
 const unigram: Readonly<Record<string, object>> = {

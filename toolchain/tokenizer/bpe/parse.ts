@@ -1,7 +1,7 @@
 /** `tokenizer.json` of Hugging Face's tokenizers, where it describes a BPE tokenizer; the byte-level one is read here. */
 import { addedTokenRules, checkFrame } from '../added-tokens.ts';
 import { frameOf } from '../frame.ts';
-import { changesToken } from '../normalized-tokens.ts';
+import { changedTokens } from '../normalized-tokens.ts';
 import { parseJson, unsupported } from '../special-tokens.ts';
 import { tokenizeWhole } from './encode.ts';
 import { type BpeJson, bpeSchema, mergesOf, modelProblems, vocabularyOf } from './json.ts';
@@ -19,7 +19,7 @@ export function parseBpe(json: unknown): BpeTokenizer {
   const normalForm = normalFormOf(parsed.normalizer);
   const problems = modelProblems(
     parsed,
-    (token) => normalForm !== null && changesToken(normalForm, token),
+    normalForm === null ? () => false : changedTokens(normalForm),
     normalForm !== null,
   );
   if (problems.length > 0) throw unsupported(file, problems.join('; '));
