@@ -460,6 +460,8 @@ void lm_weight_rows_s8_s16(const lm_weight_rows *p, const lm_token_tile *tile, i
                            int32_t y_stride);
 void lm_weight_rows_s8_s16_dsp(const lm_weight_rows *p, const lm_token_tile *tile, int16_t *y,
                                int32_t y_stride);
+void lm_weight_rows_triples_s8_s16_dsp(const lm_weight_rows *p, const lm_token_tile *tile,
+                                       int16_t *y, int32_t y_stride);
 void lm_weight_rows_s8_s16_mve(const lm_weight_rows *p, const lm_token_tile *tile, int16_t *y,
                                int32_t y_stride);
 
