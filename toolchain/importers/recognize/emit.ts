@@ -151,9 +151,8 @@ function streamOperands(emitter: Emitter, { a, b }: SourceOf<'add'>): readonly s
     }
     const known = emitter.copies.get(operand);
     if (known !== undefined) return known;
-    const { parameters } = emitter;
-    const own = emitNode(emitter, operand);
-    emitter.parameters = parameters;
+    emit(emitter, operand);
+    const own = uncounted(emitter, () => emitNode(emitter, operand));
     emitter.copies.set(operand, own);
     return own;
   });
@@ -193,8 +192,17 @@ function row(
   filler: number,
   name: string,
 ): string {
-  const values = reals ?? computedReals(width, () => new Float32Array(width).fill(filler));
-  return constant(emitter, values, [1, width], name);
+  if (reals !== null) return constant(emitter, reals, [1, width], name);
+  const values = computedReals(width, () => new Float32Array(width).fill(filler));
+  return uncounted(emitter, () => constant(emitter, values, [1, width], name));
+}
+
+/** What the model does not have, or has once, is no parameter of it. */
+function uncounted(emitter: Emitter, make: () => string): string {
+  const { parameters } = emitter;
+  const name = make();
+  emitter.parameters = parameters;
+  return name;
 }
 
 function constant(
@@ -281,11 +289,11 @@ function table(
   columns: number,
   name: string,
 ): string {
-  const read = () =>
-    value === null
-      ? new Float32Array(count * columns)
-      : floatsOf(value).subarray(first * columns, (first + count) * columns);
-  return constant(emitter, computedReals(count * columns, read), [count, columns], name);
+  const made = (read: () => Float32Array) =>
+    constant(emitter, computedReals(count * columns, read), [count, columns], name);
+  if (value === null)
+    return uncounted(emitter, () => made(() => new Float32Array(count * columns)));
+  return made(() => floatsOf(value).subarray(first * columns, (first + count) * columns));
 }
 
 function rowsOf(value: Value): number {
