@@ -9,7 +9,7 @@
  *     runActions[i] index into actions: kind | isolated << 3 | argument << 4 (signed)
  */
 import { internalError } from '../errors.ts';
-import { type CharacterRules, characterAction, markRank } from './characters.ts';
+import { type CharacterRules, characterAction, characterEdges, markRank } from './characters.ts';
 import { hangulSyllables, isHangulSyllable } from './hangul.ts';
 
 /** Kinds of action; `kernels/c/tokenizer.c` has the same. */
@@ -119,25 +119,35 @@ function atomicRuns(rules: CharacterRules, alphabet: ReadonlySet<number>): reado
   const runs: Run[] = [];
   const decomposesHangul = rules.stripAccents && hasHangul(rules, alphabet);
   const ordersMarks = rules.stripAccents && [...alphabet].some((char) => markRank(char) > 0);
-  for (let codePoint = 0; codePoint <= lastCodePoint; codePoint++) {
+  const edges = runEdges(rules, alphabet);
+  for (const [index, start] of edges.entries()) {
     const { action, targets } =
-      codePoint < asciiEnd // is looked up in `ascii`
+      start < asciiEnd // is looked up in `ascii`
         ? simple('shift')
-        : decomposesHangul && isHangulSyllable(codePoint)
+        : decomposesHangul && isHangulSyllable(start)
           ? simple('hangul')
-          : mapCharacter(codePoint, rules, alphabet, ordersMarks);
+          : mapCharacter(start, rules, alphabet, ordersMarks);
+    const end = edges[index + 1] ?? lastCodePoint + 1;
     const last = runs.at(-1);
     const continues =
       last !== undefined &&
-      codePoint % planeSize !== 0 &&
+      start % planeSize !== 0 &&
       action.kind !== 'sequence' &&
       last.action.kind === action.kind &&
       last.action.isIsolated === action.isIsolated &&
       last.action.argument === action.argument;
-    if (continues) runs[runs.length - 1] = { ...last, end: codePoint + 1 };
-    else runs.push({ start: codePoint, end: codePoint + 1, action, targets });
+    if (continues) runs[runs.length - 1] = { ...last, end };
+    else runs.push({ start, end, action, targets });
   }
   return runs;
+}
+
+/** From each of these up to the next all code points have one action. */
+function runEdges(rules: CharacterRules, alphabet: ReadonlySet<number>): readonly number[] {
+  const planes = Array.from({ length: planeCount }, (_, plane) => plane * planeSize);
+  const known = [...alphabet].flatMap((char) => [char, char + 1]);
+  const edges = new Set([...characterEdges(rules), ...planes, ...known, asciiEnd]);
+  return [...edges].filter((edge) => edge <= lastCodePoint).sort((a, b) => a - b);
 }
 
 function hasHangul(rules: CharacterRules, alphabet: ReadonlySet<number>): boolean {

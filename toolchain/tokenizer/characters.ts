@@ -6,7 +6,7 @@
  * white space and around punctuation. All but the canonical order of marks is a map of characters.
  */
 import { hangulSyllables, isHangulSyllable } from './hangul.ts';
-import { parseMap, rangeTest } from './packed.ts';
+import { parseMap, rangeEdges, rangeTest } from './packed.ts';
 import {
   boundaryMarkRanges,
   droppedRanges,
@@ -61,6 +61,29 @@ export function characterAction(codePoint: number, rules: CharacterRules): Chara
   const targets = rules.lowercase ? bases.flatMap((base) => lowered.get(base) ?? base) : bases;
   const isAlone = (rules.tokenizeChinese && isChinese(codePoint)) || targets.some(isPunctuation);
   return { kind: isAlone ? 'isolated' : 'word', targets };
+}
+
+/** Characters that may become others than themselves. */
+export function changedCharacters({ stripAccents: strips }: CharacterRules): Iterable<number> {
+  const { first, last } = hangulSyllables;
+  const syllables = Array.from({ length: strips ? last + 1 - first : 0 }, (_, i) => first + i);
+  return new Set([...stripped.keys(), ...lowered.keys(), ...syllables]);
+}
+
+/**
+ * Code points, sorted, from each of which up to the next the same happens to all, as far as no table of
+ * its own names them: they stay, vanish or end words alike.
+ */
+export function characterEdges(rules: CharacterRules): readonly number[] {
+  const packed = [droppedRanges, whitespaceRanges, punctuationRanges, boundaryMarkRanges];
+  const single = [...changedCharacters(rules), ...markRanks.keys()];
+  const edges = new Set([
+    ...[0, hangulSyllables.first, hangulSyllables.last + 1],
+    ...packed.flatMap(rangeEdges),
+    ...chineseRanges.flatMap(([first, last]) => [first, last + 1]),
+    ...single.flatMap((codePoint) => [codePoint, codePoint + 1]),
+  ]);
+  return [...edges].sort((a, b) => a - b);
 }
 
 /** Marks that are kept are sorted by this rank within a run of marks; 0: not such a mark. */

@@ -8,7 +8,7 @@
 import { userError } from '../errors.ts';
 import { type CompiledBpe, compileBpe } from './bpe/compile.ts';
 import { type CharacterMap, compileCharacterMap } from './char-map.ts';
-import { characterAction } from './characters.ts';
+import { changedCharacters, characterAction } from './characters.ts';
 import { framingTokens } from './frame.ts';
 import { type Tokenizer, type WordPieceTokenizer, wordPieceFrame } from './parse.ts';
 import { byteLengths, type TokenizerBytes, tokenizerBytes } from './sizes.ts';
@@ -82,7 +82,7 @@ function compileWordPiece(tokenizer: WordPieceTokenizer): CompiledWordPiece {
  * becomes; one that only isolated characters become is a word of its own.
  */
 function reachableTokens(tokenizer: WordPieceTokenizer) {
-  const { inWords, alone } = characterImages(tokenizer);
+  const { isInWords, isAlone } = characterImages(tokenizer);
   const encoder = new TextEncoder();
   const alphabet = new Set<number>();
   const words: TrieToken[] = [];
@@ -99,24 +99,30 @@ function reachableTokens(tokenizer: WordPieceTokenizer) {
     const isReachable =
       chars.length > 0 &&
       chars.length <= tokenizer.maxWordChars - (isContinuation ? 1 : 0) &&
-      (chars.every((char) => inWords.has(char)) ||
-        (chars.length === 1 && !isContinuation && alone.has(chars[0]!)));
+      (chars.every(isInWords) || (chars.length === 1 && !isContinuation && isAlone(chars[0]!)));
     if (!isReachable) return;
     for (const char of chars) alphabet.add(char);
     list.push({ bytes: encoder.encode(text), id });
   }
 }
 
+/** What characters become within words, and alone. Most are themselves: only the others are listed. */
 function characterImages(tokenizer: WordPieceTokenizer) {
-  const lastCodePoint = 0x10ffff;
-  const inWords = new Set<number>();
-  const alone = new Set<number>();
-  for (let codePoint = 0; codePoint <= lastCodePoint; codePoint++) {
+  const changed = { word: new Set<number>(), isolated: new Set<number>() };
+  for (const codePoint of changedCharacters(tokenizer)) {
     const action = characterAction(codePoint, tokenizer);
-    if (action.kind === 'word') for (const target of action.targets) inWords.add(target);
-    if (action.kind === 'isolated') for (const target of action.targets) alone.add(target);
+    if (action.kind !== 'word' && action.kind !== 'isolated') continue;
+    for (const target of action.targets) changed[action.kind].add(target);
   }
-  return { inWords, alone };
+  const becomes = (kind: 'word' | 'isolated', char: number): boolean => {
+    if (changed[kind].has(char)) return true;
+    const action = characterAction(char, tokenizer);
+    return action.kind === kind && action.targets.includes(char);
+  };
+  return {
+    isInWords: (char: number): boolean => becomes('word', char),
+    isAlone: (char: number): boolean => becomes('isolated', char),
+  };
 }
 
 function compileSpecials(

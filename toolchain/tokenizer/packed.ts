@@ -1,7 +1,7 @@
 /** Reads the tables of `unicode-tables.ts`, packed in base 36. */
 
-/** Whether a code point lies in the ranges, written `gap+length`. */
-export function rangeTest(text: string): (codePoint: number) => boolean {
+/** The first code point of each of the ranges, written `gap+length`, and the first behind it. */
+export function rangeEdges(text: string): readonly number[] {
   const edges: number[] = [];
   let end = 0;
   for (const pair of text.trim().split(/\s/)) {
@@ -9,6 +9,12 @@ export function rangeTest(text: string): (codePoint: number) => boolean {
     edges.push(end + gap!, end + gap! + length!);
     end += gap! + length!;
   }
+  return edges;
+}
+
+/** Whether a code point lies in the ranges. */
+export function rangeTest(text: string): (codePoint: number) => boolean {
+  const edges = rangeEdges(text);
   // An odd number of edges at or below the code point: inside a range.
   return (codePoint) => {
     let low = 0;
