@@ -65,6 +65,16 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     }
   });
 
+  test('without a token to generate it only reads the prompt', async () => {
+    const run = ['run', 'out', '--text', 'import', '--max-new', '0'];
+    const { on, instructions, ...answer } = await json(...run);
+    expect(on).toBe('emulator');
+    expect(instructions).toMatchObject({ inference: expect.any(Number), generation: 0 });
+    expect(answer).toMatchObject({ code: 0, generated: [], text: '', stopped: 'length' });
+    const same = { ...answer, on: 'interpreter', instructions: null };
+    expect(await json(...run, '--on', 'interpreter')).toEqual(same);
+  });
+
   test('ends where the context ends, and says that a prompt was cut', async () => {
     const text = 'a long text with more tokens than there is room for, by far';
     const answer = await json('run', 'out', '--text', text, '--on', 'program');
@@ -107,6 +117,11 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     expect(said.text).toMatch(/^turn (on|off)$/);
     const cut = await json(...run, '--max-new', '2');
     expect(cut).toMatchObject({ stopped: 'length', complete: false });
+    const nothing = ['run', 'house', '--text', 'x', '--max-new', '0'];
+    for (const on of ['interpreter', 'emulator']) {
+      const answer = await json(...nothing, '--on', on);
+      expect(answer, on).toMatchObject({ generated: [], stopped: 'length', complete: false });
+    }
     const { stdout } = await lm2mcu([...run, '--max-new', '2'], folder.path);
     expect(stdout).toContain('(--max-new), before what the constraint demands');
   });
@@ -169,6 +184,8 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
     const answer = await json(...run);
     expect(answer).toMatchObject({ code: 0, on: 'wasm', stopped: 'length' });
     expect(answer).toEqual({ ...(await json(...run, '--on', 'interpreter')), on: 'wasm' });
+    const nothing = await json('run', 'module', '--text', 'import', '--max-new', '0');
+    expect(nothing).toMatchObject({ code: 0, on: 'wasm', generated: [], stopped: 'length' });
     const evaluate = ['eval', 'module', '--data', 'data.jsonl'];
     const { on, ...found } = await json(...evaluate);
     expect(on).toBe('wasm');

@@ -297,7 +297,10 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
       const line = isLine ? textLine({ text: prompt.text }) : idsLine(tokens);
       const { truncated } = tokens;
       const heard = listener && answerListener(listener);
-      return { ...parseGenerated(await console.ask(line, () => true, heard)), truncated };
+      const answer = await console.ask(line, () => true, heard);
+      const asked = options.mostTokens > 0;
+      const said = asked ? parseGenerated(answer) : parseNothing(model, answer);
+      return { ...said, truncated };
     },
     classify: async (example) => {
       await askForLogits();
@@ -429,6 +432,17 @@ function parseGenerated(line: string): Generated {
   const { tokens, truncated, generated, stopped, complete = null, instructions } = answer;
   const work = instructions && { ...instructions, generation: instructions.generation ?? 0 };
   return { tokens, truncated, generated, stopped, complete, instructions: work };
+}
+
+/** Where no token is asked for, the console gives the logits behind the prompt. */
+function parseNothing(model: RunnableModel, line: string): Generated {
+  const { tokens, truncated, instructions } = parseAnswer(model, line);
+  const { constraint } = model;
+  return {
+    ...{ tokens, truncated, generated: [], stopped: 'length' },
+    complete: constraint === undefined ? null : constraint.distances[0] === 0,
+    instructions: instructions && { ...instructions, generation: 0 },
+  };
 }
 
 function consoleError({ code, message, limit, npu }: ConsoleError): Lm2mcuError {
