@@ -10,7 +10,7 @@ const folder = temporaryFolder();
 const write = (name: string, content: string | Uint8Array) =>
   writeFileSync(join(folder.path, name), content);
 
-beforeAll(() => {
+beforeAll(async () => {
   cpSync(packagePath('test', 'fixtures', 'hf', 'seqcls-gelu'), join(folder.path, 'model'), {
     recursive: true,
   });
@@ -75,11 +75,16 @@ beforeAll(() => {
   write('raw.bin', 'abcd');
   write('cut.cms.bin', Uint8Array.of(0x0f, 0x01, 0x01, 0x00, 0x00, 0x40, 0x00, 0x00));
   write('damaged.payload', 'COP1\x09\0\0\0');
-});
+  const library = ['build', 'decoder', '--target', 'mps2-an386', '--emit', 'library'];
+  const args = [...library, '--max-tokens', '20', '--out', 'built-decoder', '--json'];
+  const { code, stderr } = await lm2mcu(args, folder.path);
+  expect(code, stderr).toBe(0);
+}, 120_000);
 afterAll(folder.remove);
 
 const build = ['build', 'model', '--target', 'mps2-an386'];
 const compress = ['compress', 'model', '--target', 'mps2-an386', '--max-tokens', '16', '--data'];
+const damaged = ['run', 'damaged', '--text', 'x'];
 const design = ['design', '--target', 'nrf52840-dk'];
 const nucleo = ['--target', 'nucleo-f446re'];
 const arm = ['--kernels', 'cmsis-nn'];
@@ -166,7 +171,14 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'run of a file': ['run', 'a-file', '--text', 'x'],
   'run of a model': ['run', 'model', '--text', 'x'],
   'run of an empty folder': ['run', 'empty', '--text', 'x'],
-  'run of a damaged build': ['run', 'damaged', '--text', 'x'],
+  'run of an empty prompt': ['run', 'built-decoder', '--text=', '--on', 'interpreter'],
+  'a temperature that is no number': [...damaged, '--temperature', 'hot'],
+  'a temperature that is too high': [...damaged, '--temperature', '2000'],
+  'a number of new tokens that is none': [...damaged, '--max-new', 'many'],
+  'a seed that is none': [...damaged, '--seed', 'x'],
+  'a number of likeliest tokens that is none': [...damaged, '--top-k', 'x'],
+  'a share that is none': [...damaged, '--top-p', 'x'],
+  'run of a damaged build': damaged,
   'compress on a label that the model does not have': [...compress, 'other-labels.jsonl'],
   'compress on too few texts': [...compress, 'good-labels.jsonl'],
   'compress on empty texts': [...compress, 'empty-texts.jsonl'],

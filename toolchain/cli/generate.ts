@@ -75,7 +75,9 @@ export function checkFlagsFit(
 function badFlag(name: string, value: number, expected: string) {
   return userError({
     code: 'bad-sampling',
-    message: `--${name} ${value} is not ${expected}`,
+    message: Number.isNaN(value)
+      ? `--${name} takes ${expected}`
+      : `--${name} ${value} is not ${expected}`,
     hint: 'lm2mcu run --help says what each flag means.',
   });
 }

@@ -5,9 +5,16 @@ import type { RunnableModel } from './stored-model.ts';
 
 /** What `lm2mcu_set_tokens` checks. */
 export function checkTokens(
-  { maxTokens, idOrder }: RunnableModel,
+  { maxTokens, idOrder, card }: RunnableModel,
   { ids, segmentStart }: Tokens,
 ): void {
+  if (ids.length === 0 && card.kind === 'generation') {
+    throw userError({
+      code: 'bad-token',
+      message: 'the prompt is empty, and the model has no token to begin with',
+      hint: 'Give at least one character.',
+    });
+  }
   if (ids.length > maxTokens) {
     throw userError({
       code: 'too-long',
