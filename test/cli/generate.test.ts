@@ -77,9 +77,14 @@ describe.skipIf(!hasCompiler || !hasEmulator)('a decoder', () => {
 
   test('ends where the context ends, and says that a prompt was cut', async () => {
     const text = 'a long text with more tokens than there is room for, by far';
-    const answer = await json('run', 'out', '--text', text, '--on', 'program');
+    const run = ['run', 'out', '--text', text, '--on', 'program'];
+    const answer = await json(...run);
     expect(answer).toMatchObject({ tokens: 20, truncated: true, stopped: 'context' });
     expect(answer.generated).toHaveLength(1);
+    const { stdout } = await lm2mcu(run, folder.path);
+    expect(stdout).toContain(
+      'generated 1 token; the prompt was cut to 20 tokens and leaves room for 1: use a shorter one, or build with a larger --max-tokens\n',
+    );
   });
 
   test('compress writes a recipe of matrices in four bits, which build follows', async () => {

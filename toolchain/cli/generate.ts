@@ -133,7 +133,11 @@ const reasons: Readonly<Record<Generated['stopped'], string>> = {
   cancelled: 'cancelled',
 };
 
-export function describeEnd({ ids, stopped, complete }: Spoken): string {
-  const cut = complete === false ? ', before what the constraint demands' : '';
-  return `generated ${ids.length} tokens; ${reasons[stopped]}${cut}`;
+export function describeEnd({ ids, stopped, complete, truncated, tokens }: Spoken): string {
+  const reason =
+    truncated && stopped === 'context'
+      ? `the prompt was cut to ${tokens} tokens and leaves room for ${ids.length}: use a shorter one, or build with a larger --max-tokens`
+      : reasons[stopped];
+  const early = complete === false ? ', before what the constraint demands' : '';
+  return `generated ${ids.length} ${ids.length === 1 ? 'token' : 'tokens'}; ${reason}${early}`;
 }
