@@ -297,8 +297,11 @@ export function onConsole(on: ExecutorName, model: RunnableModel, console: LineC
       const line = isLine ? textLine({ text: prompt.text }) : idsLine(tokens);
       const { truncated } = tokens;
       const heard = listener && answerListener(listener);
-      const answer = await console.ask(line, () => true, heard);
       const asked = options.mostTokens > 0;
+      // Of a damaged line of options the console knows nothing, and gives what was asked for before.
+      const isOfOptions = (answer: object): boolean =>
+        'error' in answer || 'generated' in answer === asked;
+      const answer = await console.ask(line, isOfOptions, heard);
       const said = asked ? parseGenerated(answer) : parseNothing(model, answer);
       return { ...said, truncated };
     },
