@@ -1,12 +1,13 @@
 /** The numbers of reports: what must add up, whatever the model, the board and the plan. */
 import { describe, expect, test } from 'vitest';
+import { rateIn } from '../../toolchain/cli/rate.ts';
 import { packagePath, packageRoot } from '../../toolchain/package-root.ts';
 import { compile } from '../../toolchain/pipeline.ts';
 import { buildReport } from '../../toolchain/report/build.ts';
 import { renderReport } from '../../toolchain/report/render.ts';
 import { parseReport, type Report, type ReportBuffer } from '../../toolchain/report/schema.ts';
 import { loadTarget } from '../../toolchain/targets.ts';
-import { compiledFixture, linkedOf } from './reports.ts';
+import { compiledFixture, linkedOf, storedDecoderReport } from './reports.ts';
 
 const cases = [
   ['seqcls-gelu', 'nucleo-f446re', 40],
@@ -154,6 +155,16 @@ describe('a token', () => {
     expect(token!.cacheBytes).toBe(sumOf(kept, ({ sizeBytes }) => sizeBytes));
     expect(token!.cacheBytesRead).toBe(sumOf(kept, ({ columns }) => 8 * columns));
     expect(token!.cache).toBe('window:6,sinks:2');
+  });
+
+  test('takes more cycles an instruction than a prompt, whose rows share what is read', () => {
+    const stored = storedDecoderReport();
+    const { cyclesPerInstruction, cyclesPerTokenInstruction } = rateIn(stored)!;
+    const { estimatedCycles, estimatedInstructions } = stored.token!;
+    expect(cyclesPerTokenInstruction).toBe(estimatedCycles / estimatedInstructions);
+    expect(cyclesPerTokenInstruction).toBeGreaterThan(cyclesPerInstruction);
+    const { token: _, ...classifier } = stored;
+    expect(rateIn(classifier)!.cyclesPerTokenInstruction).toBe(cyclesPerInstruction);
   });
 
   test('reads weights in NOR where they lie there', () => {

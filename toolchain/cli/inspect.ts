@@ -59,7 +59,7 @@ const fitTokens = 128;
 
 type Inspection = ReturnType<typeof inspect>;
 
-function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
+function inspect({ graph, card, parameters, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
   const simple = simplify(graph, tokenizer.idOrder, 'native');
   const compiled = leastWork(simple);
   const weightBytes = constantBytes(compiled);
@@ -76,7 +76,7 @@ function inspect({ graph, card, notes }: ImportedModel, tokenizer: CompiledToken
     scores: card.scores,
     sha256: card.sha256,
     architecture: architectureOf(graph, card.maxPositions),
-    parameters: { total: card.parameters, ...parametersByPart(graph) },
+    parameters: { total: card.parameters, ...parametersByPart(parameters) },
     vocabulary: {
       tokens: card.vocabularySize,
       compiledTokens: tokenizer.idOrder.length,
@@ -134,12 +134,13 @@ function localAttentionOf(graph: Graph<'float'>) {
 }
 
 /** By the names of the user's layers: `embeddings`, `encoder.layer.0`, `pooler`, `classifier`. */
-function parametersByPart(graph: Graph<'float'>): Readonly<Record<string, number>> {
+export function parametersByPart(
+  parameters: ImportedModel['parameters'],
+): Readonly<Record<string, number>> {
   const parts: Record<string, number> = {};
-  for (const { name, role, shape } of Object.values(graph.tensors)) {
-    if (role !== 'constant') continue;
+  for (const [name, count] of parameters) {
     const part = partOf(name);
-    parts[part] = (parts[part] ?? 0) + Number(shape[0]) * shape[1];
+    parts[part] = (parts[part] ?? 0) + count;
   }
   return parts;
 }

@@ -1,11 +1,9 @@
 /** `lm2mcu run`: one text through a built model. */
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Answer, Executor, ExecutorName } from '../emulate/executor.ts';
 import { duration, megahertz } from '../report/numbers.ts';
 import { type AnyTarget, isEngine } from '../targets.ts';
-import { onOption, readReport, withBuilt } from './built.ts';
+import { onOption, withBuilt } from './built.ts';
 import { defineCommand, type Output } from './command.ts';
 import {
   checkFlagsFit,
@@ -17,6 +15,7 @@ import {
   speakAloud,
 } from './generate.ts';
 import { type Head, readHead } from './head.ts';
+import { type Rate, rateOf } from './rate.ts';
 
 export const runCommand = defineCommand({
   usage: 'run <dir>',
@@ -104,7 +103,7 @@ function describeRate(
   const steps = ids.length - 1;
   if (instructions === null || steps < 1 || isEngine(target)) return [];
   const each = instructions.generation / steps;
-  const perSecond = rate === null ? null : target.clockHz / (each * rate.cyclesPerInstruction);
+  const perSecond = rate === null ? null : target.clockHz / (each * rate.cyclesPerTokenInstruction);
   const digits = { maximumFractionDigits: perSecond !== null && perSecond < 100 ? 1 : 0 };
   const speed =
     perSecond === null
@@ -138,23 +137,6 @@ function describeStart(
     `on        ${on}${on === 'emulator' && !isEngine(target) ? ` (${target.emulation?.machine}, for ${target.name})` : ''}`,
     `tokens    ${tokens}${truncated ? ', the text was cut (build with a larger --max-tokens)' : ''}`,
   ];
-}
-
-/** As the report of the build estimates them. */
-interface Rate {
-  /** Waits for flash among them. */
-  readonly cyclesPerInstruction: number;
-  /** In which the core waits for the NPU, whose jobs are as long for every text. */
-  readonly npuCycles: number;
-}
-
-function rateOf(dir: string): Rate | null {
-  if (!existsSync(join(dir, 'report.json'))) return null;
-  const { compute, layers } = readReport(dir);
-  const instructions = layers.reduce((sum, layer) => sum + layer.estimatedInstructions, 0);
-  if (instructions === 0) return null;
-  const npuCycles = compute.npu?.estimatedCycles ?? 0;
-  return { cyclesPerInstruction: (compute.estimatedCycles - npuCycles) / instructions, npuCycles };
 }
 
 function describeWork(

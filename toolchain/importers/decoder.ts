@@ -6,7 +6,7 @@ import { type DecoderFamily, parseDecoderConfig } from './decoder-config.ts';
 import { buildDecoder } from './decoder-layers.ts';
 import { type DecoderWeights, decoderWeights, weightNames } from './decoder-weights.ts';
 import { type ModelFiles, recordReads } from './files.ts';
-import type { ImportedModel, ImportOptions } from './model-card.ts';
+import { type ImportedModel, type ImportOptions, totalOf } from './model-card.ts';
 import { ropeTable } from './rotary.ts';
 import { readTokenizer } from './tokenizer-files.ts';
 import { vocabularyRows } from './vocabulary.ts';
@@ -35,6 +35,7 @@ export function importDecoder(
   const rope = theta === null ? null : ropeTable(theta, positions, layers[0]!.headWidth);
   const output = buildDecoder(builder, config, weights, vocabulary, rope);
   loader.finish(config.architecture);
+  const parameters = loader.parameters();
   return {
     graph: builder.finish([output]),
     tokenizer,
@@ -45,11 +46,12 @@ export function importDecoder(
       scores: 'none',
       pooling: null,
       maxPositions: config.positions,
-      parameters: loader.parameters(),
+      parameters: totalOf(parameters),
       sha256: files.sha256(),
       vocabularySize: vocabulary,
       endTokens: [...config.endTokens],
     },
+    parameters,
     notes,
   };
 }

@@ -12,7 +12,13 @@ import { graphBuilder } from '../ir/build.ts';
 import type { Affine } from '../ir/graph.ts';
 import { parseJsonFile, type RecordedFiles } from './files.ts';
 import { answerLabels, headFields, labelsOf, poolingOf, scoresOf } from './head.ts';
-import type { ImportedModel, ImportOptions, ModelCard, ModelKind } from './model-card.ts';
+import {
+  type ImportedModel,
+  type ImportOptions,
+  type ModelCard,
+  type ModelKind,
+  totalOf,
+} from './model-card.ts';
 import type { PrimitiveGraph } from './primitive/graph.ts';
 import { emitSource } from './recognize/emit.ts';
 import { fixedTokens, rolesOf } from './recognize/inputs.ts';
@@ -62,6 +68,7 @@ export function importGraph(request: GraphModelRequest): ImportedModel {
     graph: built,
     stored,
     tokenizer,
+    parameters,
     card: {
       name: options.name ?? request.name,
       kind,
@@ -69,7 +76,7 @@ export function importGraph(request: GraphModelRequest): ImportedModel {
       scores: scoresOfHead(found, config, labels),
       pooling,
       maxPositions: found.maxPositions,
-      parameters,
+      parameters: totalOf(parameters),
       sha256: files.sha256(),
       vocabularySize: vocabulary,
     },

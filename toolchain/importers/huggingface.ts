@@ -15,7 +15,7 @@ import { type ModelFiles, recordReads } from './files.ts';
 import { answerLabels, labelsOf, poolingOf, scoresOf } from './head.ts';
 import { buildMobileBert } from './mobilebert.ts';
 import { parseBottlenecks } from './mobilebert-config.ts';
-import type { ImportedModel, ImportOptions, Pooling } from './model-card.ts';
+import { type ImportedModel, type ImportOptions, type Pooling, totalOf } from './model-card.ts';
 import { importModernBert } from './modernbert.ts';
 import { isModernBert } from './modernbert-config.ts';
 import { readTokenizer } from './tokenizer-files.ts';
@@ -55,6 +55,7 @@ export function importHuggingFace(
     poolingOf(files, options, notes),
   );
   weights.finish(architecture);
+  const parameters = weights.parameters();
   return {
     graph: builder.finish([head.output]),
     tokenizer,
@@ -65,10 +66,11 @@ export function importHuggingFace(
       scores: form.kind === 'answers' ? 'none' : scoresOf(config, head.labels),
       pooling: head.pooling,
       maxPositions: config.positions,
-      parameters: weights.parameters(),
+      parameters: totalOf(parameters),
       sha256: files.sha256(),
       vocabularySize: vocabulary,
     },
+    parameters,
     notes,
   };
 }

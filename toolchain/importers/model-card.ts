@@ -40,8 +40,14 @@ export interface ImportedModel {
   readonly graph: Graph<'float'>;
   readonly tokenizer: Tokenizer;
   readonly card: ModelCard;
+  /** The model's own, by the name of each tensor: not what the compiler adds, such as angles. */
+  readonly parameters: ReadonlyMap<string, number>;
   /** How a quantized model stores its activations as int8, by tensor: kept instead of calibrated. */
   readonly stored?: ReadonlyMap<string, Affine>;
   /** What the user should know about the import, a sentence each. */
   readonly notes: readonly string[];
+}
+
+export function totalOf(parameters: ReadonlyMap<string, number>): number {
+  return [...parameters.values()].reduce((sum, count) => sum + count, 0);
 }

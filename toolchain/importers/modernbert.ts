@@ -10,7 +10,14 @@ import type { LinearWeights, NormWeights } from './decoder-weights.ts';
 import { type ModelFiles, quote, recordReads } from './files.ts';
 import { answerLabels, labelsOf, poolingOf, scoresOf } from './head.ts';
 import { type Makers, makersOf } from './makers.ts';
-import type { ImportedModel, ImportOptions, ModelCard, ModelKind, Pooling } from './model-card.ts';
+import {
+  type ImportedModel,
+  type ImportOptions,
+  type ModelCard,
+  type ModelKind,
+  type Pooling,
+  totalOf,
+} from './model-card.ts';
 import {
   type ModernBertConfig,
   type ModernBertLayer,
@@ -70,6 +77,7 @@ export function importModernBert(
   const rows = kind === 'token-classification' ? encoded : pool(builder, encoded, pooling);
   const output = labels === null ? rows : buildHead(made, config, rows, labels.length);
   loader.finish(architecture);
+  const parameters = loader.parameters();
   const card: ModelCard = {
     name,
     kind,
@@ -77,11 +85,11 @@ export function importModernBert(
     scores: head === 'answers' ? 'none' : scoresOf(config.labels, labels),
     pooling: kind === 'embedding' ? pooling : null,
     maxPositions: config.positions,
-    parameters: loader.parameters(),
+    parameters: totalOf(parameters),
     sha256: files.sha256(),
     vocabularySize: vocabulary,
   };
-  return { graph: builder.finish([output]), tokenizer, card, notes };
+  return { graph: builder.finish([output]), tokenizer, card, parameters, notes };
 }
 
 function architectureOf({ architecture }: ModernBertConfig, isClassifier: boolean): string {

@@ -13,7 +13,8 @@ export interface WeightLoader {
   /** The elements; where they are not as expected, that is noted and an empty array returned. */
   load(name: string, shape: readonly number[]): TypedArrayOf<'float32'>;
   rowsOf(name: string): number | undefined;
-  parameters(): number;
+  /** Elements of what was loaded, by name. */
+  parameters(): ReadonlyMap<string, number>;
   /** Throws one error with all that was noted. */
   finish(architecture: string): void;
 }
@@ -31,7 +32,7 @@ export function weightLoader(
     tensors.set(name, tensor);
   }
   const used = new Set<string>();
-  let parameters = 0;
+  const parameters = new Map<string, number>();
   return {
     has: (name) => tensors.has(name),
     rowsOf: (name) => tensors.get(name)?.shape[0],
@@ -45,7 +46,7 @@ export function weightLoader(
         problems.push(`${name} is [${tensor.shape.join(', ')}], expected ${expected}`);
       } else {
         const values = toFloat32(tensor);
-        parameters += values.length;
+        parameters.set(name, values.length);
         return values;
       }
       return new Float32Array(0);

@@ -165,8 +165,8 @@ function amount(value: number | null): string {
 }
 
 function deltaOf({ before, after, unit }: Change): string {
-  if (before === null) return `new, ${unit}`;
-  if (after === null) return `gone, ${unit}`;
+  if (before === null) return 'new';
+  if (after === null) return 'gone';
   if (before === after) return '=';
   const delta = after - before;
   return `${delta > 0 ? '+' : '−'}${grouped(Math.abs(delta))} ${unit}`;

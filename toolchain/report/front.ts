@@ -9,6 +9,9 @@ const goals: Readonly<Record<PlanGoal, string>> = {
   smallest: 'the smallest arena of all plans',
 };
 
+/** Of the instructions by which plans were compared: those of the image differ. */
+export const whenPlanned = 'before quantization, with no flash spent on speed';
+
 /** `the fewest instructions that fit (--plan fits)`. */
 export function goalWords({ plan: { goal } }: Report): string {
   return `${goals[goal]} (--plan ${goal})`;

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { arenaPicture } from './arena-picture.ts';
-import { gapWords, goalWords, planFits } from './front.ts';
+import { gapWords, goalWords, planFits, whenPlanned } from './front.ts';
 import { frontPicture } from './front-picture.ts';
 import { breakable, html, jsonData, type Markup } from './markup.ts';
 import {
@@ -212,7 +212,7 @@ function plans(report: Report): Markup {
   return html`<section><h2>Plans: memory against work</h2>
 <p class="soft">${`Chosen: ${plan.text}, ${goalWords(report)}. Its arena is ${bytes(plan.arenaBytes)}, ${gapWords(report)}.${image}`}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Plans, scrollable">${frontPicture(report)}</div>
-<p class="soft">${`No plan is better than one of these both in arena and in instructions. Instructions are an estimate for ${grouped(report.maxTokens)} tokens: ${compute.estimatedFrom}.`}</p>
+<p class="soft">${`No plan is better than one of these both in arena and in instructions. Instructions are an estimate for ${grouped(report.maxTokens)} tokens, ${whenPlanned}: ${compute.estimatedFrom}.`}</p>
 <details><summary>${`All ${plan.front.length} plans`}</summary><div class="scroll" tabindex="0" role="region" aria-label="List of plans, scrollable"><table><thead><tr><th>Plan</th><th class="n">arena</th><th class="n">instructions</th><th></th></tr></thead><tbody>${rows}</tbody></table></div></details>
 </section>`;
 }

@@ -1,6 +1,6 @@
 /** The report as GitHub-flavoured Markdown, for comments on pull requests. */
 import { cachePriceColumns, cachePriceRows } from './cache-prices.ts';
-import { gapWords, goalWords, planFits } from './front.ts';
+import { gapWords, goalWords, planFits, whenPlanned } from './front.ts';
 import {
   busyTokenLayers,
   bytes,
@@ -58,9 +58,9 @@ export function renderMarkdown(report: Report): string {
     `**Plan**, ${goalWords(report)}: ${escapeMarkdown(plan.text)}. Arena ${bytes(plan.arenaBytes)}, ` +
       `${gapWords(report)}, fullest in ${escapeMarkdown(sram.peakAt)}` +
       `${sram.peakBytes === null ? '' : `; RAM of the linked image ${bytes(sram.peakBytes)} (arena, static, bound of the stack)`}. ` +
-      `About ${short(plan.estimatedInstructions)} instructions.`,
+      `About ${short(plan.estimatedInstructions)} instructions ${whenPlanned}.`,
     details(
-      `${plan.front.length} plans of which none is better both in arena and in instructions`,
+      `${plan.front.length} plans of which none is better both in arena and in instructions, estimated ${whenPlanned}`,
       table(
         ['Plan', 'Arena', 'Instructions', ''],
         ['l', 'r', 'r', 'l'],

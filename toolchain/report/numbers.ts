@@ -61,7 +61,7 @@ export function tokenSentences({ token, target }: Report): readonly string[] {
   const speed =
     clockHz === 0
       ? ''
-      : `, ${short(clockHz / token.estimatedCycles)} tokens a second at ${megahertz(clockHz)}`;
+      : `, ${short(clockHz / token.estimatedCycles)} tokens a second at ${megahertz(clockHz)}, without choosing them`;
   const places = token.reads.map(
     ({ region, kind, bytes: size }) =>
       `${bytes(size)} in ${region}${kind === 'nor' ? ' (memory-mapped NOR)' : ''}`,

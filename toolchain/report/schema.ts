@@ -130,7 +130,7 @@ const reportSchema = z.object({
     goal: z.enum(planGoals),
     chosen: planSchema,
     text: z.string(),
-    /** For `maxTokens` tokens, as the planner compared plans: before quantization. */
+    /** For `maxTokens` tokens, as the planner compared plans: before quantization, with no flash spent on speed. */
     estimatedInstructions: count,
     arenaBytes: count,
     lowerBoundBytes: count,

@@ -1,6 +1,6 @@
 /** The report for a terminal of 80 columns. */
 import { cachePriceLines } from './cache-prices.ts';
-import { gapWords, goalWords, planFits, someOfFront } from './front.ts';
+import { gapWords, goalWords, planFits, someOfFront, whenPlanned } from './front.ts';
 import {
   busyTokenLayers,
   bytes,
@@ -127,7 +127,8 @@ function plan(report: Report, paint: Paint): string[] {
     ...(peakBytes === null
       ? []
       : [`  with static data and the bound of the stack, the image takes ${bytes(peakBytes)}.`]),
-    `  Plans of which none is better both in arena and in instructions (${which}):`,
+    `  Plans of which none is better both in arena and in instructions (${which}),`,
+    `  estimated ${whenPlanned}:`,
     ...some.map((one) => {
       const numbers = `${bytes(one.arenaBytes).padStart(12)} ${short(one.instructions).padStart(8)}`;
       const words = shorten(printable(one.text), planFits(report, one) ? 53 : 38);

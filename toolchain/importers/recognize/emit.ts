@@ -26,8 +26,8 @@ export interface EmitOptions {
 
 export interface Emitted {
   readonly output: string;
-  /** Constants built, before any optimization. */
-  readonly parameters: number;
+  /** Elements of the constants built, by name, before any optimization. */
+  readonly parameters: ReadonlyMap<string, number>;
   /** The tensor that a matrix became. */
   nameOf(source: Source): string | undefined;
 }
@@ -46,7 +46,7 @@ interface Emitter {
   readonly stream: ReadonlySet<Source>;
   /** Matrices that are read by others than the residual stream. */
   readonly readBeside: ReadonlySet<Source>;
-  parameters: number;
+  parameters: ReadonlyMap<string, number>;
 }
 
 export function emitSource(builder: GraphBuilder, output: Source, options: EmitOptions): Emitted {
@@ -59,7 +59,7 @@ export function emitSource(builder: GraphBuilder, output: Source, options: EmitO
     angles: new Map(),
     copies: new Map(),
     ...residualStream(output),
-    parameters: 0,
+    parameters: new Map(),
   };
   builder.input('tokenIds', 'int32', ['tokens', 1]);
   builder.input('segmentStart', 'int32', [1, 1]);
@@ -180,8 +180,8 @@ function uniqueName({ names }: Emitter, wanted: string): string {
 function emitWeight(emitter: Emitter, weight: WeightMatrix, name: string): string {
   const { outputs, inputs, codes } = weight;
   if (codes === undefined) return constant(emitter, weight, [outputs, inputs], name);
-  emitter.parameters += weight.length;
   const own = uniqueName(emitter, name);
+  emitter.parameters = new Map(emitter.parameters).set(own, weight.length);
   return emitter.builder.codes(own, [outputs, inputs], new Int8Array(codes.read()), codes.scales);
 }
 
@@ -222,7 +222,7 @@ function constant(
   if (same !== undefined) return same.name;
   const own = uniqueName(emitter, name);
   known.push({ name: own, data });
-  emitter.parameters += data.length;
+  emitter.parameters = new Map(emitter.parameters).set(own, data.length);
   return emitter.builder.constant(own, shape, data);
 }
 
