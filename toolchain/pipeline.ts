@@ -489,7 +489,7 @@ function noForeignKernels({ name }: EngineTarget) {
   return userError({
     code: 'no-foreign-kernels',
     message: `--kernels cmsis-nn is Arm’s library for Cortex-M; --target ${name} has kernels of its own`,
-    hint: 'Leave --kernels away.',
+    hint: 'Leave --kernels out.',
   });
 }
 
@@ -497,7 +497,7 @@ function onlyForGenerating({ name, kind }: ModelCard) {
   return userError({
     code: 'not-generating',
     message: `a constraint is for models that generate text; ${name} is of the kind ${kind}`,
-    hint: 'Leave --json-schema, --pattern and --commands away.',
+    hint: 'Leave --json-schema, --pattern and --commands out.',
   });
 }
 

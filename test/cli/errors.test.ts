@@ -124,6 +124,8 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'two constraints': [...build, '--commands', 'nowhere.txt', '--pattern', 'a'],
   'a constraint of a model that does not generate': [...[...build, '--pattern', 'a']],
   'a cache of no policy': [...build, '--cache', 'windows:28'],
+  'a number that a cache policy has not': [...build, '--cache', 'window:64,sink:4'],
+  'a cache of no tokens': [...build, '--cache', 'window:0'],
   'a cache policy without one of its numbers': [...build, '--cache', 'heavy:28'],
   'a cache beyond learned positions': [
     ...['build', 'decoder', '--target', 'mps2-an386', '--max-tokens', '4000'],

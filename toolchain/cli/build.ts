@@ -238,7 +238,7 @@ function onlyForBoards(name: string) {
   return userError({
     code: 'only-for-boards',
     message: `--emit and --cmsis-nn are for boards; --target ${name} always makes model.wasm with model.mjs`,
-    hint: 'Leave them away, or give a board (lm2mcu targets).',
+    hint: 'Leave them out, or give a board (lm2mcu targets).',
   });
 }
 
@@ -273,7 +273,7 @@ function findCmsisNn(
     throw userError({
       code: 'unused-cmsis-nn',
       message: '--cmsis-nn gives a library that --kernels native does not call',
-      hint: 'Add --kernels cmsis-nn, or leave --cmsis-nn away.',
+      hint: 'Add --kernels cmsis-nn, or leave --cmsis-nn out.',
     });
   }
   return emit === 'library' ? undefined : openCmsisNn(folder);

@@ -347,6 +347,6 @@ function needsBpe() {
     code: 'constraint-needs-bpe',
     message:
       'a constraint needs a tokenizer of byte-level BPE: the tokens of this model do not say what text they make',
-    hint: 'Build a model with a tokenizer.json of BPE, or leave the constraint away.',
+    hint: 'Build a model with a tokenizer.json of BPE, or leave the constraint out.',
   });
 }

@@ -1,7 +1,7 @@
 /**
  * The families of the BERT kind as data: what config.json calls their sizes, and what their
- * checkpoints call their weights. `#` stands for the number of the layer. And of all that config.json may
- * call a model: which are supported.
+ * checkpoints call their weights. `#` stands for the number of the layer. And which model types of
+ * config.json are supported, these and others.
  */
 import type { ModelKind } from './model-card.ts';
 
