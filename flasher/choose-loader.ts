@@ -83,7 +83,7 @@ function byPort(target: Target, loaders: readonly RealLoader[], port: string): R
     where: port,
     hint: otherWays(
       loaders,
-      'Its port is the console (lm2mcu monitor). Leave --port away, and get one of these ready:',
+      'Its port is the console (lm2mcu monitor). Leave --port out, and get one of these ready:',
     ),
   });
 }
@@ -101,7 +101,7 @@ export function probePort(
     where: path,
     hint: otherWays(
       others,
-      `Connect ${loader.serial}. Or leave --port away, and get one of these ready:`,
+      `Connect ${loader.serial}. Or leave --port out, and get one of these ready:`,
     ),
   });
 }

@@ -39,6 +39,7 @@ import { checkCache, checkReach, positionsOf } from './passes/check-cache.ts';
 import { fuseEmbedding, fuseLayerNorm } from './passes/fuse-layer-norm.ts';
 import { fuseTable } from './passes/fuse-table.ts';
 import { limitCache } from './passes/limit-cache.ts';
+import { checkMaxTokens, usualMaxTokens } from './passes/max-tokens.ts';
 import { narrowKeys } from './passes/narrow-keys.ts';
 import { normalizeAttention } from './passes/normalize-attention.ts';
 import { reorderVocabulary } from './passes/reorder-vocabulary.ts';
@@ -96,7 +97,8 @@ export interface ProgramRequest<T extends AnyTarget> {
   /** How the model is compressed; without it not at all. */
   readonly recipe?: Recipe | undefined;
   readonly target: T;
-  readonly maxTokens: number;
+  /** Without it as many as is usual, or all that a shorter model takes. */
+  readonly maxTokens?: number | undefined;
   /** What a decoder keeps of the tokens before; without it all. */
   readonly cache?: CachePolicy | undefined;
   /** Without it `int8`. */
@@ -151,13 +153,12 @@ export interface Compiled extends CompiledProgram<Target> {
 
 /** To firmware or a library, in C. */
 export function compile(request: CompileRequest): Compiled {
-  const { maxTokens } = request;
   const kernelSet = request.kernels ?? 'native';
   const target = withKernels(request.target, kernelSet);
   const kernels = loadKernels();
   const kernelOf = kernelsFor(target.core.features, kernels);
   // A library is built for a core that is not known here: it has room for the kernels of every one.
-  const scratchBytes =
+  const scratchOf = (maxTokens: number): ScratchBytes =>
     request.emit === 'library'
       ? libraryScratch(kernels, kernelSet, maxTokens)
       : kernelScratch(kernelOf, maxTokens);
@@ -165,7 +166,7 @@ export function compile(request: CompileRequest): Compiled {
   const room = { name: `region ${arena.region.name}`, availableBytes: arena.availableBytes };
   // A library runs on the core alone.
   const npu = request.emit === 'library' ? null : npuOf(target, kernelOf);
-  const machine = { room, kernelOf, scratchBytes, npu };
+  const machine = { room, kernelOf, scratchOf, npu };
   const planned = compileProgram({ ...request, target }, machine);
   const { emitted, ...compiled } = emitFor(planned, kernels, request);
   const regions = placeConstants(target, emitted.constantSizes);
@@ -213,13 +214,13 @@ export interface CompiledModule extends CompiledProgram<EngineTarget> {
 
 /** To a WebAssembly module, in AssemblyScript. */
 export function compileModule(request: ProgramRequest<EngineTarget>): CompiledModule {
-  const { target, maxTokens } = request;
+  const { target } = request;
   if ((request.kernels ?? 'native') !== 'native') throw noForeignKernels(target);
   const kernels = loadKernels();
   const kernelOf = kernelsFor(target.core.features, kernels);
-  const scratchBytes = kernelScratch(kernelOf, maxTokens);
+  const scratchOf = (maxTokens: number) => kernelScratch(kernelOf, maxTokens);
   const room = { name: `the memory of ${target.name}`, availableBytes: mostArenaBytes };
-  const compiled = compileProgram(request, { room, kernelOf, scratchBytes, npu: null });
+  const compiled = compileProgram(request, { room, kernelOf, scratchOf, npu: null });
   const { program, imported, vocabulary, tokenizer, graphBin } = compiled;
   const module = emitModule({
     program,
@@ -229,7 +230,7 @@ export function compileModule(request: ProgramRequest<EngineTarget>): CompiledMo
     constraint: compiled.constraint,
     kernels,
     sha256: sha256Of(graphBin),
-    selfTest: selfTestOf(program.graph, maxTokens, tokenizer.idOrder.length),
+    selfTest: selfTestOf(program.graph, program.maxTokens, tokenizer.idOrder.length),
   });
   return { ...compiled, module };
 }
@@ -248,28 +249,31 @@ interface Room {
 interface Machine {
   readonly room: Room;
   readonly kernelOf: KernelOf;
-  readonly scratchBytes: ScratchBytes;
+  readonly scratchOf: (maxTokens: number) => ScratchBytes;
   readonly npu: NpuTarget | null;
 }
 
 function compileProgram<T extends AnyTarget>(
   request: ProgramRequest<T>,
-  { room, kernelOf, scratchBytes, npu }: Machine,
+  { room, kernelOf, scratchOf, npu }: Machine,
 ): CompiledProgram<T> {
-  const { maxTokens, target, pooling, cache = fullCache } = request;
+  const { target, pooling, cache = fullCache } = request;
   const kernelSet = request.kernels ?? 'native';
-  const options = importOptionsOf(pooling ?? null, cache, maxTokens);
-  const imported = importModel(request.modelPath, options);
+  const most = request.maxTokens ?? usualMaxTokens(Number.POSITIVE_INFINITY);
+  const imported = importModel(request.modelPath, importOptionsOf(pooling ?? null, cache, most));
+  const positions = positionsOf(imported, cache);
+  const maxTokens = request.maxTokens ?? usualMaxTokens(positions);
   if (kernelSet === 'cmsis-nn') checkSoftmaxLength(maxTokens);
   checkReach(cache, imported, maxTokens);
-  checkMaxTokens(maxTokens, Math.min(positionsOf(imported, cache), mostTokens));
+  checkMaxTokens(maxTokens, Math.min(positions, mostTokens));
   checkCache(cache, imported, maxTokens);
   // Before all passes: a recipe speaks of the model's constants by the names they came with.
   const { recipe } = request;
   const model = recipe === undefined ? imported : applyRecipe(imported, recipe);
   const tokenizer = compileTokenizer(model.tokenizer);
 
-  const constrained = constrain(request, imported.card, model.tokenizer, tokenizer);
+  const constraint = { source: request.constraint, maxTokens };
+  const constrained = constrain(constraint, imported.card, model.tokenizer, tokenizer);
 
   const floatGraph = plannedGraph(model, tokenizer.idOrder, kernelSet, cache);
 
@@ -277,6 +281,7 @@ function compileProgram<T extends AnyTarget>(
   // The plan comes before calibration, so that every plan is calibrated as it will run.
   const { maxArenaBytes = Number.POSITIVE_INFINITY } = request;
   const isLimited = maxArenaBytes < room.availableBytes;
+  const scratchBytes = scratchOf(maxTokens);
   const planned = choosePlan({
     graph: floatGraph,
     maxTokens,
@@ -294,7 +299,7 @@ function compileProgram<T extends AnyTarget>(
   const planGraph = request.weights === 'w7' ? narrowWeights(realized) : realized;
   verify(planGraph);
 
-  const examples = calibrationTokens(request, model, tokenizer.idOrder);
+  const examples = calibrationTokens(request.calibration, maxTokens, model, tokenizer.idOrder);
   const calibration = calibrate(planGraph, examples, (done, total) =>
     request.progress?.('calibrate', done, total),
   );
@@ -355,7 +360,10 @@ function compileProgram<T extends AnyTarget>(
 
 /** For a model that generates, what its texts may be. */
 function constrain(
-  { constraint: source, maxTokens }: Pick<ProgramRequest<AnyTarget>, 'constraint' | 'maxTokens'>,
+  {
+    source,
+    maxTokens,
+  }: { readonly source: ConstraintSource | undefined; readonly maxTokens: number },
   card: ModelCard,
   tokenizer: Tokenizer,
   compiled: CompiledTokenizer,
@@ -456,7 +464,8 @@ function legalize(graph: Graph<'quantized'>, npu: NpuTarget | null): Graph<'lega
 }
 
 function calibrationTokens(
-  { calibration, maxTokens }: Pick<ProgramRequest<AnyTarget>, 'calibration' | 'maxTokens'>,
+  calibration: readonly Example[] | null,
+  maxTokens: number,
   { tokenizer }: ImportedModel,
   idOrder: Int32Array,
 ): readonly Tokens[] {
@@ -476,23 +485,11 @@ const randomExamples = 64;
 const uncalibrated =
   'Calibrated on random tokens: give --calibrate texts.jsonl for the accuracy the model can have.';
 
-function checkMaxTokens(maxTokens: number, maxPositions: number): void {
-  if (Number.isInteger(maxTokens) && maxTokens >= 2 && maxTokens <= maxPositions) return;
-  throw userError({
-    code: 'bad-max-tokens',
-    message: Number.isNaN(maxTokens)
-      ? '--max-tokens takes a whole number'
-      : `--max-tokens ${maxTokens} is outside what the model can take`,
-    where: `the model has ${maxPositions} positions`,
-    hint: `Use a whole number from 2 to ${maxPositions}.`,
-  });
-}
-
 function noForeignKernels({ name }: EngineTarget) {
   return userError({
     code: 'no-foreign-kernels',
     message: `--kernels cmsis-nn is Arm’s library for Cortex-M; --target ${name} has kernels of its own`,
-    hint: 'Leave --kernels away.',
+    hint: 'Leave --kernels out.',
   });
 }
 
@@ -500,7 +497,7 @@ function onlyForGenerating({ name, kind }: ModelCard) {
   return userError({
     code: 'not-generating',
     message: `a constraint is for models that generate text; ${name} is of the kind ${kind}`,
-    hint: 'Leave --json-schema, --pattern and --commands away.',
+    hint: 'Leave --json-schema, --pattern and --commands out.',
   });
 }
 

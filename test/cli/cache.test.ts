@@ -24,6 +24,28 @@ test('a window alone has four sinks', () => {
 });
 
 test.each([
+  ['windows:28', 'there is no "windows"', 'Did you mean window?'],
+  ['window:64,sink:4', 'window has no "sink"', 'Did you mean sinks?'],
+  ['window:0', 'window must be 1 or more', ''],
+  ['window:-3', 'window must be 1 or more', ''],
+  ['window:8,sinks:-1', 'sinks must be 0 or more', ''],
+  ['window:many', 'window must be a whole number below 1,000,000', ''],
+  ['window:8,sinks:1000000', 'sinks must be a whole number below 1,000,000', ''],
+  ['window', 'it lacks its number', ''],
+  ['heavy:28', 'it lacks recent', ''],
+  ['local-sum', 'it lacks its number and recent and steps', ''],
+])('of %s: %s', (text, problem, suggestion) => {
+  const message = `--cache "${text}" is no cache policy: ${problem}`;
+  const hint = `${suggestion} Use one of: full | window:N[,sinks:N] | heavy:N,recent:N | local-sum:N,recent:N,steps:N`;
+  expect(() => parseCache(text)).toThrow(
+    expect.objectContaining({
+      message,
+      details: { code: 'bad-cache', message, hint: hint.trim() },
+    }),
+  );
+});
+
+test.each([
   '',
   'Full',
   'full:1',

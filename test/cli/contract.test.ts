@@ -254,8 +254,15 @@ describe.skipIf(!hasCompiler || !hasEmulator)('firmware', () => {
   });
 });
 
-test('a library is sources only', async () => {
-  const { files, report } = await jsonHere(build('seqcls-gelu', 'lib', '--emit', 'library'));
+test('a library is sources only; without --max-tokens for all that a short model takes', async () => {
+  const args = ['build', 'seqcls-gelu', '--target', 'nrf52840-dk', '--emit', 'library'];
+  const { files, report } = await jsonHere([...args, '--out', 'lib']);
+  const manifest = JSON.parse(readFileSync(at('lib', 'manifest.json'), 'utf8'));
+  const { max_position_embeddings: positions } = JSON.parse(
+    readFileSync(at('seqcls-gelu', 'config.json'), 'utf8'),
+  );
+  expect(positions).toBeLessThan(128);
+  expect([report.maxTokens, manifest.options.maxTokens]).toEqual([positions, positions]);
   expect(files).toContain('library/CMakeLists.txt');
   expect(files).not.toContain('firmware.elf');
   expect(report.flash.usedBytes).toBeNull();

@@ -42,6 +42,7 @@ beforeAll(async () => {
   write('damaged/report.json', '{"version": 1');
   write('no-report/graph.bin', 'lm2mcu');
   write('bad-manifest/manifest.json', '{}');
+  write('no-schema.json', 'not json\n');
   write('a-file', '');
   write('empty.jsonl', '\n\n');
   write('not-json.jsonl', '{"text": "one"}\n{"text": "two"\n');
@@ -121,11 +122,15 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'too many tokens': [...build, '--max-tokens', '100000'],
   'a number of tokens that is none': [...build, '--max-tokens', 'many'],
   'a list of commands that is not there': [...build, '--commands', 'nowhere.txt'],
-  'two constraints': [...build, '--commands', 'nowhere.txt', '--pattern', 'a'],
-  'a constraint of a model that does not generate': [
-    ...[...build, '--max-tokens', '40', '--pattern', 'a'],
+  'a schema that is not there': [...build, '--json-schema', 'nowhere.json'],
+  'a schema that is not JSON': [
+    ...['build', 'decoder', '--target', 'mps2-an386', '--json-schema', 'no-schema.json'],
   ],
+  'two constraints': [...build, '--commands', 'nowhere.txt', '--pattern', 'a'],
+  'a constraint of a model that does not generate': [...[...build, '--pattern', 'a']],
   'a cache of no policy': [...build, '--cache', 'windows:28'],
+  'a number that a cache policy has not': [...build, '--cache', 'window:64,sink:4'],
+  'a cache of no tokens': [...build, '--cache', 'window:0'],
   'a cache policy without one of its numbers': [...build, '--cache', 'heavy:28'],
   'a cache beyond learned positions': [
     ...['build', 'decoder', '--target', 'mps2-an386', '--max-tokens', '4000'],

@@ -1,8 +1,8 @@
 /** Random decoders for property tests, of every family, odd sizes too. */
 import fc from 'fast-check';
-import type { DecoderFamily } from '../../toolchain/importers/decoder-config.ts';
 import { buildDecoder } from '../../toolchain/importers/decoder-layers.ts';
 import type { LayerPart } from '../../toolchain/importers/decoder-weights.ts';
+import type { DecoderFamily } from '../../toolchain/importers/families.ts';
 import { graphBuilder } from '../../toolchain/ir/build.ts';
 import type { Graph } from '../../toolchain/ir/graph.ts';
 import { runPasses } from '../../toolchain/ir/rewrite.ts';

@@ -14,6 +14,7 @@ import { readRecipeFile } from '../compress/recipe-file.ts';
 import { Lm2mcuError, userError } from '../errors.ts';
 import { endLeftovers } from '../leftovers.ts';
 import { cacheForms, cacheText } from '../passes/cache-policy.ts';
+import { usualMaxTokensText } from '../passes/max-tokens.ts';
 import {
   type CompiledProgram,
   type CompileRequest,
@@ -63,9 +64,8 @@ export const buildCommand = defineCommand({
     },
     'max-tokens': {
       type: 'number',
-      default: 128,
       requiresArg: true,
-      describe: 'The longest input, [CLS] and [SEP] included; longer texts are cut',
+      describe: `The longest input, [CLS] and [SEP] included; longer texts are cut; ${usualMaxTokensText}`,
     },
     calibrate: {
       type: 'string',
@@ -180,7 +180,11 @@ export const buildCommand = defineCommand({
       const { report, files, warnings } = await write({
         folder: folder.path,
         options: {
-          ...{ target: target.name, maxTokens, pooling: pooling ?? null },
+          ...{
+            target: target.name,
+            maxTokens: compiled.program.maxTokens,
+            pooling: pooling ?? null,
+          },
           ...{ plan: compiled.goal, kernels, weights, maxArena: flags.maxArena ?? null },
           cache: cacheText(cache),
           ...constraint?.options,
@@ -234,7 +238,7 @@ function onlyForBoards(name: string) {
   return userError({
     code: 'only-for-boards',
     message: `--emit and --cmsis-nn are for boards; --target ${name} always makes model.wasm with model.mjs`,
-    hint: 'Leave them away, or give a board (lm2mcu targets).',
+    hint: 'Leave them out, or give a board (lm2mcu targets).',
   });
 }
 
@@ -269,7 +273,7 @@ function findCmsisNn(
     throw userError({
       code: 'unused-cmsis-nn',
       message: '--cmsis-nn gives a library that --kernels native does not call',
-      hint: 'Add --kernels cmsis-nn, or leave --cmsis-nn away.',
+      hint: 'Add --kernels cmsis-nn, or leave --cmsis-nn out.',
     });
   }
   return emit === 'library' ? undefined : openCmsisNn(folder);

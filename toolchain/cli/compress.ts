@@ -5,6 +5,7 @@ import { digestOf } from '../build/out-folder.ts';
 import { openSteps } from '../compress/steps.ts';
 import { userError } from '../errors.ts';
 import { importModel } from '../importers/index.ts';
+import { usualMaxTokens, usualMaxTokensText } from '../passes/max-tokens.ts';
 import type { Target } from '../targets.ts';
 import { findTarget } from './build.ts';
 import { defineCommand } from './command.ts';
@@ -53,9 +54,8 @@ export const compressCommand = defineCommand({
     },
     'max-tokens': {
       type: 'number',
-      default: 128,
       requiresArg: true,
-      describe: 'The longest input, [CLS] and [SEP] included',
+      describe: `The longest input, [CLS] and [SEP] included; ${usualMaxTokensText}`,
     },
     texts: {
       type: 'number',
@@ -94,15 +94,13 @@ export const compressCommand = defineCommand({
       'The best one in 640 KB',
     ],
   ],
-  async run(
-    { model, data, validate, target: targetName, maxTokens, pooling, out, ...flags },
-    context,
-  ) {
+  async run({ model, data, validate, target: targetName, pooling, out, ...flags }, context) {
     const target = findTarget(targetName);
     const maxDrop = checkDrop(flags.maxAccuracyDrop ?? 0.5) / 100;
     const budgetBytes = checkBudget(flags.flashBudget) ?? flashBytes(target);
     const mostMeasured = checkTextCount(flags.texts);
     const imported = importModel(model, pooling === undefined ? {} : { pooling });
+    const maxTokens = flags.maxTokens ?? usualMaxTokens(imported.card.maxPositions);
     const maxRise = checkRise(flags.maxPerplexityRise ?? 4) / 100;
     checkMeasure(imported.card.kind === 'generation', flags);
     const examples = readExamples(data);

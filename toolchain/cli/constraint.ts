@@ -1,13 +1,12 @@
 /** The flags of `build` that say what a model may generate. */
-import { readFileSync } from 'node:fs';
 import type { Manifest } from '../build/manifest.ts';
-import { digestOf } from '../build/out-folder.ts';
 import {
   type ConstraintKind,
   type ConstraintSource,
   constraintKinds,
 } from '../constrain/constraint.ts';
 import { userError } from '../errors.ts';
+import { readTextFile } from './text-file.ts';
 
 export const constraintOptions = {
   'json-schema': {
@@ -41,6 +40,11 @@ export interface GivenConstraint {
   readonly digests: Readonly<Record<string, string>>;
 }
 
+const fileForms = {
+  'json-schema': 'It holds one JSON schema.',
+  commands: 'Each line is one command.',
+} as const satisfies Partial<Record<ConstraintKind, string>>;
+
 /** Null: none was given. */
 export function readConstraint(flags: Flags): GivenConstraint | null {
   const given: Readonly<Record<ConstraintKind, string | undefined>> = {
@@ -55,37 +59,8 @@ export function readConstraint(flags: Flags): GivenConstraint | null {
   if (kind === 'pattern') {
     return { source: { kind, text: value }, options: { pattern: value }, digests: {} };
   }
-  const bytes = readBytes(value, kind);
-  return {
-    source: { kind, text: textOf(bytes, value) },
-    options: {},
-    digests: { constraint: digestOf(bytes) },
-  };
-}
-
-function readBytes(path: string, kind: ConstraintKind): Uint8Array {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw badFile(path, cause instanceof Error ? cause.message : String(cause), `--${kind} <file>`);
-  }
-}
-
-function textOf(bytes: Uint8Array, path: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw badFile(path, 'it is not UTF-8', 'a text file in UTF-8'); // that is what `fatal` says
-  }
-}
-
-function badFile(path: string, problem: string, expected: string) {
-  return userError({
-    code: 'bad-constraint-file',
-    message: `${JSON.stringify(path)} cannot be read: ${problem}`,
-    where: path,
-    hint: `Give ${expected}.`,
-  });
+  const { text, digest } = readTextFile(value, fileForms[kind]);
+  return { source: { kind, text, file: value }, options: {}, digests: { constraint: digest } };
 }
 
 function severalConstraints(kind: ConstraintKind, other: ConstraintKind) {

@@ -216,7 +216,7 @@ function nothingCached(name: string) {
   return userError({
     code: 'unused-cache',
     message: `${name} does not generate text, and has no cache`,
-    hint: 'Leave --cache-prices away.',
+    hint: 'Leave --cache-prices out.',
   });
 }
 

@@ -1,9 +1,8 @@
 /** `data.jsonl`: a text a line, `{"text": …, "label": …, "text_pair": …}`, as typed data. */
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { digestOf } from '../build/out-folder.ts';
 import type { Example } from '../emulate/stored-model.ts';
 import { userError } from '../errors.ts';
+import { readTextFile } from './text-file.ts';
 
 const lineSchema = z.object({
   text: z.string('must be a string'),
@@ -24,7 +23,7 @@ export interface ExampleFile {
 
 /** Other keys are left alone; empty lines are skipped. */
 export function readExamples(path: string): ExampleFile {
-  const { text, digest } = readText(path);
+  const { text, digest } = readTextFile(path, lineForm);
   const lines = text.split('\n');
   const examples = lines.flatMap((line, index) =>
     line.trim() === '' ? [] : [parseLine(line, `${path}:${index + 1}`)],
@@ -40,32 +39,6 @@ export function readExamples(path: string): ExampleFile {
 
 const lineForm =
   'Each line is one JSON object: {"text": "…", "label": "…"}, for pairs with "text_pair".';
-
-function readText(path: string): { readonly text: string; readonly digest: string } {
-  try {
-    const bytes = readFileSync(path);
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return { text, digest: digestOf(bytes) };
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-    const reasons: Readonly<Record<string, string>> = {
-      ENOENT: 'there is no such file',
-      EISDIR: 'it is a folder',
-      EACCES: 'permission denied',
-      ERR_ENCODING_INVALID_ENCODED_DATA: 'it is not UTF-8 text',
-    };
-    const reason = reasons[String(code)];
-    if (reason === undefined) throw cause;
-    const error = userError({
-      code: 'unreadable-file',
-      message: `${JSON.stringify(path)} cannot be read: ${reason}`,
-      where: path,
-      hint: `It must be a text file. ${lineForm}`,
-    });
-    error.cause = cause;
-    throw error;
-  }
-}
 
 function parseLine(line: string, where: string): LabelledExample {
   let json: unknown;

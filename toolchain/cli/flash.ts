@@ -163,7 +163,7 @@ function onlyIn({ segments }: Image, target: Target, names: readonly string[]): 
     regions.some(({ origin, sizeBytes }) => address >= origin && address < origin + sizeBytes),
   );
   if (kept.length > 0) return { segments: kept };
-  throw badFlag(`the image has nothing in ${names.join(' and ')}`, 'Leave --only away.');
+  throw badFlag(`the image has nothing in ${names.join(' and ')}`, 'Leave --only out.');
 }
 
 /** Beside the image. */

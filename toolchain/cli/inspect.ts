@@ -3,6 +3,7 @@ import { formatBytes, Lm2mcuError, userError } from '../errors.ts';
 import { type ImportedModel, importModel } from '../importers/index.ts';
 import { type Graph, outputOf, type Stage, type Tensor, tensorOf } from '../ir/graph.ts';
 import { macsOf } from '../ops/macs.ts';
+import { usualMaxTokens } from '../passes/max-tokens.ts';
 import { simplify } from '../pipeline.ts';
 import { leastWork } from '../schedule/plan.ts';
 import { type CompiledTokenizer, compileTokenizer } from '../tokenizer/compile.ts';
@@ -54,9 +55,6 @@ function importOrExplain(model: string, showsLayers: boolean): ImportedModel {
 
 const tokenCounts = [64, 128, 512] as const;
 
-/** What boards are compared for. */
-const fitTokens = 128;
-
 type Inspection = ReturnType<typeof inspect>;
 
 function inspect({ graph, card, parameters, notes }: ImportedModel, tokenizer: CompiledTokenizer) {
@@ -84,7 +82,7 @@ function inspect({ graph, card, parameters, notes }: ImportedModel, tokenizer: C
     },
     /** Matrices as 8-bit integers, a byte a weight; half a byte where they came in 4 bits. */
     weightBytes,
-    fit: fitOf(simple, bytes, Math.min(fitTokens, card.maxPositions)),
+    fit: fitOf(simple, bytes, usualMaxTokens(card.maxPositions)),
     /** The user's layers, in order, and the ops they become. */
     layers: graph.nodes.map(({ name, op, output }) => {
       const [rows, columns] = tensorOf(graph, output).shape;

@@ -37,6 +37,8 @@ export interface ConstraintSource {
   readonly kind: ConstraintKind;
   /** The schema, the pattern, or the commands, one a line. */
   readonly text: string;
+  /** For messages: the file it came from. */
+  readonly file?: string;
 }
 
 export interface Constraint {
@@ -124,10 +126,10 @@ function writtenOut(source: ConstraintSource): SourceAutomaton {
   }
 }
 
-function expressionOf({ kind, text }: ConstraintSource): Expression {
+function expressionOf({ kind, text, file }: ConstraintSource): Expression {
   switch (kind) {
     case 'json-schema':
-      return parseSchema(text);
+      return parseSchema(text, file);
     case 'pattern':
       return parsePattern(text, 'the pattern').expression;
     case 'commands':
@@ -347,6 +349,6 @@ function needsBpe() {
     code: 'constraint-needs-bpe',
     message:
       'a constraint needs a tokenizer of byte-level BPE: the tokens of this model do not say what text they make',
-    hint: 'Build a model with a tokenizer.json of BPE, or leave the constraint away.',
+    hint: 'Build a model with a tokenizer.json of BPE, or leave the constraint out.',
   });
 }

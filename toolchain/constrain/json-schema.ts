@@ -50,12 +50,14 @@ export interface Schema {
   readonly through: readonly string[];
 }
 
-export function parseSchema(file: string): Expression {
+/** `file`: its name, for messages. */
+export function parseSchema(text: string, file = '#'): Expression {
   let root: Json;
   try {
-    root = JSON.parse(file);
-  } catch (cause) {
-    throw badSchema('#', `it is no JSON: ${cause instanceof Error ? cause.message : cause}`);
+    root = JSON.parse(text);
+  } catch {
+    // What JSON.parse says quotes the text, line ends and all.
+    throw badSchema(file, 'it is not JSON', 'It must be a JSON file that holds one JSON schema.');
   }
   return expressionOf(schemaAt(root, '#', { root, known: new Map(), through: [] }));
 }
@@ -401,11 +403,11 @@ function textAt({ pointer }: Schema, text: string): Expression {
   return literal(text, () => pointer);
 }
 
-function badSchema(pointer: string, problem: string, hint?: string) {
+function badSchema(where: string, problem: string, hint?: string) {
   return userError({
     code: 'bad-schema',
     message: `the JSON schema cannot be compiled: ${problem}`,
-    where: pointer,
+    where,
     hint: hint ?? 'README.md says which schemas can, under “Constrained text”.',
   });
 }

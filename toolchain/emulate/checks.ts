@@ -39,7 +39,7 @@ export function checkGenerates({ card }: RunnableModel): void {
   throw userError({
     code: 'not-generating',
     message: `${card.name} does not generate text: its kind is ${card.kind}`,
-    hint: 'Leave away what is about generated tokens.',
+    hint: 'Leave out what is about generated tokens.',
   });
 }
 

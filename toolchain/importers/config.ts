@@ -2,7 +2,14 @@
 import { z } from 'zod';
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { type ActivationKind, mostInputs } from '../ops/linear.ts';
-import { type Family, families, familyOf, type ModelType, unsupportedTypes } from './families.ts';
+import {
+  type Family,
+  families,
+  familyOf,
+  type ModelType,
+  supportedTypes,
+  unsupportedTypes,
+} from './families.ts';
 import { parseJsonFile, quote } from './files.ts';
 import { headFields } from './head.ts';
 
@@ -49,7 +56,7 @@ export function parseConfig(bytes: Uint8Array): Config {
   if (!Object.hasOwn(families, type)) {
     throw unsupported(
       `the model type ${quote(type)} is not supported`,
-      `${unsupportedTypes[type] ?? ''} Supported are ${[...Object.keys(families), 'modernbert'].join(', ')}.`.trim(),
+      `${unsupportedTypes[type] ?? ''} Supported are ${supportedTypes.join(', ')}.`.trim(),
     );
   }
   const family = familyOf(type as ModelType);

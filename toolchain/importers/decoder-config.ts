@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type ActivationKind, mostInputs, mostWideInputs } from '../ops/linear.ts';
 import { activations, badConfig, typeSchema, unsupported } from './config.ts';
+import { type DecoderFamily, decoderFamilies } from './families.ts';
 import { parseJsonFile, quote } from './files.ts';
 import { widestHead } from './rotary.ts';
 
@@ -43,17 +44,14 @@ export interface LayerConfig {
   readonly projection: string | null;
 }
 
-export const decoderFamilies = ['gpt2', 'opt', 'llama', 'merino'] as const;
-export type DecoderFamily = (typeof decoderFamilies)[number];
-
 /** Null: config.json is of no decoder. */
 export function decoderFamilyOf(bytes: Uint8Array): DecoderFamily | null {
   const { model_type } = parseJsonFile(typeSchema, bytes, 'config.json');
-  if (model_type === 'qwen2') return 'llama';
-  return decoderFamilies.find((family) => family === model_type) ?? null;
+  const isDecoder = Object.hasOwn(decoderFamilies, model_type ?? '');
+  return isDecoder ? decoderFamilies[model_type as keyof typeof decoderFamilies] : null;
 }
 
-/** The classes of transformers that each family is; Qwen 2 is Llama with biases. */
+/** The classes of transformers that each family is. */
 export const decoderClasses: Readonly<Record<DecoderFamily, readonly string[]>> = {
   gpt2: ['GPT2LMHeadModel'],
   opt: ['OPTForCausalLM'],

@@ -1,7 +1,7 @@
 /** Where the families of decoders keep their weights, and in which layout. */
 import type { TypedArrayOf } from '../ir/dtypes.ts';
-import type { DecoderConfig, DecoderFamily, LayerConfig } from './decoder-config.ts';
-import type { Family } from './families.ts';
+import type { DecoderConfig, LayerConfig } from './decoder-config.ts';
+import type { DecoderFamily, Family } from './families.ts';
 import type { WeightLoader } from './weights.ts';
 
 type Values = TypedArrayOf<'float32'>;

@@ -2,9 +2,10 @@
 import { type Lm2mcuError, userError } from '../errors.ts';
 import { graphBuilder } from '../ir/build.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import { type DecoderFamily, parseDecoderConfig } from './decoder-config.ts';
+import { parseDecoderConfig } from './decoder-config.ts';
 import { buildDecoder } from './decoder-layers.ts';
 import { type DecoderWeights, decoderWeights, weightNames } from './decoder-weights.ts';
+import type { DecoderFamily } from './families.ts';
 import { type ModelFiles, recordReads } from './files.ts';
 import { type ImportedModel, type ImportOptions, totalOf } from './model-card.ts';
 import { ropeTable } from './rotary.ts';

@@ -1,6 +1,7 @@
 /**
  * The families of the BERT kind as data: what config.json calls their sizes, and what their
- * checkpoints call their weights. `#` stands for the number of the layer.
+ * checkpoints call their weights. `#` stands for the number of the layer. And which model types of
+ * config.json are supported, these and others.
  */
 import type { ModelKind } from './model-card.ts';
 
@@ -217,6 +218,24 @@ export type ModelType = keyof typeof families;
 export function familyOf(type: ModelType): Family {
   return families[type];
 }
+
+/** What decoders are read as, by their model type: Qwen 2 is Llama with biases. */
+export const decoderFamilies = {
+  gpt2: 'gpt2',
+  opt: 'opt',
+  llama: 'llama',
+  qwen2: 'llama',
+  merino: 'merino',
+} as const;
+export type DecoderFamily = (typeof decoderFamilies)[keyof typeof decoderFamilies];
+
+export const modernBertType = 'modernbert';
+
+export const supportedTypes: readonly string[] = [
+  ...Object.keys(families),
+  modernBertType,
+  ...Object.keys(decoderFamilies),
+];
 
 /** What stands in the way of others that users have, in a sentence. */
 export const unsupportedTypes: Readonly<Record<string, string>> = {

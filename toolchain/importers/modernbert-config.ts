@@ -3,11 +3,10 @@
 import { z } from 'zod';
 import { type ActivationKind, mostInputs } from '../ops/linear.ts';
 import { activations, badConfig, typeSchema, unsupported } from './config.ts';
+import { modernBertType } from './families.ts';
 import { parseJsonFile, quote } from './files.ts';
 import { type HeadConfig, headFields } from './head.ts';
 import { widestHead } from './rotary.ts';
-
-export const modernBertType = 'modernbert';
 
 export interface ModernBertConfig {
   /** Null: config.json names no class. */

@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { assertExhaustive } from '../errors.ts';
 
-const count = z.int().positive();
+const count = z.int().min(1);
 
 export const cachePolicySchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('full') }),
   /** The first `sinks` tokens and the newest `window`. */
-  z.strictObject({ kind: z.literal('window'), window: count, sinks: z.int().nonnegative() }),
+  z.strictObject({ kind: z.literal('window'), window: count, sinks: z.int().min(0) }),
   /** The newest `recent` tokens, and of those before the `heavy` that most was looked at. */
   z.strictObject({ kind: z.literal('heavy'), heavy: count, recent: count }),
   /** The same by what the last `steps` tokens looked at. */
@@ -62,12 +62,15 @@ export const cacheNumbers: { readonly [K in CachePolicy['kind']]: readonly strin
   'local-sum': ['heavy', 'recent', 'steps'],
 };
 
+/** Has a usual value. */
+export const optionalNumber = 'sinks';
+
 export const cacheForms = Object.entries(cacheNumbers)
   .map(([kind, names]) =>
     textOf(
       kind,
       names.map((name) => [name, 'N']),
-    ),
+    ).replace(`,${optionalNumber}:N`, `[,${optionalNumber}:N]`),
   )
   .join(' | ');
 

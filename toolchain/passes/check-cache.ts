@@ -24,7 +24,7 @@ export function checkCache(policy: CachePolicy, { card }: ImportedModel, maxToke
     throw userError({
       code: 'unused-cache',
       message: `${card.name} does not generate text, and has no cache: its kind is ${card.kind}`,
-      hint: 'Leave --cache away.',
+      hint: 'Leave --cache out.',
     });
   }
   const rows = cacheRows(policy);
