@@ -21,6 +21,7 @@ import type { CachePolicy } from '../../toolchain/passes/cache-policy.ts';
 import { kernelsFor, loadKernels } from '../../toolchain/schedule/kernels.ts';
 import { schedule } from '../../toolchain/schedule/schedule.ts';
 import { kernelScratch } from '../../toolchain/schedule/scratch.ts';
+import { withSpareFlash } from '../../toolchain/schedule/spare-flash.ts';
 import { sha256Of } from '../../toolchain/sha256.ts';
 import { boardOf, loadTarget, type Target } from '../../toolchain/targets.ts';
 import { compileTokenizer } from '../../toolchain/tokenizer/compile.ts';
@@ -90,6 +91,7 @@ async function openEmulated(
   tileRows: number,
   target: Target,
   built: BuiltModel,
+  spendsFlash = false,
 ): Promise<Executor> {
   const program = schedule(parseStoredModel(built.graphBin).graph, {
     maxTokens: shape.maxTokens,
@@ -97,21 +99,24 @@ async function openEmulated(
     recomputeInputs: false,
     scratchBytes: kernelScratch(kernelsFor(target.core.features, kernels), shape.maxTokens),
   });
+  const machine = spendsFlash ? withSpareFlash(target, program, 'fits') : target;
   const { sources } = emitModel({
     program,
     card: { ...card, endTokens: [idOrder[shape.seed % idOrder.length]!] },
     tokenizer: compiledTokenizer,
     targetName: target.name,
-    features: target.core.features,
+    features: machine!.core.features,
     kernels,
     sha256: sha256Of(built.graphBin),
   });
+  const usesSpareFlash = sources.some(({ path }) => path.endsWith('linear_triples.c'));
+  expect(usesSpareFlash).toBe(spendsFlash);
   const { emulatorElfPath, warnings } = await buildFirmware({
     target,
     sources,
     placement: {},
     optimisation: 'O2',
-    outDir: temporaryFolder(`decoder-${target.name}-${shape.seed}`),
+    outDir: temporaryFolder(`decoder-${target.name}-${shape.seed}-${spendsFlash}`),
   });
   expect(warnings).toEqual([]);
   return openExecutor('emulator', { ...built, emulatorElfPath });
@@ -194,6 +199,7 @@ test.skipIf(!hasEmulator)(
         await openExecutor('host', built),
         ...(await openVariants(built)),
         await openEmulated(shape, 6, target, built),
+        await openEmulated(shape, 6, target, built, true),
       ];
       const reference = await openExecutor('interpreter', built);
       for (let seed = done; seed < Math.min(done + generationsOfDecoder, generations); seed++) {
