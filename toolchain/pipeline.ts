@@ -17,9 +17,8 @@ import { endTokensOf } from './emit/c-generation.ts';
 import { type Emitted, emitModel, type SourceFile } from './emit/c-model.ts';
 import { libraryScratch } from './emit/library.ts';
 import { emitModule, type ModuleSources } from './emit/wasm-model.ts';
-import type { Tokens } from './emulate/interpreter.ts';
 import { selfTestOf } from './emulate/self-test.ts';
-import { compactEncoder, type Example, type StoredModel } from './emulate/stored-model.ts';
+import type { Example, StoredModel } from './emulate/stored-model.ts';
 import { internalError, userError } from './errors.ts';
 import {
   type ImportedModel,
@@ -27,7 +26,6 @@ import {
   importModel,
   type ModelCard,
 } from './importers/index.ts';
-import { fixedSequence } from './integers.ts';
 import { type Graph, mostTokens } from './ir/graph.ts';
 import { runPasses } from './ir/rewrite.ts';
 import { serializeGraph } from './ir/serialize.ts';
@@ -47,6 +45,7 @@ import { rowDemand } from './passes/row-demand.ts';
 import { tieTables } from './passes/tie-tables.ts';
 import { trimPositions } from './passes/trim-positions.ts';
 import { calibrate } from './quantize/calibrate.ts';
+import { calibrationTokens, uncalibrated } from './quantize/calibration-tokens.ts';
 import { narrowWeights } from './quantize/narrow-weights.ts';
 import { quantize } from './quantize/quantize.ts';
 import { programInstructions } from './schedule/cost.ts';
@@ -462,28 +461,6 @@ function legalize(graph: Graph<'quantized'>, npu: NpuTarget | null): Graph<'lega
   verify(legal);
   return legal;
 }
-
-function calibrationTokens(
-  calibration: readonly Example[] | null,
-  maxTokens: number,
-  { tokenizer }: ImportedModel,
-  idOrder: Int32Array,
-): readonly Tokens[] {
-  if (calibration !== null) {
-    return calibration.map(compactEncoder({ tokenizer, idOrder }, maxTokens));
-  }
-  // The same tokens in every build.
-  const random = fixedSequence(1);
-  const next = (bound: number): number => Math.floor(random() * bound);
-  return Array.from({ length: randomExamples }, () => {
-    const length = 2 + next(maxTokens - 1);
-    return { ids: Int32Array.from({ length }, () => next(idOrder.length)), segmentStart: length };
-  });
-}
-
-const randomExamples = 64;
-const uncalibrated =
-  'Calibrated on random tokens: give --calibrate texts.jsonl for the accuracy the model can have.';
 
 function noForeignKernels({ name }: EngineTarget) {
   return userError({
