@@ -1,9 +1,8 @@
 /** Images of one model by what they cost and how many bytes they have: a page, and its picture. */
-import { createHash } from 'node:crypto';
 import { type Axis, axis } from './axes.ts';
 import { html, type Markup } from './markup.ts';
 import { bytes, grouped } from './numbers.ts';
-import { pageStyle } from './page-style.ts';
+import { pageHead } from './page-head.ts';
 
 export interface ComparisonPage {
   readonly title: string;
@@ -14,15 +13,7 @@ export interface ComparisonPage {
 export function comparisonPage({ title, about, sections }: ComparisonPage): string {
   const page = html`<!doctype html>
 <html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>${title}</title>
-<style>${{ markup: pageStyle }}</style>
-</head>
+${pageHead({ title })}
 <body>
 <header><h1>${title}</h1><p>${about}</p></header>
 <main>
@@ -35,8 +26,6 @@ ${sections.map(
 `;
   return page.markup;
 }
-
-const policy = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(pageStyle).digest('base64')}'; img-src data:`;
 
 export interface FrontPicture {
   /** Of what the picture has from bottom to top. */

@@ -1,10 +1,4 @@
-/**
- * The report as one HTML file that needs nothing else: no network, no script to be read.
- *
- * Its content security policy names the hashes of its own style and script, so that nothing in a
- * model's names could run even if it were not escaped.
- */
-import { createHash } from 'node:crypto';
+/** The report as one HTML file that needs nothing else: no network, no script to be read. */
 import { arenaPicture } from './arena-picture.ts';
 import { gapWords, goalWords, planFits, whenPlanned } from './front.ts';
 import { frontPicture } from './front-picture.ts';
@@ -23,8 +17,8 @@ import {
   sramParts,
   timeWords,
 } from './numbers.ts';
+import { pageHead } from './page-head.ts';
 import { pageScript } from './page-script.ts';
-import { pageStyle } from './page-style.ts';
 import type { Report, ReportLayer, ReportRegion } from './schema.ts';
 import { tokenTable } from './token-table.ts';
 
@@ -34,16 +28,7 @@ export function renderHtml(report: Report, json: string): string {
   const title = `${model.name} on ${target.title}`;
   const page = html`<!doctype html>
 <html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="${`${report.tool.name} ${report.tool.version}`}">
-<link rel="icon" href="data:,">
-<title>${title}</title>
-<style>${{ markup: pageStyle }}</style>
-</head>
+${pageHead({ title, generator: `${report.tool.name} ${report.tool.version}`, script: pageScript })}
 <body>
 ${heading(report)}
 <main>
@@ -70,18 +55,6 @@ ${provenance(report)}
 `;
   return page.markup;
 }
-
-const hashOf = (text: string): string =>
-  `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
-
-const policy = [
-  "default-src 'none'",
-  'img-src data:',
-  `style-src ${hashOf(pageStyle)}`,
-  `script-src ${hashOf(pageScript)}`,
-  "base-uri 'none'",
-  "form-action 'none'",
-].join('; ');
 
 function heading(report: Report): Markup {
   const { model, target, compute, regions, flash, sram, predicted } = report;
